@@ -1,0 +1,55 @@
+"""Recurrent neural networks on PyTorch: every cell behind one contract, trained from raw files, run live.
+
+Names are imported when they are first used, so that `import unrolled` is quick: neither torch nor anything heavier is
+loaded by it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unrolled import errors, nn, ops, padding, state, testing
+    from unrolled.model import Model, load
+    from unrolled.nn.adopt import adopt
+    from unrolled.tasks.forecast import Forecaster
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Forecaster",
+    "Model",
+    "__version__",
+    "adopt",
+    "errors",
+    "load",
+    "nn",
+    "ops",
+    "padding",
+    "state",
+    "testing",
+]
+
+_HOMES = {
+    "Forecaster": "unrolled.tasks.forecast",
+    "Model": "unrolled.model",
+    "adopt": "unrolled.nn.adopt",
+    "load": "unrolled.model",
+}
+_ROOMS = ("errors", "nn", "ops", "padding", "state", "testing")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(_HOMES[name]), name)
+    elif name in _ROOMS:
+        value = importlib.import_module(f"unrolled.{name}")
+    else:
+        raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,187 @@
+"""The door: what comes into a recurrent layer is checked here, once, and refused in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.errors import DtypeError, LengthsError, NonFiniteError, OptionError, ShapeError, suggest
+from unrolled.padding import valid_mask
+from unrolled.state import leaves
+
+__all__ = [
+    "check_choice",
+    "check_dtype",
+    "check_finite",
+    "check_lengths",
+    "check_rate",
+    "check_reset",
+    "check_sequence",
+    "check_size",
+    "check_state",
+    "check_step",
+]
+
+
+def check_size(owner: str, name: str, value: Any) -> int:
+    """A width, depth or count: an integer of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise OptionError(f"{owner}: {name} must be an integer of at least 1, got {value!r}.")
+    return value
+
+
+def check_rate(owner: str, name: str, value: Any) -> float:
+    """A dropout rate: a number in [0, 1)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise OptionError(f"{owner}: {name} must be a probability in [0, 1), got {value!r}.")
+    return float(value)
+
+
+def check_choice(owner: str, name: str, value: Any, choices: Iterable[str]) -> str:
+    """One of a few words."""
+    words = list(choices)
+    if value not in words:
+        raise OptionError(f"{owner}: {name} must be one of {', '.join(words)}, got {value!r}.{suggest(value, words)}")
+    return str(value)
+
+
+def check_dtype(owner: str, x: Tensor, weight: Tensor | None) -> None:
+    """x must have the dtype and device of the layer's weights, unless automatic mixed precision converts it."""
+    if weight is None:
+        return
+    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        raise DtypeError(
+            f"{owner}: x must be {weight.dtype} like the layer's weights, got {x.dtype}; convert one of them."
+        )
+    if x.device != weight.device:
+        raise DtypeError(
+            f"{owner}: x must be on {weight.device} like the layer's weights, got {x.device}; move one with .to()."
+        )
+
+
+def check_sequence(owner: str, x: Any, input_size: int) -> None:
+    """x must be a floating tensor (batch, time, input_size) with at least one row and one step."""
+    _check_floating(owner, x)
+    if x.ndim != 3 or x.shape[2] != input_size:
+        raise ShapeError(f"{owner}: x must be (batch, time, {input_size}), got {tuple(x.shape)}.{_hint(x, input_size)}")
+    if x.shape[1] == 0:
+        raise ShapeError(
+            f"{owner}: x must hold at least one time step, got {tuple(x.shape)}; leave the call out for T = 0."
+        )
+    if x.shape[0] == 0:
+        raise ShapeError(f"{owner}: x must hold at least one row, got {tuple(x.shape)}.")
+
+
+def check_step(owner: str, x: Any, input_size: int) -> None:
+    """x of a single step must be a floating tensor (batch, input_size)."""
+    _check_floating(owner, x)
+    if x.ndim != 2 or x.shape[1] != input_size:
+        raise ShapeError(f"{owner}: one step's x must be (batch, {input_size}), got {tuple(x.shape)}.")
+    if x.shape[0] == 0:
+        raise ShapeError(f"{owner}: one step's x must hold at least one row, got {tuple(x.shape)}.")
+
+
+def check_lengths(owner: str, lengths: Tensor | Sequence[int] | None, x: Tensor) -> Tensor | None:
+    """`lengths` as an int64 tensor (batch,) on the device of x; None stays None (all rows full)."""
+    if lengths is None:
+        return None
+    counts = lengths if isinstance(lengths, Tensor) else _as_counts(owner, lengths)
+    if counts.dtype.is_floating_point or counts.dtype.is_complex or counts.dtype == torch.bool:
+        raise LengthsError(f"{owner}: lengths must be integers, got {counts.dtype}.")
+    if counts.ndim != 1 or counts.shape[0] != x.shape[0]:
+        raise LengthsError(f"{owner}: lengths must be one integer a row, ({x.shape[0]},), got {tuple(counts.shape)}.")
+    counts = counts.to(torch.long)
+    if not _traced():
+        low, high = int(counts.min()), int(counts.max())
+        if low < 0 or high > x.shape[1]:
+            bad = low if low < 0 else high
+            row = int((counts == bad).nonzero()[0])
+            raise LengthsError(
+                f"{owner}: lengths must lie in 0..{x.shape[1]} (the time steps of x), got {bad} in row {row}."
+            )
+    return counts.to(x.device)
+
+
+def check_reset(owner: str, reset: Tensor | None, x: Tensor, lengths: Tensor | None) -> Tensor | None:
+    """`reset` as a bool tensor (batch, time) on the device of x, False in the padding; None stays None."""
+    if reset is None:
+        return None
+    if not isinstance(reset, Tensor) or reset.dtype != torch.bool:
+        raise DtypeError(f"{owner}: reset must be a bool tensor, got {_kind(reset)}.")
+    if reset.shape != x.shape[:2]:
+        raise ShapeError(f"{owner}: reset must be (batch, time) = {tuple(x.shape[:2])}, got {tuple(reset.shape)}.")
+    reset = reset.to(x.device)
+    return reset if lengths is None else reset & valid_mask(lengths, x.shape[1])
+
+
+def check_state(owner: str, state: Any, expected: Any, x: Tensor) -> None:
+    """The state must have the structure, shapes and dtypes of `expected` (its device does not matter), beside x."""
+    _check_structure(owner, state, expected)
+    for leaf, want in zip(leaves(state), leaves(expected), strict=True):
+        if leaf.shape != want.shape:
+            raise ShapeError(
+                f"{owner}: a state leaf must be {tuple(want.shape)}, got {tuple(leaf.shape)}; "
+                "pass the state of the same layer with one row for each row of x."
+            )
+        if leaf.dtype != want.dtype:
+            raise DtypeError(f"{owner}: a state leaf must be {want.dtype}, got {leaf.dtype}; convert it with .to().")
+        if leaf.device != x.device:
+            raise DtypeError(f"{owner}: a state leaf must be on {x.device} like x, got {leaf.device}.")
+
+
+def check_finite(owner: str, x: Tensor) -> None:
+    """Every value of x must be finite. Padding has been set to zero before; skipped on accelerators and in tracing."""
+    if x.device.type != "cpu" or _traced() or bool(torch.isfinite(x.detach()).all()):
+        return
+    where = (~torch.isfinite(x.detach())).nonzero()[0].tolist()
+    place = (
+        f"row {where[0]}, step {where[1]}, feature {where[2]}" if x.ndim == 3 else f"row {where[0]}, feature {where[1]}"
+    )
+    raise NonFiniteError(
+        f"{owner}: x must be finite, got {x[tuple(where)].item()} at {place}; "
+        "mask missing values (for instance zero and a flag feature) before the layer."
+    )
+
+
+def _as_counts(owner: str, lengths: Any) -> Tensor:
+    try:
+        return torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise LengthsError(f"{owner}: lengths must be integers, one a row, got {lengths!r}.") from error
+
+
+def _check_floating(owner: str, x: Any) -> None:
+    if not isinstance(x, Tensor):
+        raise DtypeError(f"{owner}: x must be a torch tensor, got {_kind(x)}; wrap it in torch.as_tensor().")
+    if not x.dtype.is_floating_point:
+        raise DtypeError(f"{owner}: x must be a floating tensor, got {x.dtype}; embed categories or call .float().")
+
+
+def _check_structure(owner: str, state: Any, expected: Any) -> None:
+    same = type(state) is type(expected) or (isinstance(state, Tensor) and isinstance(expected, Tensor))
+    if same and isinstance(expected, tuple):
+        same = len(state) == len(expected)
+    if not same:
+        raise ShapeError(
+            f"{owner}: state must be a {type(expected).__name__} as initial_state() gives it, got {_kind(state)}."
+        )
+    if isinstance(expected, tuple):
+        for part, want in zip(state, expected, strict=True):
+            _check_structure(owner, part, want)
+
+
+def _hint(x: Tensor, input_size: int) -> str:
+    if x.ndim == 2 and x.shape[1] == input_size:
+        return " For one time step call step(); for one sequence add the batch dimension with x[None]."
+    return ""
+
+
+def _kind(value: Any) -> str:
+    return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def _traced() -> bool:
+    return torch.compiler.is_compiling()

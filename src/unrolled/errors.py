@@ -1,0 +1,76 @@
+"""Every error a user can meet: one sentence that says what was expected, what came, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "DataError",
+    "DtypeError",
+    "KernelError",
+    "LengthsError",
+    "ModelFileError",
+    "NonFiniteError",
+    "NotStreamable",
+    "OptionError",
+    "SaveError",
+    "ShapeError",
+    "TrainingError",
+    "UnrolledError",
+    "suggest",
+]
+
+
+class UnrolledError(Exception):
+    """Base of all errors that `unrolled` raises for a user's mistake; the command line exits with code 2 on it."""
+
+
+class ShapeError(UnrolledError, ValueError):
+    """A tensor has the wrong number of dimensions or the wrong size."""
+
+
+class DtypeError(UnrolledError, TypeError):
+    """A tensor has a dtype that the layer cannot take."""
+
+
+class LengthsError(UnrolledError, ValueError):
+    """`lengths` is negative, beyond the time dimension, or not one integer a row."""
+
+
+class NonFiniteError(UnrolledError, ValueError):
+    """A valid step holds NaN or an infinite value."""
+
+
+class NotStreamable(UnrolledError, TypeError):
+    """The layer needs the whole sequence, so it has no single step."""
+
+
+class KernelError(UnrolledError, RuntimeError):
+    """A kernel named explicitly does not exist or refuses the tensors it was given."""
+
+
+class OptionError(UnrolledError, ValueError):
+    """An option is unknown, out of range, or does not go together with another."""
+
+
+class DataError(UnrolledError, ValueError):
+    """A file, table, column, series or value cannot be used as it stands."""
+
+
+class ModelFileError(UnrolledError, ValueError):
+    """A saved model or checkpoint is damaged, incomplete, or of a later format version."""
+
+
+class SaveError(UnrolledError, OSError):
+    """Something could not be written: disk full, no permission, not a folder."""
+
+
+class TrainingError(UnrolledError, RuntimeError):
+    """Training cannot go on: the loss or a gradient is no longer finite."""
+
+
+def suggest(name: str, candidates: Iterable[str]) -> str:
+    """A sentence " Did you mean 'x'?" (with its leading space) for the closest candidate, or an empty string."""
+    close = difflib.get_close_matches(str(name), [str(c) for c in candidates], n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,87 @@
+"""A recurrence as one step of equations, and the walk over time that comes with it."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.errors import OptionError
+from unrolled.nn.recurrent import Recurrent
+from unrolled.ops.scan import outside_autocast, scan
+from unrolled.state import leaves, map_state
+
+__all__ = ["Cell"]
+
+S = TypeVar("S")
+
+
+class Cell(Recurrent[S]):
+    """One recurrence: `project` does all work that needs no state, `recur` is the step.
+
+    A subclass writes `zero_state`, `project` and `recur`, calls `learn_initial_state` at the end of its constructor if
+    its users may ask for that, and overrides `run` where an op takes the walk over time.
+    """
+
+    emits_state: ClassVar[bool] = False
+    """True where y is the state's first leaf, so that whoever changes the one must change the other (Zoneout)."""
+
+    def __init__(self, input_size: int, output_size: int) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.output_size = output_size
+        self.initial: nn.ParameterList | None = None
+
+    @abstractmethod
+    def zero_state(self, batch_size: int, device: torch.device | str | None, dtype: torch.dtype | None) -> S:
+        """The state before the first step where it is not learned."""
+
+    @abstractmethod
+    def project(self, x: Tensor) -> Any:
+        """All state-free work, for one time (batch, input_size) or all (batch, time, input_size): a NamedTuple."""
+
+    @abstractmethod
+    def recur(self, operands: Any, state: S) -> tuple[Tensor, S]:
+        """One step: operands of one time and the state -> y (batch, output_size) and the next state."""
+
+    def run(self, operands: Any, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
+        """The walk over time: operands (batch, time, ...)."""
+        return scan(self.recur, operands, state, lengths=lengths, reset=reset, start=self.start(state, reset))
+
+    def mask_recurrent(self, operands: Any, mask: Tensor) -> Any:
+        """The operands with `mask` (batch, time, output_size), or without time, laid on the h that the weights see."""
+        raise OptionError(f"{type(self).__name__}: has no recurrent mask; use dropout on its input or output instead.")
+
+    def learn_initial_state(self, learn: bool) -> None:
+        """Turn the initial state into parameters, one a leaf, shared by all rows and starting from `zero_state`."""
+        if learn:
+            zero = leaves(self.zero_state(1, None, None))
+            self.initial = nn.ParameterList(nn.Parameter(leaf[0].clone()) for leaf in zero)
+
+    def initial_state(
+        self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> S:
+        if self.initial is None:
+            return self.zero_state(batch_size, device, dtype)
+        learned = iter(self.initial)
+        like = self.zero_state(1, "meta", dtype)
+        return map_state(lambda _: _expand(next(learned), batch_size, device, dtype), like)
+
+    def start(self, state: S, reset: Tensor | None) -> S | None:
+        """The initial state (one row) that resets return to, like `state` in dtype and device; None without resets."""
+        if reset is None:
+            return None
+        first = leaves(state)[0]
+        return self.initial_state(1, device=first.device, dtype=first.dtype)
+
+    def sequence(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
+        return self.run(self.project(x), state, lengths, reset)
+
+    def advance(self, x: Tensor, state: S) -> tuple[Tensor, S]:
+        return outside_autocast(self.recur, self.project(x), state)
+
+
+def _expand(leaf: Tensor, batch_size: int, device: torch.device | str | None, dtype: torch.dtype | None) -> Tensor:
+    return leaf.to(device=device, dtype=dtype).expand(batch_size, *leaf.shape)

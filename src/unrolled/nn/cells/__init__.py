@@ -1,0 +1,30 @@
+"""Every cell, and the table by which tasks and the command line find them: a new cell is one file and one line here."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from unrolled.check import check_choice
+from unrolled.errors import OptionError, suggest
+from unrolled.nn.cell import Cell
+from unrolled.nn.cells.gru import GRU
+from unrolled.nn.cells.lstm import LSTM
+from unrolled.nn.cells.rnn import RNN
+
+__all__ = ["CELLS", "GRU", "LSTM", "RNN", "make_cell"]
+
+CELLS: dict[str, type[Cell[Any]]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+
+
+def make_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Cell[Any]:
+    """A cell by its name in `CELLS`; `options` go to its constructor. Raises OptionError for unknown words."""
+    kind: Any = CELLS[check_choice("make_cell", "cell", name, CELLS)]
+    known = list(inspect.signature(kind).parameters)[2:]
+    for option in options:
+        if option not in known:
+            raise OptionError(
+                f"{kind.__name__}: option {option!r} is unknown; it has {', '.join(known)}.{suggest(option, known)}"
+            )
+    cell: Cell[Any] = kind(input_size, hidden_size, **options)
+    return cell

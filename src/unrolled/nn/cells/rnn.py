@@ -1,0 +1,94 @@
+"""The vanilla recurrent network."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from unrolled.check import check_choice, check_size
+from unrolled.nn.cell import Cell
+from unrolled.nn.init import INITIALISATIONS, orthogonal_per_gate, torch_uniform, xavier_per_gate
+from unrolled.ops import rnn
+from unrolled.ops.rnn.reference import NONLINEARITIES, RNNOperands, rnn_step
+from unrolled.state import HState
+
+__all__ = ["RNN"]
+
+
+class RNN(Cell[HState]):
+    """Vanilla (Elman) recurrent network.
+
+        h' = f(W_x x + b + W_h h)          f = tanh or relu; y = h'
+
+    input_size, hidden_size: features of x and of h. nonlinearity: "tanh" or "relu". bias: False leaves b out.
+    learn_initial_state: h before the first step is a parameter. init: "xavier" (Xavier input weights, orthogonal
+    recurrent weights, zero bias) or "torch" (uniform as torch.nn). kernel: "auto" or the name of a kernel of op `rnn`.
+
+    Parameters: weight_x (hidden, input), weight_h (hidden, hidden), bias (hidden,): one bias where torch.nn has two.
+
+    Source: Elman 1990; the relu form with identity-like weights is Le et al. 2015, arXiv:1504.00941.
+
+    >>> y, state = RNN(3, 5)(torch.zeros(2, 7, 3))
+    >>> y.shape, state.h.shape
+    (torch.Size([2, 7, 5]), torch.Size([2, 5]))
+    """
+
+    emits_state = True
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        learn_initial_state: bool = False,
+        init: str = "xavier",
+        kernel: str = "auto",
+    ) -> None:
+        super().__init__(check_size("RNN", "input_size", input_size), check_size("RNN", "hidden_size", hidden_size))
+        self.nonlinearity = check_choice("RNN", "nonlinearity", nonlinearity, NONLINEARITIES)
+        self.init = check_choice("RNN", "init", init, INITIALISATIONS)
+        self.kernel = kernel
+        self.weight_x = nn.Parameter(torch.empty(hidden_size, input_size))
+        self.weight_h = nn.Parameter(torch.empty(hidden_size, hidden_size))
+        self.bias = nn.Parameter(torch.empty(hidden_size)) if bias else None
+        self.reset_parameters()
+        self.learn_initial_state(learn_initial_state)
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew."""
+        if self.init == "torch":
+            for weight in (self.weight_x, self.weight_h):
+                torch_uniform(weight, self.output_size)
+        else:
+            xavier_per_gate(self.weight_x, 1)
+            orthogonal_per_gate(self.weight_h, 1)
+        if self.bias is not None:
+            torch_uniform(self.bias, self.output_size, draws=2 if self.init == "torch" else 0)
+
+    def zero_state(self, batch_size: int, device: torch.device | str | None, dtype: torch.dtype | None) -> HState:
+        return HState(torch.zeros(batch_size, self.output_size, device=device, dtype=dtype))
+
+    def project(self, x: Tensor) -> RNNOperands:
+        return RNNOperands(linear(x, self.weight_x, self.bias), None)
+
+    def mask_recurrent(self, operands: RNNOperands, mask: Tensor) -> RNNOperands:
+        return operands._replace(mask_h=mask)
+
+    def recur(self, operands: RNNOperands, state: HState) -> tuple[Tensor, HState]:
+        return rnn_step(operands, state, self.weight_h, self.nonlinearity)
+
+    def run(
+        self, operands: RNNOperands, state: HState, lengths: Tensor | None, reset: Tensor | None
+    ) -> tuple[Tensor, HState]:
+        start = self.start(state, reset)
+        y, h = rnn(
+            operands.gates, state.h, self.weight_h, operands.mask_h, lengths, reset,
+            None if start is None else start.h, self.nonlinearity, kernel=self.kernel,
+        )  # fmt: skip
+        return y, HState(h)
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.output_size}, nonlinearity={self.nonlinearity!r}"

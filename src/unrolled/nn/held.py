@@ -1,0 +1,30 @@
+"""What a wrapper may hold: checked once, at its constructor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unrolled.errors import OptionError
+from unrolled.nn.cell import Cell
+from unrolled.nn.recurrent import Recurrent
+
+__all__ = ["held_cell", "held_layer"]
+
+
+def held_layer(owner: str, name: str, layer: Any) -> Recurrent[Any]:
+    """`layer` if it keeps the contract; otherwise an OptionError."""
+    if not isinstance(layer, Recurrent):
+        raise OptionError(
+            f"{owner}: {name} must be a Recurrent layer, got {type(layer).__name__}; "
+            "convert a torch.nn layer with unrolled.nn.from_torch()."
+        )
+    return layer
+
+
+def held_cell(owner: str, name: str, cell: Any) -> Cell[Any]:
+    """`cell` if it has single steps of its own to change; otherwise an OptionError."""
+    if not isinstance(cell, Cell):
+        raise OptionError(
+            f"{owner}: {name} must be a Cell, got {type(cell).__name__}; wrap the cells inside it one by one."
+        )
+    return cell

@@ -1,0 +1,113 @@
+"""The contract that every cell, stack, wrapper and block keeps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar, Generic, TypeVar, final
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.check import (
+    check_dtype,
+    check_finite,
+    check_lengths,
+    check_reset,
+    check_sequence,
+    check_state,
+    check_step,
+)
+from unrolled.errors import NotStreamable
+from unrolled.padding import zero_padding
+
+__all__ = ["Recurrent"]
+
+S = TypeVar("S")
+
+
+class Recurrent(nn.Module, ABC, Generic[S]):
+    """Anything that maps a padded batch and a state to outputs and a state: a cell, a stack, a bidirectional pair.
+
+    The whole sequence, the sequence in chunks with the state carried, and single steps give the same values, final
+    state and gradients. `unrolled.testing.check_recurrent` proves it for any subclass.
+
+    A subclass sets `input_size` and `output_size` and writes `initial_state` and `sequence`; what comes in there has
+    been checked, is on one device, and is zero in the padding.
+    """
+
+    input_size: int
+    output_size: int
+    parallel_in_time: ClassVar[bool] = False
+
+    @property
+    def streamable(self) -> bool:
+        """False for anything that needs the whole sequence before its first output."""
+        return True
+
+    @abstractmethod
+    def initial_state(
+        self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> S:
+        """The state before the first step: a (nested) NamedTuple of tensors, every leaf (batch_size, ...)."""
+
+    @abstractmethod
+    def sequence(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
+        """The hook behind `forward`, unchecked: wrappers call it on what they hold. None means all full, no reset."""
+
+    def advance(self, x: Tensor, state: S) -> tuple[Tensor, S]:
+        """The hook behind `step`, unchecked: x (batch, input_size)."""
+        y, state = self.sequence(x[:, None], state, None, None)
+        return y[:, 0], state
+
+    @final  # type: ignore[misc]
+    def forward(
+        self,
+        x: Tensor,
+        state: S | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+    ) -> tuple[Tensor, S]:
+        """Run whole sequences.
+
+        x: (batch, time, input_size), floating, right padded; what stands in the padding is never read.
+        state: as returned by an earlier call or by `initial_state`; None starts afresh.
+        lengths: (batch,), valid steps a row, any integer dtype and device, or a list; 0 is allowed; None = all full.
+        reset: (batch, time) bool; True at t means that the state is the initial state before x_t.
+
+        Returns y (batch, time, output_size), zero in the padding, and the state after each row's last valid step.
+        Raises ShapeError, DtypeError, LengthsError, NonFiniteError.
+        """
+        owner = type(self).__name__
+        check_sequence(owner, x, self.input_size)
+        check_dtype(owner, x, next(self.parameters(), None))
+        counts = check_lengths(owner, lengths, x)
+        resets = check_reset(owner, reset, x, counts)
+        x = zero_padding(x, counts)
+        check_finite(owner, x)
+        return self.sequence(x, self._state_for(x, state), counts, resets)
+
+    @final
+    def step(self, x: Tensor, state: S | None = None) -> tuple[Tensor, S]:
+        """Run one step: x (batch, input_size) -> y (batch, output_size) and the next state.
+
+        Raises NotStreamable if the layer needs the whole sequence, and what `forward` raises.
+        """
+        owner = type(self).__name__
+        if not self.streamable:
+            raise NotStreamable(
+                f"{owner}: cannot step, it needs the whole sequence. Use a forward-only encoder to stream."
+            )
+        check_step(owner, x, self.input_size)
+        check_dtype(owner, x, next(self.parameters(), None))
+        check_finite(owner, x)
+        return self.advance(x, self._state_for(x, state))
+
+    def _state_for(self, x: Tensor, state: S | None) -> S:
+        if state is None:
+            return self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
+        if not torch.compiler.is_compiling():
+            # On the meta device nothing is allocated and no random number is drawn.
+            check_state(type(self).__name__, state, self.initial_state(x.shape[0], device="meta", dtype=x.dtype), x)
+        return state

@@ -1,0 +1,64 @@
+"""The long short-term memory, one step, with all its options."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import layer_norm
+
+__all__ = ["EPSILON", "LSTMOperands", "LSTMState", "LSTMWeights", "lstm_step"]
+
+EPSILON = 1e-5
+
+
+class LSTMState(NamedTuple):
+    """h (batch, output): what the cell emits and its recurrence reads; c (batch, hidden): the memory."""
+
+    h: Tensor
+    c: Tensor
+
+
+class LSTMOperands(NamedTuple):
+    """What a step needs besides the state: projected gates (batch, gates * hidden), a mask on the h weight_h sees."""
+
+    gates: Tensor
+    mask_h: Tensor | None
+
+
+class LSTMWeights(NamedTuple):
+    """Weights of the recurrence; None switches an option off.
+
+    weight_h (gates * hidden, output); peephole (3, hidden) for i, f, o, or (2, hidden) for i, o when coupled;
+    weight_p (output, hidden); norm_h (gates * hidden,), the gain of LN(W_h h); norm_c (2, hidden), gain and bias of
+    LN(c).
+    """
+
+    weight_h: Tensor
+    peephole: Tensor | None
+    weight_p: Tensor | None
+    norm_h: Tensor | None
+    norm_c: Tensor | None
+
+
+def lstm_step(
+    operands: LSTMOperands, state: LSTMState, weights: LSTMWeights, coupled: bool
+) -> tuple[Tensor, LSTMState]:
+    """One step; gates in the order i, f, g, o (i, g, o when coupled, where f = 1 - i)."""
+    h, c = state
+    seen = h if operands.mask_h is None else h * operands.mask_h
+    recurrent = seen @ weights.weight_h.T
+    if weights.norm_h is not None:
+        recurrent = layer_norm(recurrent, recurrent.shape[-1:], weights.norm_h, None, EPSILON)
+    i, *forget, g, o = (operands.gates + recurrent).chunk(3 if coupled else 4, -1)
+    p = weights.peephole
+    i = torch.sigmoid(i if p is None else i + p[0] * c)
+    f = 1 - i if coupled else torch.sigmoid(forget[0] if p is None else forget[0] + p[1] * c)
+    c = f * c + i * torch.tanh(g)
+    o = torch.sigmoid(o if p is None else o + p[-1] * c)
+    n = weights.norm_c
+    h = o * torch.tanh(c if n is None else layer_norm(c, c.shape[-1:], n[0], n[1], EPSILON))
+    if weights.weight_p is not None:
+        h = h @ weights.weight_p.T
+    return h, LSTMState(h, c)

@@ -1,0 +1,35 @@
+"""Samples of the op `rnn`, by which its kernels are proved and measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from unrolled.ops.samples import Sample, draw, draw_mask, draw_resets, variants
+
+__all__ = ["samples"]
+
+OPTIONS = ("mask_h", "lengths", "reset", "start_h", "relu")
+
+
+def samples() -> Iterator[Sample]:
+    """Every option on and off, over the odd shapes."""
+    for number, (shape, options) in enumerate(variants(OPTIONS)):
+        generator = torch.Generator().manual_seed(number)
+        batch, time, width, lengths = shape
+        ragged = lengths if "lengths" in options else None
+        resets = "reset" in options
+        yield Sample(
+            f"{shape} {sorted(options)}",
+            (
+                draw(generator, batch, time, width),
+                draw(generator, batch, width),
+                draw(generator, width, width, scale=width**-0.5),
+                draw_mask(generator, shape, width, expanded=not resets) if "mask_h" in options else None,
+                None if ragged is None else torch.tensor(ragged),
+                draw_resets(generator, shape, ragged) if resets else None,
+                draw(generator, 1 if "start_h" in options else batch, width) if resets else None,
+                "relu" if "relu" in options else "tanh",
+            ),
+        )

@@ -1,0 +1,84 @@
+"""The walk through time that every reference recurrence shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from unrolled.errors import ShapeError
+from unrolled.state import leaves, map_state, where_rows
+
+__all__ = ["outside_autocast", "scan"]
+
+S = TypeVar("S")
+R = TypeVar("R")
+
+
+def scan(
+    step: Callable[[Any, S], tuple[Tensor, S]],
+    operands: Any,
+    state: S,
+    *,
+    lengths: Tensor | None = None,
+    reset: Tensor | None = None,
+    start: S | None = None,
+) -> tuple[Tensor, S]:
+    """Walk `step` over time and return (y (batch, time, output), final state).
+
+    operands: a tuple of tensors (batch, time, ...), any of them None; `step` sees them at one time, without the time
+    dimension. A row's state freezes after its last valid step and y is zero from there on. Where reset (batch, time) is
+    True, the state becomes `start` (one row, or batch rows) before the step. Plain differentiable torch.
+    """
+    if reset is not None and start is None:
+        raise ShapeError("scan: reset needs start, the state that a reset row returns to; pass the initial state.")
+    return outside_autocast(lambda steps, first: _walk(step, steps, first, lengths, reset, start), operands, state)
+
+
+def outside_autocast(run: Callable[[Any, S], R], operands: Any, state: S) -> R:
+    """run(operands, state) with automatic mixed precision off and the operands in the state's dtype.
+
+    Projections gain from half precision; a recurrence would lose accuracy at every step and hand on a state of another
+    dtype than it was given.
+    """
+    first = leaves(state)[0]
+    if not torch.is_autocast_enabled(first.device.type):
+        return run(operands, state)
+    alike = map_state(lambda leaf: leaf.to(first.dtype) if leaf.is_floating_point() else leaf, operands)
+    with torch.autocast(first.device.type, enabled=False):
+        return run(alike, state)
+
+
+def _walk(
+    step: Callable[[Any, S], tuple[Tensor, S]],
+    operands: Any,
+    state: S,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    start: S | None,
+) -> tuple[Tensor, S]:
+    times = map_state(lambda leaf: leaf.unbind(1), operands)
+    outputs = []
+    for t in range(leaves(operands)[0].shape[1]):
+        if reset is not None and start is not None:
+            state = where_rows(reset[:, t], start, state)
+        y, proposed = step(_at(times, operands, t), state)
+        if lengths is not None:
+            alive = t < lengths
+            proposed = where_rows(alive, proposed, state)
+            y = where_rows(alive, y, torch.zeros_like(y))
+        state = proposed
+        outputs.append(y)
+    return torch.stack(outputs, 1), state
+
+
+def _at(times: Any, operands: Any, t: int) -> Any:
+    # `times` has the structure of `operands` with a tuple over time in place of each tensor.
+    if operands is None:
+        return None
+    if isinstance(operands, Tensor):
+        return times[t]
+    parts = [_at(time, operand, t) for time, operand in zip(times, operands, strict=True)]
+    return type(operands)(*parts) if type(operands) is not tuple else tuple(parts)

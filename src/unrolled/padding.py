@@ -1,0 +1,68 @@
+"""Right padding: masks from lengths, reversal by length, the last valid step, and the door to PackedSequence."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from unrolled.errors import LengthsError
+
+__all__ = ["from_packed", "last_step", "reverse_padded", "reverse_resets", "to_packed", "valid_mask", "zero_padding"]
+
+
+def valid_mask(lengths: Tensor, time: int) -> Tensor:
+    """(batch, time) bool: True where a step is valid. lengths: (batch,) integers."""
+    return torch.arange(time, device=lengths.device) < lengths[:, None]
+
+
+def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x (batch, time, ...) with its padding set to zero by selection, so that NaN there reaches nothing."""
+    if lengths is None:
+        return x
+    mask = valid_mask(lengths, x.shape[1])
+    return torch.where(mask.view(*mask.shape, *[1] * (x.ndim - 2)), x, 0)
+
+
+def reverse_padded(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x (batch, time, ...) with the valid steps of each row in reverse order; padding stays where it is."""
+    if lengths is None:
+        return x.flip(1)
+    steps = torch.arange(x.shape[1], device=x.device)
+    back = lengths.to(x.device)[:, None] - 1 - steps
+    index = torch.where(back >= 0, back, steps)
+    return x.gather(1, index.view(*index.shape, *[1] * (x.ndim - 2)).expand_as(x))
+
+
+def reverse_resets(reset: Tensor, lengths: Tensor | None) -> Tensor:
+    """The resets that a reversed row needs so that each segment between resets stays by itself.
+
+    A reversed segment starts where the segment ended: at a step whose right neighbour is reset. reset: (batch, time)
+    bool, False in the padding.
+    """
+    # By index: joining a slice of time - 1 steps would make an exported program refuse two steps.
+    steps = torch.arange(reset.shape[1], device=reset.device)
+    right = (steps + 1).clamp(max=reset.shape[1] - 1)
+    after = reset[:, right] & (steps < reset.shape[1] - 1)
+    return reverse_padded(after, lengths)
+
+
+def last_step(y: Tensor, lengths: Tensor | None) -> Tensor:
+    """The last valid step of each row: (batch, time, feature) -> (batch, feature); zero for a row of length zero."""
+    if lengths is None:
+        return y[:, -1]
+    index = (lengths.to(y.device, torch.long) - 1).clamp(min=0)[:, None, None].expand(-1, 1, y.shape[2])
+    return torch.where((lengths.to(y.device) > 0)[:, None], y.gather(1, index).squeeze(1), 0)
+
+
+def from_packed(packed: PackedSequence) -> tuple[Tensor, Tensor]:
+    """A torch PackedSequence as (x (batch, time, feature), lengths (batch,)), rows in their original order."""
+    return pad_packed_sequence(packed, batch_first=True)
+
+
+def to_packed(x: Tensor, lengths: Tensor, *, enforce_sorted: bool = False) -> PackedSequence:
+    """x (batch, time, feature) and lengths (batch,) as a torch PackedSequence, which holds no row of length zero."""
+    counts = lengths.detach().cpu().to(torch.long)
+    if int(counts.min()) < 1:
+        raise LengthsError("to_packed: torch's PackedSequence holds no row of length 0; drop such rows before packing.")
+    return pack_padded_sequence(x, counts, batch_first=True, enforce_sorted=enforce_sorted)
