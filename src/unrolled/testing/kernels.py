@@ -1,0 +1,221 @@
+"""The law of kernels: each agrees with the float64 reference, within what the reference loses in the same dtype."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from unrolled import ops
+from unrolled.errors import OptionError
+from unrolled.ops.register import Kernel, Op
+from unrolled.ops.samples import Sample
+from unrolled.testing.proof import LawBroken
+
+__all__ = ["check_kernel", "samples_of"]
+
+MULTIPLE = 4
+"""A kernel may lose this many times what the reference loses: its order of sums, exp and tanh are its own."""
+
+FLOOR = 32
+"""Units in the last place of a tensor's largest value that are always granted: the reference may be lucky."""
+
+DTYPES = (torch.float64, torch.float32)
+
+
+class Result(NamedTuple):
+    """Outputs, and gradients by argument name, of one call."""
+
+    outputs: tuple[Tensor, ...]
+    gradients: dict[str, Tensor]
+
+    def named(self) -> dict[str, Tensor]:
+        """All tensors by name."""
+        outputs = {f"output {i}": output for i, output in enumerate(self.outputs)}
+        return outputs | {f"gradient of {name}": gradient for name, gradient in self.gradients.items()}
+
+
+class Bound(NamedTuple):
+    """The truth in float64, and the error, in units in the last place of 1, that a sound kernel may make."""
+
+    truth: dict[str, Tensor]
+    units: dict[str, float]
+
+
+def samples_of(op: str) -> list[Sample]:
+    """The samples that an op of this library brings, from its samples.py."""
+    return list(importlib.import_module(f"unrolled.ops.{op}.samples").samples())
+
+
+def check_kernel(
+    op: str | Op,
+    *,
+    samples: Iterable[Sample] | None = None,
+    dtypes: Sequence[torch.dtype] = DTYPES,
+    device: torch.device | str = "cpu",
+    opcheck: bool = True,
+) -> Mapping[str, int]:
+    """Prove every kernel of an op, in outputs and all gradients, on contiguous and strided tensors.
+
+    op: the name of an op of this library, or an `Op`, which then needs `samples`. The error of a kernel in a dtype may
+    be 4 times that of the reference in that dtype, plus 32 units in the last place (for float64, where the reference is
+    the truth: the loss of the reference in float32, scaled). A kernel must also leave its arguments as they are, return
+    fresh memory, fill all of it, give each gradient the same whichever others are wanted, and pass torch's opcheck.
+
+    Returns how many calls each kernel ran: 0 means that it refused every sample, and that nothing is proved.
+    Raises LawBroken.
+    """
+    if isinstance(op, Op) and samples is None:
+        raise OptionError(f"check_kernel: an Op needs samples=, got none for {op.name!r}.")
+    table: Op = op if isinstance(op, Op) else getattr(ops, op)
+    ran = {kernel.name: 0 for kernel in table.kernels}
+    with torch.random.fork_rng(devices=[]), _poisoned():
+        for number, sample in enumerate(samples_of(table.name) if samples is None else samples):
+            for dtype in dtypes:
+                arguments = _cast(sample.arguments, dtype, device)
+                bound = _bound(table, sample.arguments, dtype, device)
+                for kernel in table.kernels:
+                    if kernel.refuses(*arguments) is None:
+                        _prove(table, kernel, arguments, bound, sample.label)
+                        ran[kernel.name] += 1
+                        if opcheck and number < 2 and dtype == dtypes[-1]:
+                            _opcheck(table, kernel, arguments, sample.label)
+    return ran
+
+
+def _prove(op: Op, kernel: Kernel, arguments: Sequence[Any], bound: Bound, label: str) -> None:
+    def require(condition: bool, finding: str) -> None:
+        if not condition:
+            raise LawBroken("kernel", f"{op.name}, kernel {kernel.name!r}, {label}", finding)
+
+    # First, while nothing can have been changed yet.
+    _check_memory(op, kernel, arguments, require)
+    dtype = arguments[0].dtype
+    for layout in ("contiguous", "strided"):
+        for name, got in _run(op, kernel.name, arguments, layout).named().items():
+            want = bound.truth[name]
+            require(got.shape == want.shape, f"{layout}: {name} is {tuple(got.shape)}, expected {tuple(want.shape)}")
+            require(got.dtype == dtype, f"{layout}: {name} is {got.dtype}, expected {dtype}")
+            require(bool(torch.isfinite(got).all()), f"{layout}: {name} is not finite, or not all of it was written")
+            error = float((got.double() - want).abs().max())
+            limit = bound.units[name] * torch.finfo(dtype).eps
+            require(error <= limit, f"{layout}: {name} in {dtype} differs by {error:.3g}, allowed is {limit:.2g}")
+
+
+def _check_memory(op: Op, kernel: Kernel, arguments: Sequence[Any], require: Any) -> None:
+    """Arguments untouched, outputs and gradients fresh, and each gradient by itself equal to all at once."""
+    count = len(op.tensors)
+    given, values = list(arguments[:count]), list(arguments[count:])
+    before = [None if t is None else t.clone() for t in given]
+    with torch.no_grad():
+        outputs = kernel.forward(*given, *values)
+    require(_fresh(outputs, given), "an output shares memory with an argument or with another output")
+    written = all(bool(torch.isfinite(output).all()) for output in outputs)
+    require(written, "an output is not finite, or not all of it was written")
+    grads = [torch.randn_like(output) for output in outputs]
+    kept = [t.clone() for t in (*outputs, *grads)]
+    needs = [t is not None and t.dtype.is_floating_point for t in given]
+    found = kernel.backward(given, values, outputs, grads, needs)
+    require(_fresh([g for g in found if g is not None], [*given, *outputs, *grads]), "a gradient shares memory")
+    untouched = all(old is None or torch.equal(old, new) for old, new in zip(before, given, strict=True))
+    require(untouched, "an argument was changed in place")
+    untouched = all(torch.equal(old, new) for old, new in zip(kept, (*outputs, *grads), strict=True))
+    require(untouched, "the backward pass changed an output or an incoming gradient in place")
+    for position, need in enumerate(needs):
+        together = found[position]
+        finding = f"the gradient of {op.tensors[position]} came unasked, or not at all"
+        require(need == (together is not None), finding)
+        if together is not None:
+            alone = kernel.backward(given, values, outputs, grads, [i == position for i in range(count)])[position]
+            same = alone is not None and _alike(alone, together)
+            require(same, f"the gradient of {op.tensors[position]} alone differs from that with all others")
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Equal up to the order of sums."""
+    limit = 2**10 * torch.finfo(one.dtype).eps * float(other.abs().max().clamp(min=1.0))
+    return one.shape == other.shape and float((one - other).abs().max()) <= limit
+
+
+def _bound(op: Op, arguments: Sequence[Any], dtype: torch.dtype, device: torch.device | str) -> Bound:
+    truth = _run(op, "plain", _cast(arguments, torch.float64, device), "contiguous").named()
+    # In float64 the reference is the truth and has no error to show: its loss in float32 stands in, in units.
+    measured = torch.float32 if dtype == torch.float64 else dtype
+    rough = _run(op, "plain", _cast(arguments, measured, device), "contiguous").named()
+    units = {}
+    for name, want in truth.items():
+        loss = float((rough[name].double() - want).abs().max()) / torch.finfo(measured).eps
+        units[name] = MULTIPLE * loss + FLOOR * float(want.abs().max().clamp(min=1e-3))
+    return Bound(truth, units)
+
+
+def _run(op: Op, kernel: str, arguments: Sequence[Any], layout: str) -> Result:
+    """One call with all gradients; kernel "plain" is the reference as itself, outside the registered operator."""
+    count = len(op.tensors)
+    inputs, wanted = [], {}
+    for name, tensor in zip(op.tensors, arguments[:count], strict=True):
+        if tensor is not None and tensor.dtype.is_floating_point:
+            # An alias, not a clone, which would lose the strides of an expanded tensor.
+            wanted[name] = tensor.detach().requires_grad_()
+            tensor = wanted[name]
+        inputs.append(tensor if tensor is None or layout == "contiguous" else _strided(tensor))
+    plain = next(k for k in op.kernels if k.name == "reference").forward
+    rest = arguments[count:]
+    outputs = tuple(plain(*inputs, *rest) if kernel == "plain" else op.registered(*inputs, *rest, kernel))
+    total = torch.zeros((), dtype=outputs[0].dtype, device=outputs[0].device)
+    for number, output in enumerate(outputs):
+        weight = torch.randn(output.shape, generator=torch.Generator().manual_seed(number)).bfloat16()
+        total = total + (output * weight.to(output)).sum()
+    found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True, materialize_grads=True)
+    return Result(tuple(o.detach() for o in outputs), dict(zip(wanted, found, strict=True)))
+
+
+def _opcheck(op: Op, kernel: Kernel, arguments: Sequence[Any], label: str) -> None:
+    ready = [_leaf(a) if isinstance(a, Tensor) else a for a in arguments]
+    report = torch.library.opcheck(op.registered, (*ready, kernel.name), raise_exception=False)
+    for name, verdict in report.items():
+        if verdict != "SUCCESS":
+            raise LawBroken("kernel", f"{op.name}, kernel {kernel.name!r}, {label}", f"opcheck {name}: {verdict}")
+
+
+def _cast(arguments: Sequence[Any], dtype: torch.dtype, device: torch.device | str) -> list[Any]:
+    def move(value: Any) -> Any:
+        if not isinstance(value, Tensor):
+            return value
+        return value.to(device=device, dtype=dtype if value.dtype.is_floating_point else value.dtype)
+
+    return [move(value) for value in arguments]
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone().requires_grad_(tensor.dtype.is_floating_point)
+
+
+def _strided(tensor: Tensor) -> Tensor:
+    """The same values with a gap after each, still part of the graph."""
+    return torch.stack([tensor, tensor], -1)[..., 0]
+
+
+def _fresh(results: Sequence[Tensor], others: Sequence[Tensor | None]) -> bool:
+    taken = {t.untyped_storage().data_ptr() for t in others if t is not None and t.numel()}
+    places = [t.untyped_storage().data_ptr() for t in results if t.numel()]
+    return taken.isdisjoint(places) and len(set(places)) == len(places)
+
+
+@contextmanager
+def _poisoned() -> Iterator[None]:
+    """Fresh memory holds NaN, so that what a kernel forgets to write shows."""
+    deterministic: Any = torch.utils.deterministic
+    before = (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled())
+    filling = deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    deterministic.fill_uninitialized_memory = True
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        deterministic.fill_uninitialized_memory = filling

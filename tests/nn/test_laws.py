@@ -1,0 +1,154 @@
+"""The law suite over every cell x option x wrapper."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from unrolled.nn import (
+    CELLS,
+    GRU,
+    LSTM,
+    RNN,
+    Bidirectional,
+    Cell,
+    DropConnect,
+    Recurrent,
+    Residual,
+    Stack,
+    VariationalDropout,
+    Zoneout,
+)
+from unrolled.testing import check_compile, check_export, check_recurrent
+
+CellOf = Callable[[int], Cell[Any]]
+"""input_size -> a cell of hidden width 5 (4 features out where it projects)."""
+
+
+def lstm_options() -> list[dict[str, Any]]:
+    names = ("peephole", "coupled", "projection_size", "layer_norm")
+    switched = [
+        {name: 4 if name == "projection_size" else True for name, on in zip(names, choice, strict=True) if on}
+        for choice in itertools.product((False, True), repeat=4)
+    ]
+    everything = switched[-1] | {"learn_initial_state": True}
+    return [*switched, {"bias": False}, {"learn_initial_state": True}, everything]
+
+
+def gru_options() -> list[dict[str, Any]]:
+    extras: list[dict[str, Any]] = [{}, {"layer_norm": True}, {"bias": False}, {"learn_initial_state": True}]
+    return [{"reset": reset} | extra for reset in ("after", "before") for extra in extras]
+
+
+OPTIONS: dict[str, list[dict[str, Any]]] = {
+    "rnn": [{}, {"nonlinearity": "relu"}, {"bias": False}, {"nonlinearity": "relu", "learn_initial_state": True}],
+    "lstm": lstm_options(),
+    "gru": gru_options(),
+}
+
+KINDS = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+
+
+def named(name: str, options: dict[str, Any]) -> str:
+    return "-".join([name, *(f"{key}={value}" for key, value in options.items())])
+
+
+def build(name: str, options: dict[str, Any], input_size: int) -> Cell[Any]:
+    return KINDS[name](input_size, 5, **options)
+
+
+VARIANTS: dict[str, CellOf] = {
+    named(name, options): partial(build, name, options) for name in OPTIONS for options in OPTIONS[name]
+}
+
+
+def stack(cell: CellOf) -> Recurrent[Any]:
+    low = cell(3)
+    return Stack([low, cell(low.output_size)], dropout=0.2)
+
+
+def deep(cell: CellOf) -> Recurrent[Any]:
+    both = Bidirectional(cell(3), cell(3))
+    return Stack([both, cell(both.output_size)])
+
+
+def residual(cell: CellOf) -> Recurrent[Any]:
+    return Residual(cell(cell(3).output_size))
+
+
+WRAPPERS: dict[str, Callable[[CellOf], Recurrent[Any]]] = {
+    "cell": lambda cell: cell(3),
+    "stack": stack,
+    "bidirectional": lambda cell: Bidirectional(cell(3), cell(3)),
+    "deep": deep,
+    "residual": residual,
+    "zoneout": lambda cell: Zoneout(cell(3), 0.2),
+    "variational": lambda cell: VariationalDropout(cell(3), input=0.2, output=0.3, recurrent=0.4),
+    "dropconnect": lambda cell: DropConnect(cell(3), 0.3),
+}
+
+WALKED = ("zoneout",)
+"""Wrappers that walk time in Python: a graph of them holds one number of steps."""
+
+
+def test_the_table_of_options_holds_every_cell() -> None:
+    assert set(OPTIONS) == set(CELLS)
+    assert {name: CELLS[name] for name in KINDS} == KINDS
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_cell_option_and_wrapper_keeps_the_laws(variant: str, wrapper: str) -> None:
+    check_recurrent(lambda: WRAPPERS[wrapper](VARIANTS[variant]), graphs=False)
+
+
+EVERYTHING = "peephole=True-coupled=True-projection_size=4-layer_norm=True"
+
+TRACED = (
+    "rnn",
+    "rnn-nonlinearity=relu-learn_initial_state=True",
+    "lstm",
+    "lstm-peephole=True",
+    "lstm-coupled=True",
+    "lstm-projection_size=4",
+    "lstm-layer_norm=True",
+    "lstm-bias=False",
+    f"lstm-{EVERYTHING}-learn_initial_state=True",
+    "gru-reset=after",
+    "gru-reset=before",
+    "gru-reset=after-layer_norm=True",
+    "gru-reset=before-learn_initial_state=True",
+)
+"""Tracing is the slow law: every option once, and all of them together."""
+
+
+@pytest.mark.parametrize("variant", TRACED)
+def test_every_cell_option_compiles_and_exports(variant: str) -> None:
+    check_compile(lambda: VARIANTS[variant](3))
+    check_export(lambda: VARIANTS[variant](3))
+
+
+@pytest.mark.parametrize("wrapper", [name for name in WRAPPERS if name != "cell"])
+def test_every_wrapper_compiles_and_exports(wrapper: str) -> None:
+    dynamic = wrapper not in WALKED
+    check_compile(lambda: WRAPPERS[wrapper](VARIANTS["gru-reset=after"]), dynamic_time=dynamic)
+    check_export(lambda: WRAPPERS[wrapper](VARIANTS["gru-reset=after"]), dynamic_time=dynamic)
+
+
+def nested(streamable: bool) -> Recurrent[Any]:
+    """Wrappers in wrappers around cells of different kinds."""
+    low = Residual(Zoneout(LSTM(3, 5, projection_size=3, peephole=True), 0.1))
+    middle = VariationalDropout(DropConnect(GRU(3, 4, reset="before"), 0.3), input=0.2)
+    high: Recurrent[Any] = RNN(4, 4, learn_initial_state=True)
+    if not streamable:
+        high = Bidirectional(Stack([high, GRU(4, 2)]), LSTM(4, 3, coupled=True))
+    return Stack([low, middle, high], dropout=0.1)
+
+
+@pytest.mark.parametrize("streamable", [True, False])
+def test_wrappers_in_wrappers_keep_the_laws(streamable: bool) -> None:
+    check_recurrent(lambda: nested(streamable), graphs=False)

@@ -1,0 +1,98 @@
+"""Every kernel of every op against the float64 reference, and the table that chooses between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from unrolled import ops
+from unrolled.errors import KernelError
+from unrolled.ops.samples import Sample, Shape
+from unrolled.testing import check_kernel
+from unrolled.testing.kernels import samples_of
+
+
+def first(name: str) -> Sample:
+    return samples_of(name)[0]
+
+
+@pytest.mark.parametrize("name", list(ops.kernels()))
+def test_every_kernel_agrees_with_the_reference(name: str) -> None:
+    ran = check_kernel(name)
+    assert ran["reference"] == 2 * len(samples_of(name))
+
+
+@pytest.mark.parametrize("name", list(ops.kernels()))
+def test_samples_switch_every_optional_tensor_on_and_off(name: str) -> None:
+    columns = list(zip(*(sample.arguments for sample in samples_of(name)), strict=True))
+    tensors = getattr(ops, name).tensors
+    for position, argument in enumerate(tensors):
+        present = {value is not None for value in columns[position]}
+        required = present == {True}
+        assert required or present == {True, False}, f"{argument} is never given"
+    for column in columns[len(tensors) :]:
+        assert len(set(column)) == 2
+
+
+@pytest.mark.parametrize("name", list(ops.kernels()))
+def test_samples_hold_the_awkward_shapes(name: str) -> None:
+    shapes = {tuple(sample.arguments[0].shape[:2]) for sample in samples_of(name)}
+    assert {time for _, time in shapes} >= {1, 2, 63, 100}
+    assert 1 in {batch for batch, _ in shapes}
+    tensors = [a for sample in samples_of(name) for a in sample.arguments if isinstance(a, Tensor)]
+    assert any(0 in a.tolist() for a in tensors if a.dtype == torch.long)
+
+
+def test_a_shape_says_itself_in_the_label() -> None:
+    assert str(Shape(4, 5, 6, (5, 2, 0, 4))) in first("gru").label
+
+
+@pytest.mark.parametrize("name", list(ops.kernels()))
+def test_the_registered_operator_equals_the_plain_reference(name: str) -> None:
+    sample = first(name)
+    op = getattr(ops, name)
+    for direct, registered in zip(op(*sample.arguments), op.registered(*sample.arguments, "reference"), strict=True):
+        assert torch.equal(direct, registered)
+
+
+def test_explain_has_a_line_for_every_kernel() -> None:
+    lines = ops.explain("lstm", *first("lstm").arguments).splitlines()
+    assert [line.split()[:2] for line in lines] == [["lstm:", name] for name in ops.kernels()["lstm"]]
+    assert lines[-1].endswith("can run")
+
+
+def test_explain_names_the_ops_it_knows() -> None:
+    with pytest.raises(KernelError, match=r"op must be one of .*, got 'lstn'\. Did you mean 'lstm'\?"):
+        ops.explain("lstn")
+
+
+def test_an_unknown_kernel_is_refused_with_the_candidates() -> None:
+    with pytest.raises(KernelError, match=r"gru: kernel must be 'auto' or one of .*, got 'referenc'\. Did you mean"):
+        ops.gru(*first("gru").arguments, kernel="referenc")
+
+
+def test_the_reference_is_differentiable_twice() -> None:
+    sample = next(s for s in samples_of("gru") if s.label.endswith("[]"))
+    arguments: list[Any] = list(sample.arguments)
+    arguments[0] = arguments[0].clone().requires_grad_()
+    y, _ = ops.gru(*arguments, kernel="reference")
+    (slope,) = torch.autograd.grad(y.square().sum(), arguments[0], create_graph=True)
+    (curvature,) = torch.autograd.grad(slope.square().sum(), arguments[0])
+    assert torch.isfinite(curvature).all()
+    assert curvature.abs().max() > 0
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own forward mode
+def test_the_reference_works_under_vmap_and_forward_mode() -> None:
+    sample = next(s for s in samples_of("rnn") if s.label.endswith("[]"))
+    gates, *rest = sample.arguments
+    stacked = torch.stack([gates, 2 * gates])
+    mapped = torch.vmap(lambda g: ops.rnn(g, *rest, kernel="reference")[0])(stacked)
+    torch.testing.assert_close(mapped[1], ops.rnn(2 * gates, *rest)[0])
+    _, slope = torch.func.jvp(lambda g: ops.rnn(g, *rest)[0], (gates,), (torch.ones_like(gates),))
+    width = 1e-6
+    ahead, behind = (ops.rnn(gates + sign * width, *rest)[0] for sign in (1, -1))
+    torch.testing.assert_close(slope, (ahead - behind) / (2 * width), rtol=1e-6, atol=1e-8)
