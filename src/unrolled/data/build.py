@@ -1,0 +1,286 @@
+"""From a table to a panel, and a panel carried on over the horizon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unrolled.data.columns import Columns
+from unrolled.data.panel import Panel, Text, offsets_of, take_rows
+from unrolled.data.regular import Groups, regular_groups, show_time
+from unrolled.data.table import read_table, require_columns, row_name, source_name
+from unrolled.data.values import is_text, number_column, text_column, time_column
+from unrolled.errors import DataError, OptionError
+from unrolled.fields.step import Step
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def build_panel(table: Any, columns: Columns, *, step: str | Step | None = None, resample: str | None = None) -> Panel:
+    """The table's rows as regular series, sorted by time within each, series in order of appearance.
+
+    The step of time counts as known when it is given, or when nine in ten neighbouring timestamps agree on it. Rows
+    that are then missing between others are put in as missing values, which the model sees masked; a timestamp off
+    the grid, or one that occurs twice, is an error, unless `resample` says how the rows of one step become one value.
+
+    Args:
+        table: anything `read_table` takes.
+        columns: the parts of its columns.
+        step: "h", "15min", "D", "MS", ... (see `Step.parse`); None: seen from the timestamps.
+        resample: "mean", "sum", "last", "first", "max" or "min" of the rows that fall into one step, missing values
+            left out; text columns take the last one (the first for "first").
+
+    Raises:
+        DataError: a column is missing; a value is no number, infinite, or no date; a series has no target value at all;
+            a timestamp is double or irregular; a static column changes within a series. Rows are named.
+        OptionError: `step` or `resample` is unknown.
+    """
+    table = read_table(table)
+    require_columns(table, columns.all)
+    ids, series = _series(table, columns.id)
+    time = time_column(table, columns.time)
+    groups = regular_groups(time, series, ids, step, resample, partial(row_name, table))
+    _targets_are_numbers(table, columns)
+    target = groups.numbers(_numbers(table, columns.target))
+    offsets = offsets_of(groups.lengths)
+    _every_series_has_values(table, target, offsets, ids, columns)
+    static, static_text = _static(table, columns, series, ids)
+    past, past_text = _covariates(table, columns.past, groups)
+    future, future_text = _covariates(table, columns.future, groups)
+    return Panel(
+        ids=ids,
+        offsets=offsets,
+        time=groups.time,
+        step=groups.step,
+        columns=columns,
+        target=target,
+        past=past,
+        future=future,
+        static=static,
+        past_text=past_text,
+        future_text=future_text,
+        static_text=static_text,
+    )
+
+
+def extend_panel(panel: Panel, horizon: int, table: Any = None) -> Panel:
+    """The panel with `horizon` more rows for each series: target and past covariates missing, future ones from `table`.
+
+    Args:
+        panel: the history.
+        horizon: rows to add, at least 1.
+        table: anything `read_table` takes, with the time column, the id column where there are several series, and the
+            future covariates; rows outside the horizon are left alone. Needed only where the panel has such covariates.
+
+    Raises:
+        DataError: the table is missing, or lacks a column, a series, or a date of the horizon, or holds a date twice.
+    """
+    if horizon < 1:
+        raise OptionError(
+            f"Expected horizon= as a whole number of 1 or more, but got {horizon}: pass the steps to forecast."
+        )
+    count = len(panel.ids)
+    rows = np.concatenate(
+        [part for i in range(count) for part in (np.arange(*_span(panel, i)), np.full(horizon, -1))]
+        or [np.zeros(0, np.int64)]
+    )
+    extended = panel.take(rows, panel.lengths + horizon)
+    times = extended.time.copy()
+    ahead = rows < 0
+    last = panel.time[panel.offsets[1:] - 1]
+    times[ahead] = panel.step.range(last, horizon).ravel()
+    extended = replace(extended, time=times)
+    if not panel.columns.future:
+        return extended
+    if table is None:
+        names = ", ".join(panel.columns.future)
+        raise DataError(
+            f"Expected the covariates known in the future ({names}) for "
+            f"{_horizon_dates(times[ahead][:horizon])}, but got none: "
+            "pass a table that holds them."
+        )
+    return _with_future(extended, panel, np.flatnonzero(ahead), horizon, table)
+
+
+def _span(panel: Panel, series: int) -> tuple[int, int]:
+    return int(panel.offsets[series]), int(panel.offsets[series + 1])
+
+
+def _horizon_dates(times: np.ndarray) -> str:
+    return f"{show_time(times[0])} to {show_time(times[-1])}" if len(times) > 1 else show_time(times[0])
+
+
+def _with_future(extended: Panel, panel: Panel, ahead: np.ndarray, horizon: int, source: Any) -> Panel:
+    """`extended` with its rows `ahead`, `horizon` for each series, taken from the future table."""
+    columns = panel.columns
+    table = read_table(source, text=[columns.id] if columns.id else [])
+    several = columns.id is not None and (len(panel.ids) > 1 or columns.id in table.column_names)
+    require_columns(table, [columns.time, *columns.future, *([columns.id] if several and columns.id else [])])
+    time = time_column(table, columns.time)
+    series = _known_series(table, columns.id, panel) if several else np.zeros(table.num_rows, np.int64)
+    keys = series, time.astype(np.int64)
+    order = np.lexsort(keys[::-1])
+    found = _find(keys, order, np.repeat(np.arange(len(panel.ids)), horizon), extended.time[ahead].astype(np.int64))
+    missing = np.flatnonzero(found < 0)
+    if len(missing):
+        raise _missing_dates(table, panel, missing, extended.time[ahead], horizon)
+    _once(table, keys, found)
+    numeric = panel.numeric("future")
+    future = extended.future.copy()
+    future[ahead] = take_rows(_numbers(table, numeric), found)
+    text = {name: _joined(column, table, name, ahead, found) for name, column in extended.future_text.items()}
+    return replace(extended, future=future, future_text=text)
+
+
+def _find(keys: tuple[np.ndarray, np.ndarray], order: np.ndarray, series: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """The row of the table that holds each (series, time), -1 where none does."""
+    rows = {
+        key: row for row, key in zip(order.tolist(), zip(*(k[order].tolist() for k in keys), strict=True), strict=True)
+    }
+    return np.array([rows.get(key, -1) for key in zip(series.tolist(), time.tolist(), strict=True)], np.int64)
+
+
+def _once(table: pa.Table, keys: tuple[np.ndarray, np.ndarray], found: np.ndarray) -> None:
+    used = set(zip(keys[0][found].tolist(), keys[1][found].tolist(), strict=True))
+    seen: dict[tuple[int, int], int] = {}
+    for row, key in enumerate(zip(keys[0].tolist(), keys[1].tolist(), strict=True)):
+        if key in used and seen.setdefault(key, row) != row:
+            raise DataError(
+                f"Future covariates: {row_name(table, seen[key])} and {row_name(table, row)} of "
+                f"{source_name(table)} hold the "
+                "same series and date: keep one of them."
+            )
+
+
+def _missing_dates(table: pa.Table, panel: Panel, missing: np.ndarray, times: np.ndarray, horizon: int) -> DataError:
+    series = int(missing[0]) // horizon
+    dates = [show_time(times[i]) for i in missing if i // horizon == series]
+    shown = ", ".join(dates[:3]) + (f" and {len(dates) - 3} more" if len(dates) > 3 else "")
+    label = f" for series {panel.ids[series]!r}" if panel.ids[series] else ""
+    return DataError(
+        f"Future covariates ({', '.join(panel.columns.future)}) are missing{label} on {shown} in {source_name(table)}: "
+        f"add the rows, one for each of the {horizon} steps after "
+        f"{show_time(panel.time[panel.offsets[series + 1] - 1])}."
+    )
+
+
+def _joined(column: Text, table: pa.Table, name: str, ahead: np.ndarray, found: np.ndarray) -> Text:
+    values, codes = text_column(table, name)
+    known = {value: code for code, value in enumerate(column.values)}
+    for value in values:
+        known.setdefault(value, len(known))
+    translation = np.array([*(known[value] for value in values), -1], np.int64)
+    joined = column.codes.copy()
+    joined[ahead] = translation[codes[found]]
+    return Text(tuple(known), joined)
+
+
+def _known_series(table: pa.Table, name: str | None, panel: Panel) -> np.ndarray:
+    """Each row's series of the panel, -1 for one that the panel does not have."""
+    values, codes = text_column(table, name or "")
+    number = {value: i for i, value in enumerate(panel.ids)}
+    translation = np.array([*(number.get(value, -1) for value in values), -1], np.int64)
+    series: np.ndarray = translation[codes]
+    return series
+
+
+def _series(table: pa.Table, name: str | None) -> tuple[tuple[str, ...], np.ndarray]:
+    if name is None:
+        return ("",), np.zeros(table.num_rows, np.int64)
+    values, codes = text_column(table, name)
+    missing = np.flatnonzero(codes < 0)
+    if len(missing):
+        raise DataError(
+            f"Id column {name!r} of {source_name(table)} has no value in "
+            f"{row_name(table, int(missing[0]))}: name the series there."
+        )
+    return values, codes
+
+
+def _targets_are_numbers(table: pa.Table, columns: Columns) -> None:
+    """A target of words alone is the wrong column rather than one with a wrong value."""
+    for name in columns.target:
+        if not is_text(table, name):
+            continue
+        values, _ = text_column(table, name)
+        if values and not any(_is_number(value) for value in values):
+            raise DataError(
+                f"Target {name!r} of {source_name(table)} holds text ({row_name(table, 0)}: "
+                f"{values[0]!r}), not numbers: "
+                "choose a column of numbers to forecast."
+            )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(table: pa.Table, names: Sequence[str]) -> np.ndarray:
+    if not names:
+        return np.zeros((table.num_rows, 0))
+    return np.stack([number_column(table, name) for name in names], axis=1)
+
+
+def _covariates(table: pa.Table, names: Sequence[str], groups: Groups) -> tuple[np.ndarray, dict[str, Text]]:
+    text = {}
+    for name in names:
+        if is_text(table, name):
+            values, codes = text_column(table, name)
+            text[name] = Text(values, groups.codes(codes))
+    numeric = [name for name in names if name not in text]
+    return groups.numbers(_numbers(table, numeric)), text
+
+
+def _static(
+    table: pa.Table, columns: Columns, series: np.ndarray, ids: tuple[str, ...]
+) -> tuple[np.ndarray, dict[str, Text]]:
+    numbers, text = [], {}
+    for name in columns.static:
+        if is_text(table, name):
+            values, codes = text_column(table, name)
+            constant = _constant(table, name, np.where(codes < 0, np.nan, codes), series, ids)
+            text[name] = Text(values, np.where(np.isnan(constant), -1, constant).astype(np.int64))
+        else:
+            numbers.append(_constant(table, name, number_column(table, name), series, ids))
+    return (np.stack(numbers, axis=1) if numbers else np.zeros((len(ids), 0))), text
+
+
+def _constant(table: pa.Table, name: str, values: np.ndarray, series: np.ndarray, ids: tuple[str, ...]) -> np.ndarray:
+    """(S,) the one value each series has; a missing value agrees with any."""
+    result = np.full(len(ids), np.nan)
+    present = np.flatnonzero(~np.isnan(values))
+    result[series[present][::-1]] = values[present][::-1]
+    other = present[values[present] != result[series[present]]]
+    if len(other):
+        row = int(other[0])
+        raise DataError(
+            f"Static column {name!r} of {source_name(table)} changes within series {ids[series[row]]!r} in "
+            f"{row_name(table, row)}: name it as a future or past covariate instead."
+        )
+    return result
+
+
+def _every_series_has_values(
+    table: pa.Table, target: np.ndarray, offsets: np.ndarray, ids: tuple[str, ...], columns: Columns
+) -> None:
+    present = np.add.reduceat((~np.isnan(target)).astype(np.int64), offsets[:-1])
+    empty = np.argwhere(present == 0)
+    if len(empty) == 0:
+        return
+    which, column = (int(i) for i in empty[0])
+    label = f" for series {ids[which]!r}" if ids[which] else ""
+    more = len({int(i) for i, _ in empty}) - 1
+    others = f" (and {more} more series)" if more else ""
+    raise DataError(
+        f"Target {columns.target[column]!r} of {source_name(table)} has no value at all{label}{others}: "
+        "fill it in or leave the series out."
+    )

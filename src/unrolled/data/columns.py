@@ -1,0 +1,134 @@
+"""Which column plays which part in a forecasting table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from unrolled.data.table import require_columns, source_name
+from unrolled.data.values import is_text
+from unrolled.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_NIXTLA = {"time": "ds", "target": "y", "id": "unique_id"}
+_TIME_NAMES = ("ds", "date", "datetime", "time", "timestamp", "period")
+
+Names = str | Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The parts of the columns; columns with no part are left alone.
+
+    Args:
+        time: the timestamps, or whole numbers that count.
+        target: what is forecast, one or several.
+        id: which series a row belongs to; None: the table is one series.
+        future: covariates known in advance for the horizon (a holiday, a price plan).
+        past: covariates known only up to now (a measured temperature).
+        static: covariates constant in each series (a region).
+    """
+
+    time: str
+    target: tuple[str, ...]
+    id: str | None = None
+    future: tuple[str, ...] = ()
+    past: tuple[str, ...] = ()
+    static: tuple[str, ...] = ()
+
+    @classmethod
+    def resolve(
+        cls,
+        table: pa.Table,
+        time: str | None = None,
+        target: Names = None,
+        id: str | None = None,
+        future: Names = (),
+        past: Names = (),
+        static: Names = (),
+    ) -> Columns:
+        """The columns as named, the rest seen from the table where only one choice makes sense.
+
+        Nixtla's `unique_id`, `ds` and `y` are recognised. Time may be left out where one column has dates or is called
+        date, time, timestamp or alike; the target where one column of numbers is left over.
+
+        Raises:
+            DataError: a column is not in the table (with the nearest one it has), has two parts, or must be named.
+        """
+        names = {"future": _tuple(future), "past": _tuple(past), "static": _tuple(static)}
+        given = [
+            name for name in (time, id, *_tuple(target), *names["future"], *names["past"], *names["static"]) if name
+        ]
+        require_columns(table, given)
+        _distinct(given)
+        if id is None and _NIXTLA["id"] in table.column_names and _NIXTLA["id"] not in given:
+            id = _NIXTLA["id"]
+        time = time or _guess_time(table, given)
+        targets = _tuple(target) or _guess_target(table, [*given, time, id or ""])
+        return cls(time, targets, id, **names)
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every column that has a part."""
+        return (self.time, *([self.id] if self.id else []), *self.target, *self.future, *self.past, *self.static)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; `Columns.from_json` gives the columns back."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Columns:
+        """The columns that `to_json` wrote."""
+        lists = {name: tuple(data[name]) for name in ("target", "future", "past", "static")}
+        return cls(time=data["time"], id=data["id"], **lists)
+
+
+def _tuple(names: Names) -> tuple[str, ...]:
+    if names is None:
+        return ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _distinct(given: Sequence[str]) -> None:
+    for name in given:
+        if given.count(name) > 1:
+            raise DataError(
+                f"Column {name!r} is given two parts: each column has one (time, target, id, future, past or static)."
+            )
+
+
+def _guess_time(table: pa.Table, given: Sequence[str]) -> str:
+    import pyarrow as pa
+
+    free = [name for name in table.column_names if name not in given]
+    if _NIXTLA["time"] in free:
+        return _NIXTLA["time"]
+    named = [name for name in free if name.strip().lower() in _TIME_NAMES]
+    typed = [
+        name
+        for name in free
+        if pa.types.is_timestamp(table.schema.field(name).type) or pa.types.is_date(table.schema.field(name).type)
+    ]
+    for candidates in (typed, named):
+        if len(candidates) == 1:
+            return str(candidates[0])
+    raise DataError(
+        f"Expected one time column in {source_name(table)}, which has "
+        f"{', '.join(table.column_names)}: name it with time=."
+    )
+
+
+def _guess_target(table: pa.Table, taken: Sequence[str]) -> tuple[str, ...]:
+    free = [name for name in table.column_names if name not in taken]
+    if _NIXTLA["target"] in free:
+        return (_NIXTLA["target"],)
+    numbers = [name for name in free if not is_text(table, name)]
+    if len(numbers) == 1:
+        return (numbers[0],)
+    raise DataError(
+        f"Expected the column to forecast, but {source_name(table)} has several or none that could be it "
+        f"({', '.join(free) or 'no column is left'}): name it with target=."
+    )

@@ -1,0 +1,232 @@
+"""A panel: one or many regular series, one after the other, with their covariates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from unrolled.data.columns import Columns
+from unrolled.errors import DataError, OptionError
+from unrolled.fields.step import Step
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """One text column: `values` are its distinct texts, `codes` int64 the number of each row's, -1 where missing."""
+
+    values: tuple[str, ...]
+    codes: np.ndarray
+
+    def take(self, rows: np.ndarray) -> Text:
+        """The column at the rows given; row -1 is missing."""
+        return Text(
+            self.values, np.where(rows >= 0, self.codes[rows], -1) if len(self.codes) else np.full(len(rows), -1)
+        )
+
+    def used(self, rows: np.ndarray | slice = slice(None)) -> list[str]:
+        """The distinct texts that occur in the rows given."""
+        codes = np.unique(self.codes[rows])
+        return [self.values[code] for code in codes if code >= 0]
+
+
+TextColumns = Mapping[str, Text]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """S series with N rows together, regular in time, sorted, missing values as NaN.
+
+    Args:
+        ids: (S,) the series' names; ("",) for a table without an id column.
+        offsets: (S+1,) int64, where each series begins, and N.
+        time: (N,) datetime64[ns], UTC where the source had a zone, or int64 for a counter.
+        step: the distance of two rows.
+        columns: the parts of the source's columns.
+        target: (N, D) float64.
+        past, future: (N, P), (N, K) float64, the numeric covariates in the order of `columns`.
+        static: (S, Q) float64.
+        past_text, future_text, static_text: the text covariates by name, with (N,) or (S,) codes.
+    """
+
+    ids: tuple[str, ...]
+    offsets: np.ndarray
+    time: np.ndarray
+    step: Step
+    columns: Columns
+    target: np.ndarray
+    past: np.ndarray
+    future: np.ndarray
+    static: np.ndarray
+    past_text: TextColumns = field(default_factory=dict)
+    future_text: TextColumns = field(default_factory=dict)
+    static_text: TextColumns = field(default_factory=dict)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(S,) int64, the rows of each series."""
+        return np.diff(self.offsets)
+
+    def rows(self, series: int) -> slice:
+        """The rows of one series: `panel.target[panel.rows(i)]`."""
+        return slice(int(self.offsets[series]), int(self.offsets[series + 1]))
+
+    def numeric(self, part: str) -> tuple[str, ...]:
+        """The numeric columns of "past", "future" or "static", in the order of the array's columns."""
+        names, text = {
+            "past": (self.columns.past, self.past_text),
+            "future": (self.columns.future, self.future_text),
+            "static": (self.columns.static, self.static_text),
+        }[part]
+        return tuple(name for name in names if name not in text)
+
+    def head(self, ends: np.ndarray) -> Panel:
+        """The first `ends[i]` rows of each series, copied; nothing later is kept."""
+        return self._between(np.zeros(len(self.ids), np.int64), np.minimum(ends, self.lengths))
+
+    def tail(self, rows: int) -> Panel:
+        """The last `rows` rows of each series, copied: the context a saved model needs to forecast."""
+        return self._between(np.maximum(self.lengths - rows, 0), self.lengths)
+
+    def select(self, series: Sequence[int] | np.ndarray) -> Panel:
+        """The series with the numbers given, in that order, copied."""
+        picked = np.asarray(series, np.int64)
+        lengths = self.lengths[picked]
+        rows = spans(self.offsets[picked], lengths)
+        return replace(
+            self.take(rows, lengths),
+            ids=tuple(self.ids[i] for i in picked),
+            static=self.static[picked],
+            static_text={name: text.take(picked) for name, text in self.static_text.items()},
+        )
+
+    def _between(self, first: np.ndarray, last: np.ndarray) -> Panel:
+        lengths = np.maximum(last - first, 0)
+        return self.take(spans(self.offsets[:-1] + first, lengths), lengths)
+
+    def take(self, rows: np.ndarray, lengths: np.ndarray) -> Panel:
+        """The rows given, `lengths[i]` of them for series i, copied; row -1 is all missing (and its "
+        "time has no meaning)."""
+        return replace(
+            self,
+            offsets=offsets_of(lengths),
+            time=self.time[rows],
+            target=take_rows(self.target, rows),
+            past=take_rows(self.past, rows),
+            future=take_rows(self.future, rows),
+            past_text={name: text.take(rows) for name, text in self.past_text.items()},
+            future_text={name: text.take(rows) for name, text in self.future_text.items()},
+        )
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """(plain JSON, numeric arrays by name), for a saved model; `Panel.from_parts` gives the panel back."""
+        texts = {"past": self.past_text, "future": self.future_text, "static": self.static_text}
+        data = {
+            "ids": list(self.ids),
+            "step": self.step.to_json(),
+            "columns": self.columns.to_json(),
+            "counter": self.time.dtype.kind == "i",
+            "text": {
+                part: {name: list(text.values) for name, text in columns.items()} for part, columns in texts.items()
+            },
+        }
+        arrays = {name: getattr(self, name) for name in ("offsets", "target", "past", "future", "static")}
+        arrays["time"] = self.time.astype(np.int64)
+        for part, columns in texts.items():
+            arrays |= {f"{part}_text.{i}": text.codes for i, text in enumerate(columns.values())}
+        return data, arrays
+
+    @classmethod
+    def from_parts(cls, data: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> Panel:
+        """The panel that `to_parts` took apart."""
+        texts = {
+            part: {
+                name: Text(tuple(values), np.asarray(arrays[f"{part}_text.{i}"]))
+                for i, (name, values) in enumerate(columns.items())
+            }
+            for part, columns in data["text"].items()
+        }
+        time = np.asarray(arrays["time"])
+        return cls(
+            ids=tuple(data["ids"]),
+            offsets=np.asarray(arrays["offsets"]),
+            time=time if data["counter"] else time.astype("datetime64[ns]"),
+            step=Step.from_json(data["step"]),
+            columns=Columns.from_json(data["columns"]),
+            target=np.asarray(arrays["target"]),
+            past=np.asarray(arrays["past"]),
+            future=np.asarray(arrays["future"]),
+            static=np.asarray(arrays["static"]),
+            past_text=texts["past"],
+            future_text=texts["future"],
+            static_text=texts["static"],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Where the parts of each series end, (S,) int64 rows: training [0, train), then valid, then test."""
+
+    train: np.ndarray
+    valid: np.ndarray
+    test: np.ndarray
+
+
+def split_ends(panel: Panel | np.ndarray, valid: int | float, test: int | float = 0, smallest: int = 1) -> Ends:
+    """Cuts each series in time: its last `test` rows, the `valid` rows before them, and training rows before those.
+
+    Args:
+        panel: a panel, or the lengths (S,).
+        valid, test: a number of rows (int), or the fraction of each series (float below 1).
+        smallest: the training rows that each series must keep.
+
+    Raises:
+        OptionError: a part is negative or a fraction of 1 or more.
+        DataError: a series is too short; it is named.
+    """
+    lengths = panel.lengths if isinstance(panel, Panel) else np.asarray(panel, np.int64)
+    last = lengths - _part("test", test, lengths)
+    middle = last - _part("valid", valid, lengths)
+    short = np.flatnonzero(middle < smallest)
+    if len(short):
+        i = int(short[0])
+        name = panel.ids[i] if isinstance(panel, Panel) else str(i)
+        raise DataError(
+            f"Series {name!r} has {lengths[i]} rows, which leaves {max(middle[i], 0)} to train on "
+            f"where {smallest} are needed: "
+            "give it more rows or hold out fewer."
+        )
+    return Ends(middle, last, lengths)
+
+
+def _part(name: str, part: int | float, lengths: np.ndarray) -> np.ndarray:
+    if part < 0 or (isinstance(part, float) and part >= 1):
+        raise OptionError(
+            f"Expected {name}= as a number of rows or a fraction below 1, but got {part}: choose one of these."
+        )
+    return (
+        np.ceil(lengths * part).astype(np.int64) if isinstance(part, float) else np.full(len(lengths), part, np.int64)
+    )
+
+
+def offsets_of(lengths: np.ndarray) -> np.ndarray:
+    """(S+1,) int64: where each of the runs with these lengths begins, and their sum."""
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """The rows starts[i], starts[i] + 1, ..., lengths[i] of them for each i, one after the other."""
+    before = offsets_of(lengths)[:-1]
+    rows: np.ndarray = np.arange(int(lengths.sum())) - np.repeat(before - starts, lengths)
+    return rows
+
+
+def take_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The rows of a float array (N, C), all NaN for row -1."""
+    if len(values) == 0:
+        return np.full((len(rows), values.shape[1]), np.nan)
+    taken: np.ndarray = values[rows]
+    taken[rows < 0] = np.nan
+    return taken

@@ -1,0 +1,216 @@
+"""Sorting rows into regular series: duplicates and irregular timestamps are named, gaps filled, or rows resampled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from unrolled.data.panel import offsets_of, spans
+from unrolled.errors import DataError, OptionError, suggest
+from unrolled.fields.step import Step, infer_step
+
+RESAMPLE = ("mean", "sum", "last", "first", "max", "min")
+
+# Filling gaps may make a table this many times longer; beyond that one timestamp is far off, or the step is wrong.
+LONGEST_FILL = 10
+
+NameRow = Callable[[int], str]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Rows in their final order: output row j of the panel gathers the sorted rows starts[j] to starts[j+1].
+
+    Args:
+        order: (n,) the table's rows, sorted by series and time.
+        bounds: (M+1,) where each distinct (series, step) begins in `order`, and n.
+        place: (M,) the panel row of each.
+        lengths: (S,) panel rows of each series.
+        time: (N,) the panel's timestamps.
+        step: the distance of two rows.
+        method: how several rows of one step become one.
+    """
+
+    order: np.ndarray
+    bounds: np.ndarray
+    place: np.ndarray
+    lengths: np.ndarray
+    time: np.ndarray
+    step: Step
+    method: str
+
+    @property
+    def rows(self) -> int:
+        return len(self.time)
+
+    def numbers(self, values: np.ndarray) -> np.ndarray:
+        """The table's values (n, C) as the panel's (N, C), NaN in rows that the table lacks."""
+        result = np.full((self.rows, values.shape[1]), np.nan)
+        values = values[self.order]
+        result[self.place] = values if len(self.place) == len(values) else _aggregate(values, self.bounds, self.method)
+        return result
+
+    def codes(self, codes: np.ndarray) -> np.ndarray:
+        """The table's text codes (n,) as the panel's (N,), -1 in rows that the table lacks; of several the last."""
+        result = np.full(self.rows, -1, np.int64)
+        values = np.where(codes < 0, np.nan, codes)[self.order, None]
+        last = _aggregate(values, self.bounds, "first" if self.method == "first" else "last")[:, 0]
+        result[self.place] = np.where(np.isnan(last), -1, last).astype(np.int64)
+        return result
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """The table's rows by series and time, and the names they go by in messages."""
+
+    order: np.ndarray
+    time: np.ndarray
+    series: np.ndarray
+    ids: tuple[str, ...]
+    name_row: NameRow
+
+    def where(self, row: int) -> str:
+        """ "2012-01-03 in line 4"."""
+        return f"{show_time(self.time[row])} in {self.name_row(int(self.order[row]))}"
+
+    def label(self, row: int) -> str:
+        """ " in series 'A'", or nothing for a table that is one series."""
+        name = self.ids[self.series[row]]
+        return f" in series {name!r}" if name else ""
+
+    def again(self) -> np.ndarray:
+        """(n,) whether the row has the series and timestamp of the row before it."""
+        same = (self.time[1:] == self.time[:-1]) & (self.series[1:] == self.series[:-1])
+        return np.concatenate([[False], same])
+
+
+def regular_groups(
+    time: np.ndarray,
+    series: np.ndarray,
+    ids: tuple[str, ...],
+    step: str | Step | None,
+    resample: str | None,
+    name_row: NameRow,
+) -> Groups:
+    """Arranges the rows of a table as regular series; see `build_panel` for the rules.
+
+    Args:
+        time: (n,) datetime64[ns] or int64.
+        series: (n,) int64, each row's place in `ids`; every series has a row.
+        ids: the names of the series.
+        step, resample: as for `build_panel`.
+        name_row: how a message names a row of the table.
+    """
+    if resample is not None and resample not in RESAMPLE:
+        raise OptionError(
+            f"There is no resample={resample!r}.{suggest(resample, RESAMPLE)} Choose from {', '.join(RESAMPLE)}."
+        )
+    order = np.lexsort((time, series))
+    rows = _Sorted(order, time[order], series[order], ids, name_row)
+    again = rows.again()
+    if resample is None and again.any():
+        raise _duplicates(rows, again)
+    found = _step(step, rows.time[~again], rows.series[~again], len(ids))
+    if resample is not None:
+        rows = replace(rows, time=found.floor(rows.time))
+        again = rows.again()
+    starts = np.flatnonzero(~again)
+    counts = np.bincount(rows.series[starts], minlength=len(ids))
+    edges = offsets_of(counts)
+    begin = rows.time[starts][edges[:-1]]
+    position, exact = found.between(np.repeat(begin, counts), rows.time[starts])
+    if not exact.all():
+        raise _irregular(rows, int(starts[np.flatnonzero(~exact)[0]]), found)
+    lengths = position[edges[1:] - 1] + 1
+    _check_fill(rows, starts, position, lengths, found)
+    full = found.shift(np.repeat(begin, lengths), spans(np.zeros(len(ids), np.int64), lengths))
+    place = np.repeat(offsets_of(lengths)[:-1], counts) + position
+    return Groups(order, np.append(starts, len(order)), place, lengths, full, found, resample or "last")
+
+
+def _step(step: str | Step | None, time: np.ndarray, series: np.ndarray, count: int) -> Step:
+    counter = time.dtype.kind == "i"
+    if step is None:
+        return infer_step(time, offsets_of(np.bincount(series, minlength=count)))
+    given = Step.parse(step).settle(time)
+    if counter != (given.unit == "count"):
+        kind = (
+            "whole numbers, whose step is a number like '1'"
+            if counter
+            else "dates, whose step is a name like 'D' or 'h'"
+        )
+        raise OptionError(f"step={str(step)!r} does not fit the time column: it holds {kind}.")
+    return given
+
+
+def _duplicates(rows: _Sorted, again: np.ndarray) -> DataError:
+    at = int(np.flatnonzero(again)[0])
+    same = np.flatnonzero((rows.time == rows.time[at]) & (rows.series == rows.series[at]))
+    named = " and ".join(rows.name_row(int(row)) for row in np.sort(rows.order[same])[:4])
+    more = int(again.sum()) - len(same) + 1
+    others = f" ({more} more rows repeat others)" if more else ""
+    return DataError(
+        f"Duplicate timestamp {show_time(rows.time[at])}{rows.label(at)}: {named} hold it{others}; "
+        "keep one row, name the "
+        "column that tells series apart with id=, or merge rows with resample='mean'."
+    )
+
+
+def _irregular(rows: _Sorted, at: int, step: Step) -> DataError:
+    first = at == 0 or rows.series[at - 1] != rows.series[at]
+    why = (
+        f"no step of {step} falls on it"
+        if first
+        else f"it is no whole number of steps of {step} after {rows.where(at - 1)}"
+    )
+    return DataError(
+        f"Irregular timestamp {rows.where(at)}{rows.label(at)}: {why}; correct it, or pass "
+        "resample='mean', with step= if "
+        "another step is meant."
+    )
+
+
+def _check_fill(rows: _Sorted, starts: np.ndarray, position: np.ndarray, lengths: np.ndarray, step: Step) -> None:
+    if lengths.sum() <= LONGEST_FILL * len(position) + 1000:
+        return
+    gaps = np.diff(position) * (np.diff(rows.series[starts]) == 0)
+    at = int(gaps.argmax())
+    raise DataError(
+        f"Filling the gaps with steps of {step} would turn {len(position)} rows into {lengths.sum()}, "
+        "the widest gap lying "
+        f"between {rows.where(starts[at])} and {rows.where(starts[at + 1])}: correct the timestamp, "
+        "or pass a longer step=."
+    )
+
+
+def show_time(time: np.datetime64 | np.int64) -> str:
+    """A timestamp as short as it can be written: no time of day at midnight, no fraction of a second without one."""
+    text = str(time)
+    if not isinstance(time, np.datetime64):
+        return text
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    day, _, clock = text.partition("T")
+    return day if clock in ("", "00:00:00") else f"{day} {clock}"
+
+
+def _aggregate(values: np.ndarray, bounds: np.ndarray, method: str) -> np.ndarray:
+    """One row for each run of rows between bounds; NaN is left out, and stays where a run has nothing else."""
+    starts, present = bounds[:-1], ~np.isnan(values)
+    if method in ("max", "min"):
+        best: np.ndarray = (np.fmax if method == "max" else np.fmin).reduceat(values, starts)
+        return best
+    if method in ("first", "last"):
+        index = np.arange(len(values))[:, None]
+        if method == "last":
+            chosen = np.maximum.reduceat(np.where(present, index, -1), starts)
+        else:
+            chosen = np.minimum.reduceat(np.where(present, index, len(values)), starts)
+        usable = (chosen >= 0) & (chosen < len(values))
+        taken = np.take_along_axis(values, np.where(usable, chosen, 0), axis=0)
+        return np.where(usable, taken, np.nan)
+    counts = np.add.reduceat(present.astype(np.int64), starts)
+    sums = np.add.reduceat(np.where(present, values, 0.0), starts)
+    whole = sums if method == "sum" else sums / np.maximum(counts, 1)
+    return np.where(counts > 0, whole, np.nan)
