@@ -1,0 +1,129 @@
+"""The options of the two forecast nets: typed, plain JSON, checked at the door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+
+from unrolled.align.likelihood import LIKELIHOODS, make_likelihood
+from unrolled.errors import OptionError, suggest
+
+__all__ = ["DirectOptions", "ForecastOptions", "NextOptions"]
+
+MEDIAN = (0.5,)
+BAND = (0.1, 0.5, 0.9)
+
+
+class ForecastOptions(BaseModel):
+    """What both forecast nets share.
+
+    lookback, horizon: steps seen and steps forecast. cell, cell_options, hidden_size, layers, dropout: the encoder;
+    `dropout` acts between layers and before the head. likelihood, likelihood_options: a name of `LIKELIHOODS` and its
+    own options. quantiles: the levels to learn (or, for a distribution, the levels that will be asked for); left out it
+    is 0.1, 0.5, 0.9, and 0.5 for "point".
+
+    level: what is taken off each window and target before the net sees it, and added back to the forecast: "last" (the
+    last observed value), "mean" (of the observed values in the last `level_steps` steps of the look-back, None: in all
+    of it) or "none". Left out it is "last", but "none" for counts, which are divided by 1 + mean |history| instead.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lookback: int = Field(ge=1)
+    horizon: int = Field(ge=1)
+    cell: str = "gru"
+    cell_options: dict[str, JsonValue] = {}
+    hidden_size: int = Field(default=64, ge=2)
+    layers: int = Field(default=1, ge=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+    likelihood: str = "quantile"
+    likelihood_options: dict[str, JsonValue] = {}
+    quantiles: tuple[float, ...] = BAND
+    level: Literal["last", "mean", "none"] = "last"
+    level_steps: int | None = Field(default=None, ge=1)
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise OptionError(_sentence(error, type(self))) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, values: Any) -> Any:
+        """Defaults that hang on the likelihood."""
+        if not isinstance(values, dict):
+            return values
+        likelihood = values.get("likelihood", cls.model_fields["likelihood"].default)
+        counts = likelihood in LIKELIHOODS and LIKELIHOODS[likelihood].counts
+        filled = {"level": "none" if counts else "last", "quantiles": MEDIAN if likelihood == "point" else BAND}
+        return filled | {name: value for name, value in values.items() if name not in filled or value is not None}
+
+    @model_validator(mode="after")
+    def _agree(self) -> ForecastOptions:
+        make_likelihood(self.likelihood, self.quantiles, **self.likelihood_options)
+        if LIKELIHOODS[self.likelihood].counts and self.level != "none":
+            raise ValueError(f"level={self.level!r} does not go with counts, as {self.likelihood!r} takes; use 'none'")
+        if self.level_steps is not None and (self.level != "mean" or self.level_steps > self.lookback):
+            raise ValueError(
+                f"level_steps={self.level_steps} needs level='mean' and at most lookback={self.lookback} steps, "
+                f"got level={self.level!r}"
+            )
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as plain JSON values; `type(options)(**options.to_json()) == options`."""
+        return self.model_dump(mode="json")
+
+
+class DirectOptions(ForecastOptions):
+    """Options of `DirectForecast`: the whole horizon at once.
+
+    segment: p consecutive steps are folded into one vector, in the look-back and in the horizon (SegRNN); 1 = none.
+    static_inputs: "both" (encoder and decoder see static values and codes) or "decoder".
+    """
+
+    segment: int = Field(default=1, ge=1)
+    static_inputs: Literal["both", "decoder"] = "both"
+
+    @model_validator(mode="after")
+    def _fold(self) -> DirectOptions:
+        if self.segment > self.lookback:
+            raise ValueError(f"segment={self.segment} must not exceed lookback={self.lookback}")
+        return self
+
+
+class NextOptions(ForecastOptions):
+    """Options of `AutoregressiveForecast`: one step ahead, fed back.
+
+    loss_on: "horizon" (the steps after the look-back) or "all" (every step of the window; more terms a window, but the
+    level that was taken off is known only at the end of the look-back, so earlier steps see a little of their future).
+    """
+
+    likelihood: str = "student-t"
+    loss_on: Literal["horizon", "all"] = "horizon"
+
+    @model_validator(mode="after")
+    def _drawable(self) -> NextOptions:
+        able = [name for name, kind in LIKELIHOODS.items() if kind.noise]
+        if self.likelihood != "point" and self.likelihood not in able:
+            raise ValueError(
+                f"likelihood {self.likelihood!r} cannot be fed back; an autoregressive forecast takes "
+                f"point, {', '.join(able)}"
+            )
+        return self
+
+
+def _sentence(error: ValidationError, model: type[ForecastOptions]) -> str:
+    first = error.errors()[0]
+    owner, name = model.__name__, ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        names = model.model_fields
+        return f"{owner}: there is no option {name!r}.{suggest(name, names)} Options: {', '.join(names)}."
+    if first["type"] == "missing":
+        return f"{owner}: option {name!r} is missing; give {name}=."
+    problem = first["msg"].removeprefix("Value error, ").removesuffix(".")
+    return f"{owner}: {problem}." if not name else f"{owner}: {name}={first['input']!r}: {problem}."
