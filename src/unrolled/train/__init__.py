@@ -1,0 +1,21 @@
+"""The training loop of every task: `fit(module, data, options)`. Accelerate is imported when `fit` is first used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unrolled.train.events import Callback, Evaluation, Event, History
+from unrolled.train.options import TrainOptions
+
+if TYPE_CHECKING:
+    from unrolled.train.loop import fit
+
+__all__ = ["Callback", "Evaluation", "Event", "History", "TrainOptions", "fit"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "fit":
+        from unrolled.train.loop import fit
+
+        return fit
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

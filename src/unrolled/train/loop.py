@@ -1,0 +1,394 @@
+"""The one training loop of every task."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from unrolled.data.batching import Dataset, fingerprint
+from unrolled.errors import ModelFileError, NonFiniteError, OptionError, SaveError, TrainingError
+from unrolled.state import from_bytes
+from unrolled.train import gradient, randomness, snapshot
+from unrolled.train.checkpoint import Checkpoint, Folder
+from unrolled.train.cursor import Cursor, Position
+from unrolled.train.diagnose import describe, diverged
+from unrolled.train.evaluate import Best, evaluating, mean_loss, modes_kept, weights_of
+from unrolled.train.events import Callback, Evaluation, Event, History
+from unrolled.train.interrupt import Interrupt
+from unrolled.train.optim import learning_rate, make_optimizer, progress_of, set_learning_rate
+from unrolled.train.options import TrainOptions
+from unrolled.train.processes import Processes
+from unrolled.train.report import JsonLines, Progress, reporter
+
+__all__ = ["fit"]
+
+# Steps in a row that fp16 may skip while its loss scale is found.
+SKIPS = 50
+
+
+def fit(
+    module: Any,
+    data: Dataset,
+    options: TrainOptions,
+    *,
+    valid: Dataset | None = None,
+    score: Callable[[Any], float] | None = None,
+    run: str | Path | None = None,
+    progress: Progress = False,
+    resume: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> History:
+    """Train a module in place and return what happened.
+
+    One optimiser step follows the gradient of (sum of loss totals) / (sum of counts) over the global batch, whatever
+    the number of processes (`torchrun`, `accelerate launch`) and micro-batches. A CPU run is repeated bit for bit by
+    the same seed and number of threads, also when it was killed and resumed. The caller's random states and the
+    module's modes are left as they were.
+
+    module: an nn.Module with `loss(batch, state) -> (total, count, state)`: the sum of the losses as a scalar tensor,
+        the number of terms in it, and the state to carry on (nested NamedTuple) or None.
+    data, valid: see `Dataset`. Without `score`, the score is the mean loss over `valid`.
+    score: a function of the module (in evaluation mode, without gradients), lower is better.
+    run: a folder for checkpoints and metrics.jsonl; None writes nothing.
+    progress: True shows a bar on a terminal, "plain" prints lines anywhere.
+    resume: go on from the last checkpoint in `run`; starts from the beginning if there is none.
+    callbacks: called with every `Event`, in the first process.
+
+    Raises `TrainingError` when loss or gradient are not finite (the bad step is not applied), `SaveError` when a file
+    cannot be written, `OptionError` and `ModelFileError` when a run cannot be resumed as asked. On Ctrl-C a run with a
+    folder finishes the step in hand, writes a checkpoint and raises KeyboardInterrupt.
+    """
+    folder = None if run is None else Folder(Path(run))
+    _check_request(options, folder, resume, scored=valid is not None or score is not None)
+    with randomness.kept(), modes_kept(module), Interrupt(folder is not None) as interrupt:
+        training = _Training(module, data, options, valid, score, folder, interrupt, resume)
+        if training.processes.first:
+            bar = reporter(progress)
+            training.callbacks = [*([bar] if bar else []), *callbacks]
+            if run is not None:
+                at = training.step if training.resumed else None
+                metrics = JsonLines(Path(run) / "metrics.jsonl", resumed_at=at, every=options.log_every)
+                training.callbacks.insert(0, metrics)
+        return training.go()
+
+
+class _Training:
+    """One run: its module, its optimiser, and where it stands."""
+
+    def __init__(
+        self,
+        module: Any,
+        data: Dataset,
+        options: TrainOptions,
+        valid: Dataset | None,
+        score: Callable[[Any], float] | None,
+        folder: Folder | None,
+        interrupt: Interrupt,
+        resume: bool,
+    ) -> None:
+        self.module, self.data, self.options = module, data, options
+        self.valid, self.score, self.folder, self.interrupt = valid, score, folder, interrupt
+        self.scored = valid is not None or score is not None
+        self.processes = Processes(options)
+        self.processes.adopt(module)
+        randomness.seed_all(options.seed, self.processes.index)
+        self.optimizer = make_optimizer(module, options)
+        self.prepared = self.processes.prepare(self.optimizer)
+        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.callbacks: list[Callback] = []
+        self.step, self.resumed, self.finished = 0, False, ""
+        self.states: list[Any] = [None] * options.micro_batches
+        self.best, self.evaluations = Best(), list[Evaluation]()
+        self.since = [0.0, 0.0]
+        self.norms: deque[float] = deque(maxlen=32)
+        self.skipped = 0
+        self.checkpoint_path: Path | None = None
+        self.began = self.saved = time.monotonic()
+        self.identity = "" if folder is None else " ".join(fingerprint(d) for d in (data, valid) if d is not None)
+        module.train()
+        loaded = folder.load() if folder is not None and resume else None
+        if loaded is None:
+            self.cursor = Cursor(data, options, self.processes, Position())
+        else:
+            self._check_same(loaded[0].record, loaded[1])
+            self.cursor = Cursor(data, options, self.processes, Position(*loaded[0].record["position"]))
+            self._restore(*loaded)
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock of this run, parts before a resume included."""
+        return time.monotonic() - self.began
+
+    def go(self) -> History:
+        """Train until a limit is reached, then leave the best weights in the module."""
+        message = "error"
+        try:
+            self._emit("start", self.cursor.position.epoch + 1)
+            if self.folder is not None and not self.resumed:
+                self._save()
+            reason = self.finished or self._limit((0.0, self._minutes_over()))
+            while reason is None:
+                reason = self._advance()
+            message = reason
+            if reason == "interrupted":
+                raise KeyboardInterrupt(f"stopped at step {self.step}; resume=True goes on from {self.checkpoint_path}")
+        except KeyboardInterrupt:
+            message = "interrupted"
+            raise
+        finally:
+            self._emit("stop", self._epoch_of_last_step(), message=message)
+        if self.best.weights is not None:
+            self.module.load_state_dict(self.best.weights)
+        return History(
+            tuple(self.evaluations), self.step, self.cursor.epoch, self.seconds, reason, self.best.step, self.best.score
+        )
+
+    def _advance(self) -> str | None:
+        """One optimiser step and all that follows from it; the reason to stop, if there is one."""
+        epoch = self.cursor.position.epoch + 1
+        pieces = [None if piece is None else self.processes.place(piece) for piece in self.cursor.pieces()]
+        rate = learning_rate(self.options, self.step, self.cursor.epoch)
+        set_learning_rate(self.optimizer, rate)
+        sums = self._update(pieces, rate)
+        self.step += 1
+        batch_ended, epoch_ended = self.cursor.advance()
+        if epoch_ended or (batch_ended and not self.data.carries_state):
+            self.states = [None] * self.options.micro_batches
+        self.since[0] += sums.total
+        self.since[1] += sums.terms
+        self._emit("step", epoch, loss=sums.loss, learning_rate=rate, grad_norm=sums.norm)
+        interrupted, minutes_over, checkpoint_due = sums.votes
+        every = self.options.evaluate_every_steps
+        evaluated = self.step % every == 0 if every else epoch_ended
+        if evaluated:
+            self._evaluate(epoch, rate)
+        reason = self._limit((interrupted, minutes_over))
+        if reason not in (None, "interrupted") and not evaluated:
+            self._evaluate(epoch, rate)
+        if self.folder is not None and (reason or checkpoint_due or self._step_due()):
+            self.finished = reason if reason in ("epochs", "max_steps", "patience") else ""
+            self._save()
+        return reason
+
+    def _update(self, pieces: list[Any], rate: float) -> gradient.Sums:
+        """Compute the gradient and apply it, unless it is not finite."""
+        self.optimizer.zero_grad(set_to_none=True)
+        unit = self._unit()
+        try:
+            mine = gradient.accumulate(self.module, pieces, self.states, self.processes, unit)
+        except NonFiniteError as error:
+            raise self._diverged(str(error).rstrip("."), pieces, rate) from error
+        sums = gradient.finish(mine, self._votes(), self.parameters, self.processes, self.prepared, unit)
+        problem = describe(sums.total, sums.norm)
+        if problem is None:
+            if sums.terms:
+                gradient.clip(self.parameters, self.options, sums.norm)
+                self.prepared.step()
+                self.norms.append(sums.norm)
+                self.skipped = 0
+            return sums
+        self.skipped += 1
+        if self.processes.scaler is None or not math.isfinite(sums.total) or self.skipped > SKIPS:
+            raise self._diverged(problem, pieces, rate)
+        # The loss scale of fp16 was too large: its scaler skips the update and lowers the scale.
+        self.prepared.step()
+        return sums
+
+    def _unit(self) -> float:
+        """A power of two near the number of steps in the batch, for fp16 alone; 1 changes nothing."""
+        if self.processes.scaler is None:
+            return 1.0
+        steps = sum(max(1, int(n)) for n in self.data.lengths[self.cursor.rows])
+        return 2.0 ** math.ceil(math.log2(steps))
+
+    def _votes(self) -> tuple[float, float, float]:
+        """Wishes that all processes must share: stop by Ctrl-C, stop by the clock, write a checkpoint."""
+        every = self.options.checkpoint_every_minutes
+        due = every is not None and time.monotonic() - self.saved >= 60 * every
+        first = self.processes.first
+        return float(self.interrupt.requested), self._minutes_over() * first, float(due and first)
+
+    def _minutes_over(self) -> float:
+        limit = self.options.max_minutes
+        return float(limit is not None and self.seconds >= 60 * limit)
+
+    def _step_due(self) -> bool:
+        every = self.options.checkpoint_every_steps
+        return every is not None and self.step % every == 0
+
+    def _limit(self, votes: tuple[float, float]) -> str | None:
+        chosen = self.options
+        if chosen.epochs is not None and self.cursor.position.epoch >= chosen.epochs:
+            return "epochs"
+        if chosen.max_steps is not None and self.step >= chosen.max_steps:
+            return "max_steps"
+        if chosen.patience is not None and self.best.failures >= chosen.patience:
+            return "patience"
+        interrupted, minutes_over = votes
+        return "max_minutes" if minutes_over else "interrupted" if interrupted else None
+
+    def _evaluate(self, epoch: int, rate: float) -> None:
+        """Take the score, remember the best weights, add a row to the table."""
+        total, count = self.since
+        loss = total / count if count else None
+        self.since = [0.0, 0.0]
+        valid_loss, score, best = None, None, None
+        with evaluating(self.module) if self.scored else nullcontext():
+            if self.valid is not None:
+                valid_loss = score = mean_loss(self.module, self.valid, self.options, self.processes)
+            if self.score is not None:
+                score = self.processes.from_first(float(self.score(self.module)))
+        if score is not None:
+            if math.isnan(score):
+                raise TrainingError(f"fit: the validation score is nan at step {self.step}; check the validation data.")
+            best = self.best.judge(score, self.step, self.module)
+        self.evaluations.append(Evaluation(self.step, epoch, loss, rate, valid_loss, score, self.seconds))
+        self._emit("evaluate", epoch, loss=loss, learning_rate=rate, score=score, valid_loss=valid_loss, best=best)
+
+    def _emit(
+        self,
+        kind: Any,
+        epoch: int,
+        *,
+        loss: float | None = None,
+        learning_rate: float | None = None,
+        grad_norm: float | None = None,
+        score: float | None = None,
+        valid_loss: float | None = None,
+        best: bool | None = None,
+        message: str | None = None,
+    ) -> None:
+        if not self.callbacks:
+            return
+        fraction = progress_of(self.options, self.step, self.cursor.epoch)
+        if self.options.max_minutes is not None:
+            fraction = min(1.0, max(fraction, self.seconds / 60 / self.options.max_minutes))
+        numbers = (fraction, loss, learning_rate, grad_norm, score, valid_loss, best, message)
+        event = Event(kind, self.step, epoch, self.seconds, *numbers)
+        for callback in self.callbacks:
+            callback(event)
+
+    def _epoch_of_last_step(self) -> int:
+        at = self.cursor.position
+        return at.epoch + (1 if at.batch or at.chunk or not self.step else 0)
+
+    def _diverged(self, what: str, pieces: list[Any], rate: float) -> TrainingError:
+        at = self.cursor.position
+        return diverged(
+            what,
+            step=self.step + 1,
+            epoch=at.epoch + 1,
+            batch=at.batch + 1,
+            rows=self.cursor.rows,
+            pieces=pieces,
+            module=self.module,
+            options=self.options,
+            rate=rate,
+            norms=list(self.norms),
+            checkpoint=None if self.checkpoint_path is None else str(self.checkpoint_path),
+        )
+
+    def _save(self) -> None:
+        """Write a checkpoint; every process takes part, the first writes."""
+        folder = self.folder
+        shares = self.processes.gather_bytes(snapshot.pack_share(self._states_to_keep()))
+        problem: SaveError | None = None
+        if self.processes.first and folder is not None:
+            try:
+                self.checkpoint_path = folder.save(Checkpoint(self._record(), self._tensors(), shares))
+            except SaveError as error:
+                problem = error
+        if self.processes.from_first(float(problem is not None)):
+            raise problem or SaveError("fit: the first process could not write its checkpoint; see its message.")
+        self.saved = time.monotonic()
+        self._emit("checkpoint", self._epoch_of_last_step(), message=str(self.checkpoint_path))
+
+    def _states_to_keep(self) -> list[Any]:
+        at = self.cursor.position
+        return self.states if at.chunk or (at.batch and self.data.carries_state) else []
+
+    def _tensors(self) -> dict[str, torch.Tensor]:
+        return {
+            **snapshot.pack_weights("weights", weights_of(self.module)),
+            **snapshot.pack_weights("best", self.best.weights or {}),
+            **snapshot.pack_optimizer(self.optimizer),
+        }
+
+    def _record(self) -> dict[str, Any]:
+        scaler = self.processes.scaler
+        return {
+            "options": self.options.to_json(),
+            "data": self.identity,
+            "processes": self.processes.count,
+            "finished": self.finished,
+            "position": list(self.cursor.position),
+            "step": self.step,
+            "seconds": self.seconds,
+            "since": self.since,
+            "best": [self.best.score, self.best.step, self.best.failures],
+            "evaluations": [list(row) for row in self.evaluations],
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+
+    def _check_same(self, record: dict[str, Any], path: Path) -> None:
+        """A run goes on only as what it was."""
+        fresh = "resume it unchanged, or start a new run in another folder"
+        different = self.options.differs_from(record["options"])
+        if different is not None:
+            raise OptionError(f"fit: cannot resume {path} with {different}; {fresh}.")
+        if record["data"] != self.identity:
+            raise OptionError(f"fit: cannot resume {path}: the data differs from what it was trained on; {fresh}.")
+        if record["processes"] != self.processes.count:
+            raise OptionError(
+                f"fit: cannot resume {path} with {self.processes.count} processes, it was written by "
+                f"{record['processes']}; {fresh}."
+            )
+
+    def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
+        """Put everything back where the checkpoint has it; the random states last."""
+        record = checkpoint.record
+        random_states, carried = snapshot.unpack_share(checkpoint.processes[self.processes.index])
+        self._carry(carried)
+        weights = snapshot.unpack_weights("weights", checkpoint.tensors, self.module)
+        if weights is None:
+            raise ModelFileError(f"fit: {path} holds no weights; go back to an earlier checkpoint.")
+        self.module.load_state_dict(weights)
+        snapshot.unpack_optimizer(checkpoint.tensors, self.optimizer)
+        if self.processes.scaler is not None:
+            self.processes.scaler.load_state_dict(record["scaler"])
+        score, step, failures = record["best"]
+        self.best = Best(score, step, failures, snapshot.unpack_weights("best", checkpoint.tensors, self.module))
+        self.evaluations = [Evaluation(*row) for row in record["evaluations"]]
+        self.step, self.since, self.finished = record["step"], record["since"], record["finished"]
+        self.began -= record["seconds"]
+        self.resumed, self.checkpoint_path = True, path
+        randomness.restore(random_states)
+
+    def _carry(self, carried: dict[int, bytes]) -> None:
+        """Carried states from bytes; the module's own loss shows their structure."""
+        if not carried:
+            return
+        for i, piece in enumerate(self.cursor.pieces()):
+            if piece is not None and i in carried:
+                with torch.no_grad(), self.processes.autocast():
+                    _, _, like = self.module.loss(self.processes.place(piece), None)
+                self.states[i] = self.processes.place(from_bytes(carried[i], like))
+
+
+def _check_request(options: TrainOptions, folder: Folder | None, resume: bool, scored: bool) -> None:
+    if options.patience is not None and not scored:
+        raise OptionError(f"fit: patience={options.patience} needs a score to watch; give valid= or score=.")
+    if folder is None and resume:
+        raise OptionError("fit: resume=True needs run=, the folder with the checkpoints to go on from.")
+    if folder is not None and not resume and folder.serials():
+        raise OptionError(
+            f"fit: {folder.path} holds checkpoints of an earlier run; go on from them with resume=True, or choose "
+            "another folder."
+        )

@@ -1,0 +1,129 @@
+"""The options of a training run: typed, checked at the door, written into every checkpoint."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from unrolled.errors import OptionError, suggest
+
+__all__ = ["TrainOptions"]
+
+# These say when a run pauses or writes, never what it computes, so a resumed run may change them.
+FREE_TO_CHANGE = frozenset({"max_minutes", "checkpoint_every_steps", "checkpoint_every_minutes", "log_every"})
+
+
+class TrainOptions(BaseModel):
+    """Everything that decides how a model is trained.
+
+    How long: the run ends at whichever of `epochs`, `max_steps` (optimiser steps) and `max_minutes` (wall clock, summed
+    over resumed parts) comes first. None means no such limit; at least one must be set.
+
+    Batches: `batch_size` rows (default 32), or `token_budget` for rows of similar length with rows x longest <= budget.
+    Both count the *global* batch: with N processes each takes 1/N of its rows. `micro_batches` cuts the share of a
+    process further, to save memory; gradients are summed, so the result is that of the whole batch. `bptt` cuts every
+    batch along time (truncated BPTT): one optimiser step a piece, the state carried over and detached.
+
+    Optimiser: `weight_decay` acts on matrices only: not on biases, gains of norms, initial states or (unless
+    `decay_embeddings`) embeddings. `clip_value` clips each gradient entry, then `clip_norm` the norm over all.
+
+    Learning rate: `learning_rate` x min(1, (step + 1) / warmup) x the schedule, where p in [0, 1] is the part of the
+    run that is done (by `epochs` or `max_steps`, whichever is further) and e counts epochs:
+
+        constant 1     linear 1 - (1 - final) p     cosine final + (1 - final) (1 + cos(pi p)) / 2
+        exponential decay^max(0, e - hold)          step decay^floor(max(0, floor(e) - hold) / decay_every)
+
+    with final = `final_factor`, hold = `hold_epochs`. SegRNN's schedule is step with decay 0.8, hold_epochs 3.
+
+    Early stopping: the score (lower is better) is taken every `evaluate_every_steps` steps (None: at the end of each
+    epoch); after `patience` evaluations without improvement the run ends. The best weights are restored either way.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int | None = Field(default=10, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+    max_minutes: float | None = Field(default=None, gt=0)
+
+    batch_size: int | None = Field(default=None, ge=1)
+    token_budget: int | None = Field(default=None, ge=1)
+    micro_batches: int = Field(default=1, ge=1)
+    bptt: int | None = Field(default=None, ge=1)
+
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
+    weight_decay: float = Field(default=0.01, ge=0, allow_inf_nan=False)
+    decay_embeddings: bool = False
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float | None = Field(default=1.0, gt=0)
+    clip_value: float | None = Field(default=None, gt=0)
+
+    schedule: Literal["constant", "linear", "cosine", "exponential", "step"] = "constant"
+    warmup: int = Field(default=0, ge=0)
+    final_factor: float = Field(default=0.0, ge=0, le=1)
+    decay: float = Field(default=0.8, gt=0, le=1)
+    decay_every: int = Field(default=1, ge=1)
+    hold_epochs: int = Field(default=0, ge=0)
+
+    evaluate_every_steps: int | None = Field(default=None, ge=1)
+    patience: int | None = Field(default=None, ge=1)
+
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    precision: Literal["full", "bf16", "fp16"] = "full"
+    device: Literal["auto", "cpu"] = "auto"
+
+    checkpoint_every_steps: int | None = Field(default=None, ge=1)
+    checkpoint_every_minutes: float | None = Field(default=5.0, ge=0)
+    log_every: int = Field(default=1, ge=1)
+
+    if not TYPE_CHECKING:
+
+        def __init__(self, **values: Any) -> None:
+            try:
+                super().__init__(**values)
+            except ValidationError as error:
+                raise OptionError(_sentence(error, type(self))) from None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_batch(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("batch_size") is None and values.get("token_budget") is None:
+            return {**values, "batch_size": 32}
+        return values
+
+    @model_validator(mode="after")
+    def _agree(self) -> TrainOptions:
+        if self.batch_size is not None and self.token_budget is not None:
+            raise ValueError(f"got batch_size={self.batch_size} and token_budget={self.token_budget}; give one of them")
+        if self.epochs is None and self.max_steps is None and self.max_minutes is None:
+            raise ValueError("got no end of the run; give epochs, max_steps or max_minutes")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """The options as plain JSON values."""
+        return self.model_dump(mode="json")
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any] | str) -> TrainOptions:
+        """The options that `to_json` gave, as a dictionary or as JSON text."""
+        return cls(**(json.loads(values) if isinstance(values, str) else values))
+
+    def differs_from(self, earlier: dict[str, Any]) -> str | None:
+        """The first option that decides the result and has another value in `earlier`, in words; None if all agree."""
+        for name, value in self.to_json().items():
+            if name not in FREE_TO_CHANGE and earlier.get(name) != value:
+                return f"{name}={value!r}, the checkpoint was written with {name}={earlier.get(name)!r}"
+        return None
+
+
+def _sentence(error: ValidationError, model: type[TrainOptions]) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        names = model.model_fields
+        return f"TrainOptions: there is no option {name!r}.{suggest(name, names)} Options: {', '.join(names)}."
+    problem = first["msg"].removeprefix("Value error, ")
+    return f"TrainOptions: {problem}." if not name else f"TrainOptions: {name}={first['input']!r}: {problem}."
