@@ -1,0 +1,115 @@
+"""Model: fields, a network and a configuration in one object; what every task is once it has been fitted."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.errors import ModelFileError, OptionError, suggest
+from unrolled.model.artefact import Artefact, read_artefact, write_artefact
+from unrolled.model.laws import CheckReport, Law, recurrent_laws, run_laws
+
+__all__ = ["Model", "load"]
+
+# The tasks that a file may name. The class is looked up here and nowhere else: a file never says what is imported.
+# Names instead of classes, because tasks stand two floors above and are imported only when a file needs them.
+TASKS = {"forecast": ("unrolled.tasks.forecast", "Forecaster")}
+
+
+class Model(ABC):
+    """A task and, once fitted, its fields and its network.
+
+    A subclass sets `task`, keeps its network in `net`, and writes `pack`, `unpack` and `laws`.
+    """
+
+    task: ClassVar[str]
+    net: nn.Module | None = None
+
+    @abstractmethod
+    def pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Everything besides the weights: plain JSON (finite numbers only), and arrays as tensors."""
+
+    @classmethod
+    @abstractmethod
+    def unpack(cls, content: dict[str, Any], arrays: dict[str, Tensor]) -> Self:
+        """The model that `pack` described, its network built but its weights not yet set."""
+
+    @abstractmethod
+    def laws(self) -> Sequence[Law]:
+        """The laws of this task that can be tried on this model and the data it keeps."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return next(self.fitted().parameters()).device
+
+    def fitted(self) -> nn.Module:
+        """The network. Raises `OptionError` if there is none yet."""
+        if self.net is None:
+            raise OptionError(
+                f"{type(self).__name__}: expected a fitted model, but fit() has not been called; call it first."
+            )
+        return self.net
+
+    def save(self, path: str | Path) -> Path:
+        """Write the model: one file if the name ends in .unrolled or .zip, else a folder; returns the path.
+
+        JSON and safetensors with a format version; no pickle, no device. The file appears whole or not at all.
+
+        Raises:
+            SaveError: the place cannot be written or the disk is full; what was there before is intact.
+        """
+        content, arrays = self.pack()
+        weights = {f"weights.{name}": tensor for name, tensor in self.fitted().state_dict().items()}
+        data = {f"data.{name}": tensor for name, tensor in arrays.items()}
+        return write_artefact(Artefact(self.task, content, {**weights, **data}), path)
+
+    def check(self) -> CheckReport:
+        """Try the laws on this very model and the data it keeps: padding, batch, chunk, reset, round trip, leak.
+
+        Returns:
+            A report with one line a law.
+
+        Raises:
+            BrokenLaw: one of them does not hold; its message says which and by how much.
+        """
+        return run_laws([*recurrent_laws(self.fitted()), *self.laws()])
+
+
+def load(path: str | Path) -> Model:
+    """The model that `save` or a run wrote: a .unrolled or .zip file, a folder, or a run folder. It is on the CPU.
+
+    Raises:
+        ModelFileError: missing, damaged, cut short, of a later format version, or of an unknown task.
+    """
+    artefact = read_artefact(path)
+    if artefact.task not in TASKS:
+        raise ModelFileError(
+            f"load: {path} holds the task {artefact.task!r}, which this version does not know; it knows "
+            f"{', '.join(TASKS)}.{suggest(artefact.task, TASKS)}"
+        )
+    module, name = TASKS[artefact.task]
+    task: type[Model] = getattr(import_module(module), name)
+    return _restore(task, artefact, path)
+
+
+def _restore(task: type[Model], artefact: Artefact, path: str | Path) -> Model:
+    arrays = {name.removeprefix("data."): t for name, t in artefact.tensors.items() if name.startswith("data.")}
+    weights = {name.removeprefix("weights."): t for name, t in artefact.tensors.items() if name.startswith("weights.")}
+    try:
+        model = task.unpack(artefact.content, arrays)
+        model.fitted().load_state_dict(weights)
+    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        # The checksums hold, so the content is what was written: another release wrote it under the same version.
+        reason = str(error).splitlines()[0]
+        raise ModelFileError(
+            f"load: {path} does not fit this version of unrolled ({reason}); load it with the version that wrote it."
+        ) from error
+    model.fitted().eval()
+    return model

@@ -1,0 +1,167 @@
+"""Fitting a forecaster: where the parts end, which windows there are, and two runs of the training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.align.score import seasonal_error
+from unrolled.data.arrays import PanelFields
+from unrolled.data.panel import Ends, Panel, split_ends
+from unrolled.data.windows import Windows
+from unrolled.errors import DataError
+from unrolled.tasks.fitted import Fitted, kept_rows
+from unrolled.tasks.options import (
+    WINDOWS,
+    ForecasterOptions,
+    direct_or_next,
+    pick_lookback,
+    pick_scaling,
+    pick_training,
+)
+from unrolled.tasks.windows import encode, sliding
+from unrolled.train import Callback, Event, History, TrainOptions, fit
+
+__all__ = ["Plan", "Stage", "make_plan", "run_stage", "share_time", "stage_for", "steps_for_all"]
+
+# Training on more rows than when the best step was found takes longer, but not without bound.
+LONGEST = 1.5
+VALID = 0.1
+TEST, MOST_TESTS = 0.2, 8
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What the data decide: where the parts end (S,), the season in steps, the look-back, the scaling."""
+
+    ends: Ends
+    season: int
+    lookback: int
+    scaling: str
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One run of the training loop: what it is fitted to, its windows, its options."""
+
+    fitted: Fitted
+    train: Windows
+    valid: Windows | None
+    options: TrainOptions
+
+
+def make_plan(panel: Panel, options: ForecasterOptions, valid: int | float | None, test: int | float | None) -> Plan:
+    """Raises `DataError` naming a series that is too short to learn from."""
+    least = options.horizon + (options.lookback or 2)
+    short = np.flatnonzero(panel.lengths < least)
+    if len(short):
+        i = int(short[0])
+        name = f"series {panel.ids[i]!r}" if panel.ids[i] else "the series"
+        more = f" (and {len(short) - 1} more series)" if len(short) > 1 else ""
+        parts = f"{options.lookback or 'at least 2'} rows to look back on and the horizon of {options.horizon}"
+        raise DataError(
+            f"fit: {name} has {panel.lengths[i]} rows, shorter than one window of {least} ({parts}){more}; choose a "
+            "smaller horizon or lookback, or give it more rows."
+        )
+    ends = _ends(panel, options, valid, test, least)
+    middle = int(np.median(ends.train))
+    season = options.season or panel.step.season
+    season = season if options.season or 2 * season <= middle else 1
+    series = [panel.target[panel.rows(i)][:end] for i, end in enumerate(ends.train)]
+    lookback = options.lookback or pick_lookback(options.horizon, panel.step, season, ends.train)
+    return Plan(ends, season, lookback, pick_scaling(options, series, season))
+
+
+def _ends(
+    panel: Panel, options: ForecasterOptions, valid: int | float | None, test: int | float | None, least: int
+) -> Ends:
+    if test is None:
+        # Whole horizons from about the last fifth; a series with few horizons spares none.
+        spare = (TEST * panel.lengths // options.horizon).astype(np.int64).clip(0, MOST_TESTS) * options.horizon
+        before = np.where(panel.lengths - spare >= least + options.horizon, panel.lengths - spare, panel.lengths)
+    else:
+        before = split_ends(panel, 0, test, least).train
+    if valid is not None:
+        train = split_ends(before, valid, 0, least).train
+        return Ends(train, before, panel.lengths)
+    wanted = np.maximum(options.horizon, (VALID * before).astype(np.int64))
+    # A series that cannot spare its last rows is trained on whole: the others decide when to stop.
+    train = np.where(before - wanted >= least, before - wanted, before)
+    return Ends(train, before, panel.lengths)
+
+
+def stage_for(
+    panel: Panel, options: ForecasterOptions, plan: Plan, train: np.ndarray, valid: np.ndarray, resample: str | None
+) -> Stage:
+    """Fields fitted on the rows before `train`, windows of those rows, and of the rows up to `valid` to stop by."""
+    fields = PanelFields.fit(panel, train, scaling=plan.scaling, calendar=options.calendar)
+    arrays = encode(fields, panel, options.channels, train)
+    lookback, horizon = plan.lookback, options.horizon
+    whole = lookback if options.lookback else np.clip(train - 2 * horizon, 1, lookback)
+    first = np.broadcast_to(whole, train.shape)
+    count = int(np.maximum(train - horizon - first + 1, 0).sum()) * (len(arrays.lengths) // len(train))
+    stride = options.stride or max(1, -(-count // WINDOWS))
+    windows = sliding(arrays, lookback, horizon, first, train, stride)
+    later = sliding(arrays, lookback, horizon, train, valid, max(1, horizon // 8)) if (valid > train).any() else None
+    scored = later is not None and len(later) > 0
+    kept = kept_rows(options, lookback, plan.season)
+    fitted = Fitted(
+        fields=fields,
+        net=direct_or_next(options, lookback, plan.season),
+        season=plan.season,
+        tail=panel.tail(kept),
+        seen=panel.time[panel.offsets[:-1] + valid - 1].astype(np.int64),
+        scales=np.stack([seasonal_error(panel.target[panel.rows(i)][:n], plan.season) for i, n in enumerate(train)]),
+        channels=options.channels,
+        resample=resample,
+    )
+    return Stage(fitted, windows, later if scored else None, pick_training(options, len(windows), scored=scored))
+
+
+def share_time(stage: Stage, share: float) -> Stage:
+    """The stage with its part of the time limit."""
+    limit = stage.options.max_minutes
+    if limit is None:
+        return stage
+    return replace(stage, options=stage.options.model_copy(update={"max_minutes": limit * share}))
+
+
+def steps_for_all(found: Stage, history: History, whole: Stage) -> Stage:
+    """`whole`, to be trained for as many epochs as were best in `found`."""
+    best = history.best_step or history.steps
+    longer = min(LONGEST, len(whole.train) / max(1, len(found.train)))
+    update = {"max_steps": max(1, round(best * longer)), "epochs": None, "patience": None, "evaluate_every_steps": None}
+    same = {"batch_size": found.options.batch_size, "token_budget": found.options.token_budget}
+    return replace(whole, valid=None, options=found.options.model_copy(update={**update, **same}))
+
+
+def run_stage(
+    net: Any,
+    stage: Stage,
+    *,
+    run: Path | None,
+    progress: bool,
+    resume: bool,
+    callbacks: Sequence[Callback],
+    on_best: Callable[[], object] | None,
+) -> History:
+    """Train the network in place."""
+
+    def keep(event: Event) -> None:
+        if event.kind == "evaluate" and event.best and on_best is not None:
+            on_best()
+
+    return fit(
+        net,
+        stage.train,
+        stage.options,
+        valid=stage.valid,
+        run=run,
+        progress=progress,
+        resume=resume,
+        callbacks=[keep, *callbacks],
+    )

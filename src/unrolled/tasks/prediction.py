@@ -1,0 +1,115 @@
+"""A forecast as a table."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unrolled.data.panel import Panel
+from unrolled.errors import SaveError
+from unrolled.model import write_atomically
+from unrolled.tasks.channels import Channels
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+__all__ = ["Prediction", "level_name", "prediction", "show_times"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """The forecast of every series and target: a row for each step ahead.
+
+    Columns: the id (where the data have one), the time, `target` (its name), `forecast` (the median, the one number to
+    name), and `lower_80`, `upper_80`, ... for each level. All in the user's units.
+    """
+
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __str__(self) -> str:
+        return self.to_csv()
+
+    def to_arrow(self) -> pa.Table:
+        """The table as pyarrow holds it."""
+        return self.table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The table as a pandas frame."""
+        frame: pd.DataFrame = self.table.to_pandas()
+        return frame
+
+    def to_csv(self, path: str | Path | None = None) -> str:
+        """The table as CSV text, also written to `path` if given (whole or not at all). Raises `SaveError`."""
+        readable = _readable(self.table)
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(readable.column_names)
+        writer.writerows(zip(*(column.to_pylist() for column in readable.columns), strict=True))
+        if path is not None:
+            try:
+                write_atomically(Path(path), buffer.getvalue().encode())
+            except OSError as error:
+                raise SaveError(
+                    f"to_csv: cannot write {path}: {error.strerror or error}; choose another place."
+                ) from error
+        return buffer.getvalue()
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """One plain JSON object a row."""
+        return list(_readable(self.table).to_pylist())
+
+
+def prediction(extended: Panel, channels: Channels, levels: tuple[float, ...]) -> Prediction:
+    """The table of the forecasts; `levels` of the bands in percent, narrow to wide."""
+    import pyarrow as pa
+
+    horizon, names = channels.horizon, extended.columns
+    columns: dict[str, Any] = {}
+    if names.id is not None:
+        columns[names.id] = pa.array([extended.ids[i] for i in np.repeat(channels.series, horizon)])
+    columns[names.time] = pa.array(extended.time[channels.rows(extended)].ravel())
+    columns["target"] = pa.array([names.target[i] for i in np.repeat(channels.column, horizon)])
+    columns["forecast"] = pa.array(channels.median.ravel())
+    for i, level in enumerate(levels):
+        for side, values in zip(("lower", "upper"), channels.band(i), strict=True):
+            columns[f"{side}_{level_name(level)}"] = pa.array(values.ravel())
+    return Prediction(pa.table(list(columns.values()), names=list(columns)))
+
+
+def level_name(level: float) -> str:
+    """80.0 -> "80", 99.5 -> "99.5"."""
+    return f"{level:g}"
+
+
+def show_times(times: np.ndarray) -> list[str]:
+    """Dates where all are midnights, else date and time; a counter as it is."""
+    if times.dtype.kind == "i":
+        return [str(time) for time in times]
+    whole = bool((times == times.astype("datetime64[D]")).all())
+    text = np.datetime_as_string(times.astype("datetime64[ns]"), unit="D" if whole else "s")
+    return [str(value).replace("T", " ") for value in text]
+
+
+def _readable(table: pa.Table) -> pa.Table:
+    """Timestamps as text; numbers with the digits that a float32 network can mean."""
+    import pyarrow as pa
+
+    columns = []
+    for name in table.column_names:
+        column = table[name]
+        if pa.types.is_timestamp(column.type):
+            columns.append(pa.array(show_times(column.to_numpy())))
+        elif pa.types.is_floating(column.type):
+            columns.append(pa.array([float(f"{value:.6g}") for value in column.to_pylist()]))
+        else:
+            columns.append(column)
+    return pa.table(columns, names=table.column_names)

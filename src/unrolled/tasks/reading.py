@@ -1,0 +1,90 @@
+"""How a table was read for a fit, so that later tables are read the same way and joined to what the model remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unrolled.data.build import build_panel
+from unrolled.data.columns import Columns
+from unrolled.data.panel import Panel
+from unrolled.data.table import read_table
+from unrolled.fields.step import Step
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Names", "Reading", "merge", "read_again"]
+
+Names = str | Sequence[str] | None
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The parts of the columns and the step, as the user gave them."""
+
+    time: str | None = None
+    target: Names = None
+    id: str | None = None
+    future: Names = ()
+    past: Names = ()
+    static: Names = ()
+    step: str | None = None
+    resample: str | None = None
+
+    def panel(self, source: Any) -> Panel:
+        """The table as regular series."""
+        table = read_table(source, text=[self.id] if self.id else [])
+        columns = Columns.resolve(table, self.time, self.target, self.id, self.future, self.past, self.static)
+        return build_panel(table, columns, step=self.step, resample=self.resample)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; `Reading(**data)` gives it back."""
+        return asdict(self)
+
+
+def read_again(source: Any, columns: Columns, step: Step, resample: str | None) -> Panel:
+    """Another table with the same columns."""
+    table = read_table(source, text=[columns.id] if columns.id else [])
+    return build_panel(table, columns, step=step, resample=resample)
+
+
+def merge(earlier: Panel, later: Panel) -> Panel:
+    """`later` with those rows of `earlier` that its series had before; rows missing in between are missing values."""
+    import pyarrow as pa
+
+    number = {name: i for i, name in enumerate(earlier.ids)}
+    before = np.zeros(len(earlier.ids), np.int64)
+    for i, name in enumerate(later.ids):
+        if name in number:
+            j = number[name]
+            before[j] = int((earlier.time[earlier.rows(j)] < later.time[later.offsets[i]]).sum())
+    kept = earlier.head(before)
+    if not before.any():
+        return later
+    tables = [_table(part) for part in (kept, later)]
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    merged = build_panel(whole, later.columns, step=later.step)
+    order = {name: i for i, name in enumerate(merged.ids)}
+    return merged.select([order[name] for name in later.ids])
+
+
+def _table(panel: Panel) -> pa.Table:
+    """A panel as a long table."""
+    import pyarrow as pa
+
+    owner = np.repeat(np.arange(len(panel.ids)), panel.lengths)
+    columns: dict[str, Any] = {panel.columns.time: panel.time}
+    if panel.columns.id is not None:
+        columns[panel.columns.id] = pa.array([panel.ids[i] for i in owner], pa.string())
+    columns |= {name: panel.target[:, i] for i, name in enumerate(panel.columns.target)}
+    for part, values in (("past", panel.past), ("future", panel.future), ("static", panel.static[owner])):
+        columns |= {name: values[:, i] for i, name in enumerate(panel.numeric(part))}
+    for texts, rows in ((panel.past_text, None), (panel.future_text, None), (panel.static_text, owner)):
+        for name, text in texts.items():
+            codes = text.codes if rows is None else text.codes[rows]
+            columns[name] = pa.array([text.values[code] if code >= 0 else None for code in codes], pa.string())
+    return pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})

@@ -1,0 +1,242 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from series import QUICK, days, one_series, two_series, write_csv
+
+from unrolled.errors import DataError, ModelFileError, OptionError, SaveError
+from unrolled.model import load
+from unrolled.tasks import Forecaster
+from unrolled.tasks.forecast_fit import make_plan, stage_for
+from unrolled.tasks.options import ForecasterOptions
+from unrolled.tasks.reading import Reading
+
+
+@pytest.fixture(scope="module")
+def fitted() -> Forecaster:
+    return Forecaster(7, **QUICK).fit(one_series(), time="day", target="load", past="wind")
+
+
+def test_predict_needs_no_rows_for_the_future(fitted: Forecaster) -> None:
+    table = fitted.predict().to_pandas()
+    assert list(table.columns) == ["day", "target", "forecast", "lower_80", "upper_80", "lower_95", "upper_95"]
+    assert [str(day.date()) for day in table["day"]] == days(7, "2020-03-01")
+    assert set(table["target"]) == {"load"}
+
+
+def test_bands_lie_inside_each_other(fitted: Forecaster) -> None:
+    table = fitted.predict().to_pandas()
+    order = table[["lower_95", "lower_80", "forecast", "upper_80", "upper_95"]].to_numpy()
+    assert (np.diff(order, axis=1) >= 0).all()
+
+
+def test_a_forecast_is_in_the_users_units() -> None:
+    table = one_series()
+    small = Forecaster(7, **QUICK).fit(table, time="day", target="load", past="wind").predict().to_pandas()
+    table["load"] = [1000 * value for value in table["load"]]
+    large = Forecaster(7, **QUICK).fit(table, time="day", target="load", past="wind").predict().to_pandas()
+    np.testing.assert_allclose(large["forecast"], 1000 * small["forecast"], rtol=1e-4)
+
+
+def test_stride_sets_how_far_apart_the_windows_of_training_lie() -> None:
+    panel = Reading("day", "load").panel(one_series())
+    counts = []
+    for stride in (None, 1, 3):
+        options = ForecasterOptions(horizon=7, lookback=7, stride=stride)
+        plan = make_plan(panel, options, valid=7, test=0)
+        counts.append(len(stage_for(panel, options, plan, plan.ends.train, plan.ends.valid, None).train))
+    assert counts == [40, 40, 14]
+
+
+def test_the_same_seed_gives_the_same_forecast(fitted: Forecaster) -> None:
+    again = Forecaster(7, **QUICK).fit(one_series(), time="day", target="load", past="wind")
+    assert again.predict().to_csv() == fitted.predict().to_csv()
+    other = Forecaster(7, seed=1, **QUICK).fit(one_series(), time="day", target="load", past="wind")
+    assert other.predict().to_csv() != fitted.predict().to_csv()
+
+
+@pytest.mark.parametrize("channels", ["separate", "joint"])
+def test_several_series_and_targets_come_back_by_name(channels: str) -> None:
+    model = Forecaster(3, channels=channels, **QUICK)
+    model.fit(two_series(), time="day", target=["sales", "visits"], id="shop", static="region")
+    table = model.predict().to_pandas()
+    assert list(zip(table["shop"], table["target"], strict=True))[::3] == [
+        ("01", "sales"), ("01", "visits"), ("02", "sales"), ("02", "visits"),
+    ]  # fmt: skip
+    means = table.groupby(["shop", "target"])["forecast"].mean()
+    # Each comes back in its own units: the four series stand at about 10, 30, 100 and 200.
+    np.testing.assert_allclose(means, [10, 30, 100, 200], rtol=0.3)
+    model.check()
+
+
+@pytest.mark.parametrize("options", [
+    {"decoder": "autoregressive", "samples": 8}, {"likelihood": "point"}, {"likelihood": "gaussian"},
+    {"decoder": "autoregressive", "likelihood": "negative-binomial", "samples": 8}, {"cell": "lstm", "layers": 2},
+    {"likelihood": "student-t", "levels": 90}, {"cell": "rnn", "segment": 3, "lookback": 10},
+])  # fmt: skip
+def test_every_kind_of_forecaster_fits_predicts_and_keeps_the_laws(options: dict[str, Any], tmp_path: Path) -> None:
+    table = one_series()
+    table["load"] = [round(value) for value in table["load"]]
+    model = Forecaster(5, **options, **QUICK).fit(table, time="day", target="load", past="wind")
+    report = model.check()
+    assert all(verdict.holds for verdict in report.verdicts)
+    again = load(model.save(tmp_path / "model"))
+    assert isinstance(again, Forecaster)
+    assert again.predict().to_csv() == model.predict().to_csv()
+
+
+def test_what_is_known_of_the_future_is_asked_for_and_used() -> None:
+    model = Forecaster(4, **QUICK).fit(one_series(), time="day", target="load", future="free")
+    with pytest.raises(DataError, match="free"):
+        model.predict()
+    ahead = days(4, "2020-03-01")
+    low = model.predict(future={"day": ahead, "free": [0.0] * 4}).to_csv()
+    assert model.predict(future={"day": ahead, "free": [1.0] * 4}).to_csv() != low
+    with pytest.raises(DataError, match="2020-03-04"):
+        model.predict(future={"day": ahead[:3], "free": [0.0] * 3})
+
+
+def test_missing_values_are_masked_and_a_forecast_is_finite() -> None:
+    table = one_series()
+    for row in (0, 5, 30, 31, 32, 59):
+        table["load"][row] = None
+    model = Forecaster(7, **QUICK).fit(table, time="day", target="load", past="wind")
+    assert np.isfinite(model.predict().to_pandas()["forecast"]).all()
+    model.check()
+
+
+def test_a_new_history_is_forecast_from_its_own_end(fitted: Forecaster) -> None:
+    table = {name: values[-20:] for name, values in one_series(90).items()}
+    assert str(fitted.predict(table).to_pandas()["day"][0].date()) == "2020-03-31"
+
+
+def test_held_out_rows_are_scored_beside_the_baselines() -> None:
+    model = Forecaster(7, **QUICK)
+    model.fit(one_series(), time="day", target="load", past="wind", test=14)
+    assert model.scores is not None
+    assert [row["name"] for row in model.scores.rows] == ["model", "seasonal-naive", "drift", "last-value"]
+    assert (model.scores.windows, model.scores.first, model.scores.last) == (2, "2020-02-16", "2020-02-29")
+    assert "coverage_80" in model.scores["model"]
+    assert model.scores["drift"]["coverage_80"] is None
+
+
+def test_what_is_held_out_cannot_change_its_own_score_but_through_the_truth() -> None:
+    table, spoiled = one_series(), one_series()
+    spoiled["load"][-1] += 1.0
+    scores = []
+    for each in (table, spoiled):
+        model = Forecaster(7, levels=80, **QUICK).fit(each, time="day", target="load", past="wind", test=7, refit=False)
+        assert model.panel is not None
+        scores.append(model.predict({name: values[:53] for name, values in each.items()}).to_csv())
+    assert scores[0] == scores[1]
+
+
+def test_evaluate_joins_new_rows_to_what_the_model_remembers(fitted: Forecaster) -> None:
+    longer = one_series(81)
+    new = {name: values[60:] for name, values in longer.items()}
+    alone, whole = fitted.evaluate(new), fitted.evaluate(longer)
+    # The drift starts at the first row there is, and the model does not remember the very first.
+    assert [alone[name] for name in ("model", "seasonal-naive")] == [
+        whole[name] for name in ("model", "seasonal-naive")
+    ]
+    assert (alone.windows, alone.first, alone.basis) == (3, "2020-03-01", "rows after the training data")
+
+
+def test_evaluate_says_when_all_rows_were_trained_on(fitted: Forecaster) -> None:
+    assert "trained on" in fitted.evaluate(one_series()).basis
+    with pytest.raises(DataError, match="at least 7 rows"):
+        fitted.evaluate({name: values[60:] for name, values in one_series(63).items()})
+
+
+def test_backtest_refits_on_the_rows_before_the_first_origin(fitted: Forecaster) -> None:
+    before = fitted.predict().to_csv()
+    report = fitted.backtest(windows=3)
+    assert (report.windows, report.first, report.last) == (3, "2020-02-09", "2020-02-29")
+    # Rows after the first origin can only enter as inputs of later origins, so one window has the same forecast.
+    spoiled = one_series()
+    spoiled["load"][-7:] = [0.0] * 7
+    one = Forecaster(7, **QUICK).backtest(spoiled, windows=1, time="day", target="load", past="wind")
+    assert one["seasonal-naive"]["mae"] > 10
+    assert fitted.predict().to_csv() == before
+
+
+def test_a_report_reads_back_from_json_and_prints_a_row_a_model(fitted: Forecaster) -> None:
+    report = fitted.evaluate(one_series())
+    assert type(report).from_json(report.to_json()) == report
+    assert len(str(report).splitlines()) == 2 + len(report.rows)
+    assert report.to_pandas().shape[0] == len(report.rows)
+
+
+def test_a_kept_run_resumes_to_the_same_model(tmp_path: Path) -> None:
+    table = one_series()
+    whole = Forecaster(7, **QUICK).fit(table, time="day", target="load", run=tmp_path / "a")
+
+    class Stop(Exception):
+        pass
+
+    def stop(event: Any) -> None:
+        if event.step == 4:
+            raise Stop
+
+    broken = Forecaster(7, checkpoint_every_steps=1, **QUICK)
+    with pytest.raises(Stop):
+        broken.fit(table, time="day", target="load", run=tmp_path / "b", callbacks=[stop])
+    early = load(tmp_path / "b")
+    assert isinstance(early, Forecaster)
+    assert len(early.predict()) == 7
+    resumed = Forecaster(7, checkpoint_every_steps=1, **QUICK)
+    resumed.fit(table, time="day", target="load", run=tmp_path / "b", resume=True)
+    assert resumed.predict().to_csv() == whole.predict().to_csv()
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"horizn": 3}, "Did you mean 'horizon'"), ({"hiden_size": 3}, "Did you mean 'hidden_size'"),
+    ({"learning_rat": 3}, "Did you mean 'learning_rate'"), ({"cell": "gruu"}, "Did you mean 'gru'"),
+    ({"levels": (80, 120)}, "between 0 and 100"), ({"likelihood": "quantil"}, "Did you mean 'quantile'"),
+    ({"decoder": "autoregressive", "segment": 3}, "segment"), ({"learning_rate": -1}, "learning_rate"),
+    ({"decoder": "autoregressive", "likelihood": "quantile"}, "quantile"), ({"scaling": "logg"}, "log"),
+])  # fmt: skip
+def test_a_wrong_option_is_refused_in_one_sentence(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message) as caught:
+        Forecaster(7, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_series_shorter_than_the_window_is_named() -> None:
+    table = two_series(20)
+    short = {name: values[:26] for name, values in table.items()}
+    with pytest.raises(DataError, match=r"'02' has 6 rows, shorter than one window of 15") as caught:
+        Forecaster(5, lookback=10, **QUICK).fit(short, time="day", target="sales", id="shop")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unfitted_forecaster_says_what_to_do() -> None:
+    with pytest.raises(OptionError, match="fit"):
+        Forecaster(7).predict()
+    with pytest.raises(OptionError, match="fit"):
+        Forecaster(7).save("nowhere")
+
+
+def test_saving_where_nothing_can_be_written_is_one_sentence(fitted: Forecaster, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SaveError, match="cannot write"):
+        fitted.save(tmp_path / "file" / "model.unrolled")
+    with pytest.raises(SaveError, match="cannot write"):
+        fitted.predict().to_csv(tmp_path / "file" / "x.csv")
+
+
+def test_a_file_cut_anywhere_is_refused(fitted: Forecaster, tmp_path: Path) -> None:
+    whole = fitted.save(tmp_path / "model.unrolled").read_bytes()
+    for part in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "cut.unrolled").write_bytes(whole[:part])
+        with pytest.raises(ModelFileError):
+            load(tmp_path / "cut.unrolled")
+
+
+def test_a_csv_file_gives_what_a_table_in_memory_gives(fitted: Forecaster, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "load.csv", one_series())
+    again = Forecaster(7, **QUICK).fit(path, time="day", target="load", past="wind")
+    assert again.predict().to_csv() == fitted.predict().to_csv()
