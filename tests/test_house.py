@@ -1,0 +1,95 @@
+"""The plan of the house: a room imports rooms of lower floors only, and importing it stays light."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import unrolled
+
+SOURCE = Path(unrolled.__file__).parent
+FLOORS = {
+    "errors": 0, "state": 0, "padding": 0, "check": 0,
+    "ops": 1,
+    "nn": 2, "fields": 2,
+    "align": 3, "data": 3,
+    "model": 4,
+    "train": 5, "inspect": 5,
+    "tasks": 6,
+    "cli": 7,
+}  # fmt: skip
+BESIDE = {"testing", "__init__", "__main__"}
+# Floor 0 is one room: its four files share the state and the errors.
+ORDER = {"errors": 0, "state": 1, "padding": 1, "check": 2}
+
+
+def room(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path: Path) -> list[tuple[int, str]]:
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            names = [
+                f"{node.module}.{alias.name}" if node.module == "unrolled" else node.module for alias in node.names
+            ]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        found += [(node.lineno, name.split(".")[1]) for name in names if name.startswith("unrolled.")]
+    return found
+
+
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_room_imports_lower_floors_only(path: Path) -> None:
+    mine = room(path)
+    if mine in BESIDE:
+        return
+    assert mine in FLOORS, f"{mine} stands on no floor: add it to FLOORS"
+    for line, other in imported_rooms(path):
+        if other == mine or other == "__version__":
+            continue
+        assert other in FLOORS, f"{path.name}:{line} imports unrolled.{other}, which stands on no floor"
+        lower = FLOORS[other] < FLOORS[mine] or (FLOORS[mine] == 0 and ORDER[other] < ORDER[mine])
+        assert lower, f"{path.name}:{line} imports unrolled.{other} of floor {FLOORS[other]} from floor {FLOORS[mine]}"
+
+
+def test_only_the_training_room_imports_accelerate() -> None:
+    users = {
+        room(path) for path in FILES if "import accelerate" in path.read_text() or "from accelerate" in path.read_text()
+    }
+    assert users == {"train"}
+
+
+@pytest.mark.parametrize("statement", ["import unrolled", "import unrolled.cli"])
+def test_importing_stays_light(statement: str) -> None:
+    heavy = ["torch", "matplotlib", "pandas", "polars", "pyarrow", "accelerate", "onnx", "triton", "fastapi"]
+    code = f"import sys; {statement}; print([name for name in {heavy!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_importing_the_layers_leaves_out_what_they_do_not_need() -> None:
+    heavy = ["matplotlib", "pandas", "polars", "pyarrow", "accelerate", "onnx", "torch._dynamo", "torch._inductor"]
+    code = f"import sys; import unrolled.nn; print([name for name in {heavy!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_nothing_is_unpickled_or_executed() -> None:
+    forbidden = re.compile(
+        r"import pickle|(?<!safetensors\.)torch\.(load|save)\(|allow_pickle=True|(?<![\w.])(eval|exec)\("
+    )
+    for path in FILES:
+        found = forbidden.search(path.read_text(encoding="utf-8"))
+        assert found is None, f"{path} uses {found[0] if found else ''}"
