@@ -2,8 +2,8 @@
 
     python benchmarks/forecast_etth1.py            # the baselines and three seeds; rows of today are not repeated
 
-The recipe follows SegRNN (arXiv:2308.11200): one GRU over segments of 48 hours, shared by all channels, the last value
-taken off each window, L1 loss. The best epoch is chosen by the validation part alone. Beside it, computed here: ridge
+The recipe follows SegRNN (arXiv:2308.11200): one GRU over segments of 48 hours, shared by all channels, told apart in the
+decoder alone, the last value taken off each window, L1 loss. The best epoch is chosen by the validation part alone. Beside it, computed here: ridge
 regression on the window less its last value, the last day repeated, the last value repeated.
 """
 
@@ -27,6 +27,7 @@ RECIPE = {
     "cell": "gru",
     "lookback": 528,
     "segment": 48,
+    "static_inputs": "decoder",
     "hidden_size": 128,
     "dropout": 0.3,
     "likelihood": "point",

@@ -34,7 +34,8 @@ class ForecasterOptions(BaseModel):
 
     Network: cell (a name of `unrolled.nn.CELLS`), cell_options, hidden_size, layers, dropout, decoder ("direct": the
     whole horizon at once; "autoregressive": step by step, its own forecast fed back), segment (steps folded into one,
-    direct only).
+    direct only), static_inputs ("both": encoder and decoder are told which series it is and what is constant in it;
+    "decoder" alone, as in SegRNN; direct only).
 
     Target: likelihood (a name of `unrolled.align.LIKELIHOODS`; None is "quantile", or "student-t" for the
     autoregressive decoder), likelihood_options, scaling (a kind of `unrolled.fields.Number`; None is "standard",
@@ -60,6 +61,7 @@ class ForecasterOptions(BaseModel):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     decoder: Literal["direct", "autoregressive"] = "direct"
     segment: int | None = Field(default=None, ge=1)
+    static_inputs: Literal["both", "decoder"] = "both"
 
     likelihood: str | None = None
     likelihood_options: dict[str, JsonValue] = {}
@@ -149,13 +151,14 @@ def direct_or_next(options: ForecasterOptions, lookback: int, season: int) -> Di
         "level": options.level or ("none" if counts else "last"),
     }
     if options.decoder == "autoregressive":
-        if options.segment is not None:
-            raise OptionError(
-                "Forecaster: segment belongs to decoder='direct', got decoder='autoregressive'; leave it out."
-            )
+        for name in ("segment", "static_inputs"):
+            if getattr(options, name) != ForecasterOptions.model_fields[name].default:
+                raise OptionError(
+                    f"Forecaster: {name} belongs to decoder='direct', got decoder='autoregressive'; leave it out."
+                )
         return NextOptions(**shared)
     segment = options.segment or pick_segment(lookback, options.horizon, season)
-    return DirectOptions(**shared, segment=segment)
+    return DirectOptions(**shared, segment=segment, static_inputs=options.static_inputs)
 
 
 def pick_lookback(horizon: int, step: Step, season: int, rows: np.ndarray) -> int:
