@@ -2,9 +2,9 @@
 
     python benchmarks/forecast_etth1.py            # the baselines and three seeds; rows of today are not repeated
 
-The recipe follows SegRNN (arXiv:2308.11200): one GRU over segments of 48 hours, shared by all channels, told apart in the
-decoder alone, the last value taken off each window, L1 loss. The best epoch is chosen by the validation part alone. Beside it, computed here: ridge
-regression on the window less its last value, the last day repeated, the last value repeated.
+The recipe follows SegRNN (arXiv:2308.11200): one GRU over segments of 48 hours, shared by all channels, told apart in
+the decoder alone, the last value taken off each window, L1 loss. The best epoch is chosen by the validation part alone.
+Beside it, computed here: ridge regression on the window less its last value, the last day and the last value repeated.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import random
 import signal
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import torch._dynamo  # the first optimiser step would import it in every fork
+from common import Results
 from torch import Tensor
 
 from unrolled import nn
@@ -113,7 +113,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=200, help="optimiser steps of a run")
     parser.add_argument("--seed", type=int, default=None, help="of the moments of the kills; default: from the clock")
     chosen = parser.parse_args()
-    moments, same = random.Random(chosen.seed), 0
+    moments, same, results = random.Random(chosen.seed), 0, Results("kill_resume")
     with tempfile.TemporaryDirectory() as scratch:
         began = time.monotonic()
         reference = Path(scratch) / "reference"
@@ -125,7 +125,7 @@ def main() -> int:
             result = _killed_once(Path(scratch) / f"run-{run}", chosen.steps, moments.uniform(0, duration))
             result["same"] = result.pop("digest") == expected
             same += result["same"]
-            print(json.dumps({"run": run, **result}), flush=True)
+            results.add(run=run, **result)
     print(f"{same} of {chosen.kills} killed and resumed runs have the weights of the uninterrupted one, bit for bit")
     return int(same != chosen.kills)
 

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from common import Results
 from torch import Tensor
 
 from unrolled import nn
@@ -109,13 +110,13 @@ def main() -> int:
     if chosen.train is not None:
         train(chosen.train, getattr(torch, chosen.dtype), chosen.steps)
         return 0
-    worst = 0.0
+    worst, results = 0.0, Results("two_processes")
     with tempfile.TemporaryDirectory() as scratch:
         for dtype in [chosen.dtype] if chosen.dtype else ["float32", "float64"]:
             one, two = (launch(Path(scratch) / f"{dtype}-{n}", dtype, chosen.steps, n) for n in (1, 2))
             largest = max(abs(a - b) / abs(a) for a, b in zip(one, two, strict=True))
             worst = max(worst, largest)
-            print(json.dumps({"dtype": dtype, "steps": len(one), "largest_relative_difference": largest}), flush=True)
+            results.add(dtype=dtype, steps=len(one), largest_relative_difference=largest)
     return int(worst > LIMIT)
 
 

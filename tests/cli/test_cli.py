@@ -167,9 +167,9 @@ def test_results_that_cannot_be_written_are_told(fitted: Path, tmp_path: Path) -
 def test_future_covariates_are_asked_for_by_date(tmp_path: Path) -> None:
     source = table(tmp_path / "load.csv", free=[0, 1] * 30)
     words = ["--target", "load", "--future", "free", "--horizon", "3", "-o", str(tmp_path / "run")]
-    result = run("fit", "forecast", source, *words, *QUICK)
+    result = run("fit", "forecast", source, *words, *QUICK, "--plot")
     assert result.exit_code == 0, result.output
-    assert "--future" in result.stdout
+    assert "--future FILE --plot" in result.stdout
     assert "--future" in mistake("predict", str(tmp_path / "run"))
     (tmp_path / "free.csv").write_text("day,free\n2020-03-01,0\n2020-03-02,1\n")
     assert "2020-03-03" in mistake("predict", str(tmp_path / "run"), "--future", str(tmp_path / "free.csv"))

@@ -197,7 +197,8 @@ def test_a_kept_run_resumes_to_the_same_model(tmp_path: Path) -> None:
     ({"learning_rat": 3}, "Did you mean 'learning_rate'"), ({"cell": "gruu"}, "Did you mean 'gru'"),
     ({"levels": (80, 120)}, "between 0 and 100"), ({"likelihood": "quantil"}, "Did you mean 'quantile'"),
     ({"decoder": "autoregressive", "segment": 3}, "segment"),
-    ({"decoder": "autoregressive", "static_inputs": "decoder"}, "static_inputs"), ({"learning_rate": -1}, "learning_rate"),
+    ({"decoder": "autoregressive", "static_inputs": "decoder"}, "static_inputs"),
+    ({"learning_rate": -1}, "learning_rate"),
     ({"decoder": "autoregressive", "likelihood": "quantile"}, "quantile"), ({"scaling": "logg"}, "log"),
 ])  # fmt: skip
 def test_a_wrong_option_is_refused_in_one_sentence(options: dict[str, Any], message: str) -> None:

@@ -205,4 +205,7 @@ def _results(model: Forecaster, folder: Path, plot: bool, as_json: bool) -> None
     typer.echo("wrote " + ", ".join(files.values()))
     if model.state.columns.future:
         columns = ", ".join(model.state.columns.future)
-        typer.echo(f"next: unrolled predict {folder} --future FILE   (a table with {columns} for the steps ahead)")
+        picture = f" --plot {folder / 'forecast.png'}" if plot else ""
+        typer.echo(
+            f"next: unrolled predict {folder} --future FILE{picture}   (a table with {columns} for the steps ahead)"
+        )
