@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from unrolled.align.likelihood import LIKELIHOODS, make_likelihood
-from unrolled.errors import OptionError, suggest
+from unrolled.options import Options
 
 __all__ = ["DirectOptions", "ForecastOptions", "NextOptions"]
 
@@ -15,7 +15,7 @@ MEDIAN = (0.5,)
 BAND = (0.1, 0.5, 0.9)
 
 
-class ForecastOptions(BaseModel):
+class ForecastOptions(Options):
     """What both forecast nets share.
 
     lookback, horizon: steps seen and steps forecast. cell, cell_options, hidden_size, layers, dropout: the encoder;
@@ -28,28 +28,18 @@ class ForecastOptions(BaseModel):
     of it) or "none". Left out it is "last", but "none" for counts, which are divided by 1 + mean |history| instead.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     lookback: int = Field(ge=1)
     horizon: int = Field(ge=1)
     cell: str = "gru"
-    cell_options: dict[str, JsonValue] = {}
+    cell_options: dict[str, JsonValue] = Field(default_factory=dict)
     hidden_size: int = Field(default=64, ge=2)
     layers: int = Field(default=1, ge=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
     likelihood: str = "quantile"
-    likelihood_options: dict[str, JsonValue] = {}
+    likelihood_options: dict[str, JsonValue] = Field(default_factory=dict)
     quantiles: tuple[float, ...] = BAND
     level: Literal["last", "mean", "none"] = "last"
     level_steps: int | None = Field(default=None, ge=1)
-
-    if not TYPE_CHECKING:
-
-        def __init__(self, **values: Any) -> None:
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise OptionError(_sentence(error, type(self))) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -73,10 +63,6 @@ class ForecastOptions(BaseModel):
                 f"got level={self.level!r}"
             )
         return self
-
-    def to_json(self) -> dict[str, Any]:
-        """The options as plain JSON values; `type(options)(**options.to_json()) == options`."""
-        return self.model_dump(mode="json")
 
 
 class DirectOptions(ForecastOptions):
@@ -115,15 +101,3 @@ class NextOptions(ForecastOptions):
                 f"point, {', '.join(able)}"
             )
         return self
-
-
-def _sentence(error: ValidationError, model: type[ForecastOptions]) -> str:
-    first = error.errors()[0]
-    owner, name = model.__name__, ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        names = model.model_fields
-        return f"{owner}: there is no option {name!r}.{suggest(name, names)} Options: {', '.join(names)}."
-    if first["type"] == "missing":
-        return f"{owner}: option {name!r} is missing; give {name}=."
-    problem = first["msg"].removeprefix("Value error, ").removesuffix(".")
-    return f"{owner}: {problem}." if not name else f"{owner}: {name}={first['input']!r}: {problem}."

@@ -14,7 +14,7 @@ from unrolled.errors import OptionError
 if TYPE_CHECKING:
     from unrolled.tasks.forecast import Forecaster
 
-__all__ = ["fit_app", "forecaster_options"]
+__all__ = ["column_parts", "fit_app", "forecaster_options"]
 
 INTERRUPTED = 130
 
@@ -111,13 +111,27 @@ def forecast(
       unrolled fit forecast counts.csv --horizon 8 --decoder autoregressive --set likelihood=negative-binomial
     """
     options = forecaster_options(horizon, cell, levels, decoder, seed, epochs, max_minutes, set_)
-    reading = {
-        "time": time, "target": names(target) or None, "id": id, "future": names(future), "past": names(past),
-        "static": names(static), "step": step, "resample": resample,
-    }  # fmt: skip
+    reading = column_parts(time, target, id, future, past, static, step, resample)
     folder = fresh_folder(out, file)
     request = Request.of(file, reading, options, {"test": _held(test)})
     _run(request, folder, resume=False, plot=plot, as_json=as_json)
+
+
+def column_parts(
+    time: str | None,
+    target: list[str] | None,
+    id: str | None,
+    future: list[str] | None,
+    past: list[str] | None,
+    static: list[str] | None,
+    step: str | None,
+    resample: str | None,
+) -> dict[str, Any]:
+    """The arguments of `Forecaster.fit` that say what the columns are."""
+    return {
+        "time": time, "target": names(target) or None, "id": id, "future": names(future), "past": names(past),
+        "static": names(static), "step": step, "resample": resample,
+    }  # fmt: skip
 
 
 def forecaster_options(

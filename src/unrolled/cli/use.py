@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unrolled.cli.fit import AsJson, Id, Known, Past, Resample, Set, Static, Step, Target, Time, forecaster_options
+from unrolled.cli.fit import (
+    AsJson,
+    Id,
+    Known,
+    Past,
+    Resample,
+    Set,
+    Static,
+    Step,
+    Target,
+    Time,
+    column_parts,
+    forecaster_options,
+)
 from unrolled.cli.runs import load_request
-from unrolled.cli.values import names, print_json
+from unrolled.cli.values import print_json
 from unrolled.errors import OptionError
 
 if TYPE_CHECKING:
@@ -107,10 +120,7 @@ def backtest(
     """
     from unrolled.tasks import Forecaster
 
-    reading: dict[str, Any] = {
-        "time": time, "target": names(target) or None, "id": id, "future": names(future), "past": names(past),
-        "static": names(static), "step": step, "resample": resample,
-    }  # fmt: skip
+    reading = column_parts(time, target, id, future, past, static, step, resample)
     if Path(source).is_dir():
         request = load_request(Path(source))
         request.check_source(Path(source))

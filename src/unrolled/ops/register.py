@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from unrolled.errors import KernelError, suggest
 from unrolled.ops.scan import outside_autocast
@@ -111,18 +111,8 @@ def register(
     "bool coupled". shapes: fresh outputs of the right shapes from the arguments, for tracing. kernels: best first; the
     last must accept everything.
     """
-    count = len(tensors)
-    typed = [f"Tensor? {t[:-1]}" if t.endswith("?") else f"Tensor {t}" for t in tensors]
-    tail = ", ".join([*attributes, "str kernel"])
-    full = f"unrolled::{name}"
-    returns = ", ".join(["Tensor"] * outputs)
-    torch.library.define(full, f"({', '.join(typed)}, {tail}) -> ({returns})")
-    torch.library.define(
-        f"{full}_backward",
-        f"({', '.join(typed)}, Tensor[] outputs, Tensor[] grads, bool[] needs, {tail}) -> Tensor[]",
-    )
-    forward_op = getattr(torch.ops.unrolled, name).default
-    backward_op = getattr(torch.ops.unrolled, f"{name}_backward").default
+    count, full = len(tensors), f"unrolled::{name}"
+    forward_op, backward_op = _define(name, tensors, attributes, outputs)
     names = tuple(t.rstrip("?") for t in tensors)
     op = Op(name, names, tuple(a.split()[-1] for a in attributes), tuple(kernels), forward_op)
 
@@ -151,13 +141,25 @@ def register(
         found = backward_op(*saved[:count], list(saved[count:]), list(grads), needs, *ctx.tail)
         return (*(grad if need else None for grad, need in zip(found, needs, strict=True)), *(None for _ in ctx.tail))
 
-    torch.library.impl(full, "CompositeExplicitAutograd", forward)
-    torch.library.impl(f"{full}_backward", "CompositeExplicitAutograd", backward)
-    torch.library.register_fake(full, lambda *arguments: shapes(*arguments[:-1]))
-    torch.library.register_fake(f"{full}_backward", fake_backward)
-    torch.library.register_autograd(full, differentiate, setup_context=remember)
+    library.impl(full, "CompositeExplicitAutograd", forward)
+    library.impl(f"{full}_backward", "CompositeExplicitAutograd", backward)
+    library.register_fake(full, lambda *arguments: shapes(*arguments[:-1]))
+    library.register_fake(f"{full}_backward", fake_backward)
+    library.register_autograd(full, differentiate, setup_context=remember)
     _OPS[name] = op
     return op
+
+
+def _define(name: str, tensors: Sequence[str], attributes: Sequence[str], outputs: int) -> tuple[Any, Any]:
+    """The bare operators `unrolled::name` and `unrolled::name_backward`."""
+    typed = ", ".join(f"Tensor? {t[:-1]}" if t.endswith("?") else f"Tensor {t}" for t in tensors)
+    tail = ", ".join([*attributes, "str kernel"])
+    library.define(f"unrolled::{name}", f"({typed}, {tail}) -> ({', '.join(['Tensor'] * outputs)})")
+    library.define(
+        f"unrolled::{name}_backward",
+        f"({typed}, Tensor[] outputs, Tensor[] grads, bool[] needs, {tail}) -> Tensor[]",
+    )
+    return getattr(torch.ops.unrolled, name).default, getattr(torch.ops.unrolled, f"{name}_backward").default
 
 
 def replay(forward: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Tensors]:

@@ -215,7 +215,7 @@ class Forecaster(Model):
         if not refit:
             end = "the model as it was fitted; windows inside its training rows count as seen"
             return self._report(panel, cuts, cuts[:, 0], end)
-        model = Forecaster(**self.options.model_dump())
+        model = Forecaster(**self.options.to_json())
         training = {"progress": progress, "resume": False, "callbacks": ()}
         model._train(panel.head(cuts[:, 0]), resample, None, 0, True, None, training)
         return model._report(
@@ -247,7 +247,7 @@ class Forecaster(Model):
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         content, arrays = self.state.to_parts()
-        content["options"] = self.options.model_dump(mode="json")
+        content["options"] = self.options.to_json()
         content["scores"] = None if self.scores is None else self.scores.to_json()
         return content, {name: torch.from_numpy(np.array(values)) for name, values in arrays.items()}
 

@@ -32,7 +32,7 @@ CLOSE = 1e-8
 
 def forecast_laws(model: Forecaster) -> list[Law]:
     """Padding, batch, round trip and leak on this model's own data."""
-    return [
+    laws = [
         Law(
             "padding",
             "what stands under a missing value reaches no loss and no gradient",
@@ -42,7 +42,6 @@ def forecast_laws(model: Forecaster) -> list[Law]:
         Law("batch", "a series forecast alone equals the series among others", lambda: _batch(model), CLOSE),
         Law("round trip of values", "decode(encode(v)) = v for the target", lambda: _values(model), 1e-10),
         Law("round trip of the model", "load(save(model)) forecasts bit for bit the same", lambda: _saved(model), 0.0),
-        Law("leak into the forecast", "what lies after the cut-off changes no forecast", lambda: _leak(model), 0.0),
         Law(
             "leak into the fields",
             "what lies after the cut-off changes no scaler and no vocabulary",
@@ -50,6 +49,11 @@ def forecast_laws(model: Forecaster) -> list[Law]:
             0.0,
         ),
     ]
+    # Series that are no longer than one horizon have no known future to replace.
+    if (_panel(model).lengths > model.options.horizon).all():
+        claim = "what lies after the cut-off changes no forecast"
+        laws.append(Law("leak into the forecast", claim, lambda: _leak(model), 0.0))
+    return laws
 
 
 def _panel(model: Forecaster) -> Panel:
@@ -128,8 +132,6 @@ def _saved(model: Forecaster) -> float:
 def _leak(model: Forecaster) -> float:
     """Everything after the cut-off is replaced, but for what the user says is known in the future."""
     panel = _panel(model)
-    if (panel.lengths <= model.options.horizon).any():
-        return 0.0
     late = np.arange(len(panel.time)) - np.repeat(panel.offsets[:-1], panel.lengths) >= np.repeat(
         _cuts(model, panel)[:, 0], panel.lengths
     )

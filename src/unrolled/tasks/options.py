@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, field_validator
+from pydantic import Field, JsonValue, field_validator
 
 from unrolled.align.likelihood import LIKELIHOODS
 from unrolled.align.options import DirectOptions, NextOptions
 from unrolled.check import check_choice
-from unrolled.errors import OptionError, suggest
+from unrolled.errors import OptionError
 from unrolled.fields.number import KINDS
 from unrolled.fields.step import Step
 from unrolled.nn import CELLS
+from unrolled.options import Options
 from unrolled.train import TrainOptions
 
 __all__ = ["ForecasterOptions", "direct_or_next", "pick_lookback", "pick_scaling", "pick_training"]
@@ -26,7 +27,7 @@ WINDOWS = 20_000
 WEEK = 7
 
 
-class ForecasterOptions(BaseModel):
+class ForecasterOptions(Options):
     """Every option of a `Forecaster`; None is chosen from the data when `fit` sees them.
 
     Forecast: horizon (steps ahead), levels (central bands in percent), lookback (steps the model sees), season (steps;
@@ -47,7 +48,7 @@ class ForecasterOptions(BaseModel):
     and every option of `unrolled.train.TrainOptions` (epochs, max_minutes, learning_rate, batch_size, ...).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    owner = "Forecaster"
 
     horizon: int = Field(ge=1)
     levels: tuple[float, ...] | None = None
@@ -55,7 +56,7 @@ class ForecasterOptions(BaseModel):
     season: int | None = Field(default=None, ge=1)
 
     cell: str = "gru"
-    cell_options: dict[str, JsonValue] = {}
+    cell_options: dict[str, JsonValue] = Field(default_factory=dict)
     hidden_size: int = Field(default=64, ge=1)
     layers: int = Field(default=1, ge=1)
     dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -64,7 +65,7 @@ class ForecasterOptions(BaseModel):
     static_inputs: Literal["both", "decoder"] = "both"
 
     likelihood: str | None = None
-    likelihood_options: dict[str, JsonValue] = {}
+    likelihood_options: dict[str, JsonValue] = Field(default_factory=dict)
     scaling: str | None = None
     level: Literal["last", "mean", "none"] | None = None
     channels: Literal["separate", "joint"] = "separate"
@@ -73,15 +74,7 @@ class ForecasterOptions(BaseModel):
 
     stride: int | None = Field(default=None, ge=1)
     seed: int = Field(default=0, ge=0, lt=2**32)
-    train: dict[str, JsonValue] = {}
-
-    if not TYPE_CHECKING:
-
-        def __init__(self, **values: Any) -> None:
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise OptionError(_sentence(error)) from None
+    train: dict[str, JsonValue] = Field(default_factory=dict)
 
     @classmethod
     def collect(cls, values: dict[str, Any]) -> ForecasterOptions:
@@ -92,6 +85,10 @@ class ForecasterOptions(BaseModel):
         options = cls(**own)
         options.check()
         return options
+
+    @classmethod
+    def names(cls) -> list[str]:
+        return [*(name for name in cls.model_fields if name != "train"), *sorted(_TRAINING)]
 
     @field_validator("levels", mode="before")
     @classmethod
@@ -227,14 +224,3 @@ def pick_training(options: ForecasterOptions, windows: int, *, scored: bool) -> 
     else:
         given.pop("patience", None)
     return TrainOptions(**{**values, **given})
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    names = [*(n for n in ForecasterOptions.model_fields if n != "train"), *sorted(_TRAINING)]
-    if first["type"] == "extra_forbidden":
-        return f"Forecaster: there is no option {name!r}.{suggest(name, names)} Options: {', '.join(names)}."
-    if first["type"] == "missing":
-        return f"Forecaster: expected {name}, but it was not given; pass it, for instance {name}=12."
-    return f"Forecaster: {name}={first['input']!r}: {first['msg'].removeprefix('Value error, ')}."

@@ -24,7 +24,8 @@ FIXED = ((8, 3), (4, 3))
 def check_compile(make: Make, *, dynamic_time: bool = True) -> None:
     """torch.compile with fullgraph and dynamic shapes gives the same values and gradients, from one graph.
 
-    dynamic_time=False: a layer that walks time in Python may have a graph for each number of steps.
+    dynamic_time=False: a layer that walks time in Python may have a graph for each number of steps. Make a layer
+    without inner widths of 8 or 9: those are batch and time at tracing, and equal sizes are taken to be one.
     """
     with Proof("compile", make) as proof:
         torch.compiler.reset()

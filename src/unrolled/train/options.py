@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
-from unrolled.errors import OptionError, suggest
+from unrolled.options import Options
 
 __all__ = ["TrainOptions"]
 
@@ -15,7 +15,7 @@ __all__ = ["TrainOptions"]
 FREE_TO_CHANGE = frozenset({"max_minutes", "checkpoint_every_steps", "checkpoint_every_minutes", "log_every"})
 
 
-class TrainOptions(BaseModel):
+class TrainOptions(Options):
     """Everything that decides how a model is trained.
 
     How long: the run ends at whichever of `epochs`, `max_steps` (optimiser steps) and `max_minutes` (wall clock, summed
@@ -35,13 +35,11 @@ class TrainOptions(BaseModel):
         constant 1     linear 1 - (1 - final) p     cosine final + (1 - final) (1 + cos(pi p)) / 2
         exponential decay^max(0, e - hold)          step decay^floor(max(0, floor(e) - hold) / decay_every)
 
-    with final = `final_factor`, hold = `hold_epochs`. SegRNN's schedule is step with decay 0.8, hold_epochs 3.
+    with final = `final_factor`, hold = `hold_epochs`.
 
     Early stopping: the score (lower is better) is taken every `evaluate_every_steps` steps (None: at the end of each
     epoch); after `patience` evaluations without improvement the run ends. The best weights are restored either way.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int | None = Field(default=10, ge=1)
     max_steps: int | None = Field(default=None, ge=1)
@@ -79,14 +77,6 @@ class TrainOptions(BaseModel):
     checkpoint_every_minutes: float | None = Field(default=5.0, ge=0)
     log_every: int = Field(default=1, ge=1)
 
-    if not TYPE_CHECKING:
-
-        def __init__(self, **values: Any) -> None:
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise OptionError(_sentence(error, type(self))) from None
-
     @model_validator(mode="before")
     @classmethod
     def _default_batch(cls, values: Any) -> Any:
@@ -102,10 +92,6 @@ class TrainOptions(BaseModel):
             raise ValueError("got no end of the run; give epochs, max_steps or max_minutes")
         return self
 
-    def to_json(self) -> dict[str, Any]:
-        """The options as plain JSON values."""
-        return self.model_dump(mode="json")
-
     @classmethod
     def from_json(cls, values: dict[str, Any] | str) -> TrainOptions:
         """The options that `to_json` gave, as a dictionary or as JSON text."""
@@ -117,13 +103,3 @@ class TrainOptions(BaseModel):
             if name not in FREE_TO_CHANGE and earlier.get(name) != value:
                 return f"{name}={value!r}, the checkpoint was written with {name}={earlier.get(name)!r}"
         return None
-
-
-def _sentence(error: ValidationError, model: type[TrainOptions]) -> str:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        names = model.model_fields
-        return f"TrainOptions: there is no option {name!r}.{suggest(name, names)} Options: {', '.join(names)}."
-    problem = first["msg"].removeprefix("Value error, ")
-    return f"TrainOptions: {problem}." if not name else f"TrainOptions: {name}={first['input']!r}: {problem}."
