@@ -34,6 +34,14 @@ def test_a_column_that_cannot_be_used_is_named(options: dict[str, str], message:
         Columns.resolve(read_table(PLAIN), **options)
 
 
+@pytest.mark.parametrize("table", [
+    {"begun": ["2020-01-01"], "load": [1.0], "note": ["x"]}, {"Year": [1700], "load": [1.0]},
+    {"date": ["2020-01-01"], "month": [1], "load": [1.0]}, {"from": ["2020-01"], "year": [2020], "load": [1.0]},
+])  # fmt: skip
+def test_the_time_column_is_seen_by_its_type_its_name_or_its_values(table: dict[str, list[object]]) -> None:
+    assert Columns.resolve(read_table(table), target="load").time == next(iter(table))
+
+
 def test_time_must_be_named_where_nothing_looks_like_it() -> None:
     with pytest.raises(DataError, match="name it with time="):
         Columns.resolve(read_table({"a": [1], "b": [2]}))

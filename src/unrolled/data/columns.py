@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from unrolled.data.table import require_columns, source_name
-from unrolled.data.values import is_text
+from unrolled.data.values import is_text, time_column
 from unrolled.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 _NIXTLA = {"time": "ds", "target": "y", "id": "unique_id"}
 _TIME_NAMES = ("ds", "date", "datetime", "time", "timestamp", "period")
+# Often covariates beside a real time column, so they come last.
+_UNIT_NAMES = ("year", "month", "week", "day", "hour")
 
 Names = str | Sequence[str] | None
 
@@ -112,13 +114,23 @@ def _guess_time(table: pa.Table, given: Sequence[str]) -> str:
         for name in free
         if pa.types.is_timestamp(table.schema.field(name).type) or pa.types.is_date(table.schema.field(name).type)
     ]
-    for candidates in (typed, named):
+    dated = [name for name in free if is_text(table, name) and _reads_as_time(table, name)]
+    units = [name for name in free if name.strip().lower() in _UNIT_NAMES]
+    for candidates in (typed, named, dated, units):
         if len(candidates) == 1:
             return str(candidates[0])
     raise DataError(
         f"Expected one time column in {source_name(table)}, which has "
         f"{', '.join(table.column_names)}: name it with time=."
     )
+
+
+def _reads_as_time(table: pa.Table, name: str) -> bool:
+    try:
+        time_column(table, name)
+    except DataError:
+        return False
+    return True
 
 
 def _guess_target(table: pa.Table, taken: Sequence[str]) -> tuple[str, ...]:
