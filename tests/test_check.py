@@ -54,6 +54,11 @@ def test_a_step_that_is_not_finite_is_named_by_row_and_feature() -> None:
         layer().step(values)
 
 
+def test_finite_values_whose_sum_overflows_are_no_error() -> None:
+    y, _ = GRU(3, 5)(torch.full((2, 4, 3), 3e38))
+    assert torch.isfinite(y).all()
+
+
 def test_nan_in_the_padding_is_no_error() -> None:
     values = x()
     values[1, 2:] = float("nan")

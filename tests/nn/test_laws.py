@@ -91,9 +91,6 @@ WRAPPERS: dict[str, Callable[[CellOf], Recurrent[Any]]] = {
     "dropconnect": lambda cell: DropConnect(cell(3), 0.3),
 }
 
-WALKED = ("zoneout",)
-"""Wrappers that walk time in Python: a graph of them holds one number of steps."""
-
 
 def test_the_table_of_options_holds_every_cell() -> None:
     assert set(OPTIONS) == set(CELLS)
@@ -134,9 +131,8 @@ def test_every_cell_option_compiles_and_exports(variant: str) -> None:
 
 @pytest.mark.parametrize("wrapper", [name for name in WRAPPERS if name != "cell"])
 def test_every_wrapper_compiles_and_exports(wrapper: str) -> None:
-    dynamic = wrapper not in WALKED
-    check_compile(lambda: WRAPPERS[wrapper](VARIANTS["gru-reset=after"]), dynamic_time=dynamic)
-    check_export(lambda: WRAPPERS[wrapper](VARIANTS["gru-reset=after"]), dynamic_time=dynamic)
+    check_compile(lambda: WRAPPERS[wrapper](VARIANTS["gru-reset=after"]))
+    check_export(lambda: WRAPPERS[wrapper](VARIANTS["gru-reset=after"]))
 
 
 def nested(streamable: bool) -> Recurrent[Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -27,6 +28,7 @@ from unrolled.nn import (
     Zoneout,
     from_torch,
 )
+from unrolled.padding import valid_mask
 from unrolled.state import from_bytes, leaves, map_state, select_rows, to_bytes
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
@@ -208,6 +210,52 @@ def test_zoneout_of_rate_zero_is_the_cell() -> None:
     cell, x = LSTM(3, 4, projection_size=2, learn_initial_state=True), torch.randn(2, 5, 3)
     for mode in (True, False):
         torch.testing.assert_close(Zoneout(cell, 0.0).train(mode)(x)[0], cell(x)[0], **EXACT)
+
+
+ZONED = {
+    "rnn": lambda: Zoneout(RNN(3, 5), 0.3),
+    "lstm": lambda: Zoneout(
+        LSTM(3, 5, peephole=True, projection_size=4, learn_initial_state=True), LSTMState(h=0.3, c=0.6)
+    ),
+    "gru": lambda: Zoneout(GRU(3, 5, reset="before"), 0.4),
+    "of a third party": lambda: Zoneout(Sum(3), 0.3),
+    "twice": lambda: Zoneout(Zoneout(LSTM(3, 5), 0.2), LSTMState(h=0.0, c=0.5)),
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", ZONED)
+def test_zoneout_of_a_sequence_is_the_walk_over_its_single_steps(name: str, training: bool) -> None:
+    layer: Zoneout = ZONED[name]().train(training)
+    x, lengths = torch.randn(4, 6, 3), torch.tensor([6, 3, 0, 5])
+    # None in the padding: the door, which is not passed here, makes them so.
+    reset = (torch.rand(4, 6) < 0.3) & valid_mask(lengths, 6)
+    state = map_state(torch.randn_like, layer.initial_state(4))
+    results = []
+    for run in (layer.run, partial(Cell.run, layer)):
+        torch.manual_seed(1)
+        given = x.clone().requires_grad_()
+        y, final = run(layer.project(given), state, lengths, reset)
+        total = y.square().sum() + sum(leaf.sum() for leaf in leaves(final))
+        inputs = [given, *layer.parameters()]
+        results.append([y, *leaves(final), *torch.autograd.grad(total, inputs)])
+    for one, other in zip(*results, strict=True):
+        torch.testing.assert_close(one, other, **EXACT)
+
+
+def test_zoneout_in_training_compiles_to_one_graph_for_every_time() -> None:
+    layer = Zoneout(LSTM(3, 5), LSTMState(h=0.1, c=0.5))
+    torch.compiler.reset()
+    compiled: Any = torch.compile(layer, fullgraph=True, dynamic=True, backend="aot_eager")
+    for number, (batch, time) in enumerate(((8, 9), (4, 7), (6, 2))):
+        x = torch.randn(batch, time, 3)
+        torch.manual_seed(1)
+        want, _ = layer(x)
+        torch.manual_seed(1)
+        with torch.compiler.set_stance("fail_on_recompile" if number else "default"):
+            got, _ = compiled(x)
+        torch.testing.assert_close(got, want, **EXACT)
+    torch.compiler.reset()
 
 
 def test_zoneout_draws_the_same_for_the_same_seed_and_lets_gradients_through() -> None:

@@ -54,8 +54,24 @@ def test_a_shape_says_itself_in_the_label() -> None:
 def test_the_registered_operator_equals_the_plain_reference(name: str) -> None:
     sample = first(name)
     op = getattr(ops, name)
-    for direct, registered in zip(op(*sample.arguments), op.registered(*sample.arguments, "reference"), strict=True):
+    *outputs, memory = op.registered(*sample.arguments, False, "reference")
+    for direct, registered in zip(op(*sample.arguments, kernel="reference"), outputs, strict=True):
         assert torch.equal(direct, registered)
+    assert memory.shape == (0,)
+
+
+def test_the_memory_has_room_for_what_the_backward_pass_reads() -> None:
+    for gates, h0, *_ in (sample.arguments for sample in samples_of("rnn")):
+        assert ops.rnn.memory(gates, h0) == (*gates.shape[:2], h0.shape[1])
+    for arguments in (sample.arguments for sample in samples_of("gru")):
+        gates, h0, _, _, norm_h, *_ = arguments
+        norms = 0 if norm_h is None else 3 * h0.shape[1] + 2
+        assert ops.gru.memory(*arguments) == (*gates.shape[:2], 4 * h0.shape[1] + norms)
+    for arguments in (sample.arguments for sample in samples_of("lstm")):
+        gates, _, c0, _, _, _, norm_h, norm_c, *_ = arguments
+        count, width = 3 if arguments[-3] else 4, c0.shape[1]
+        norms = (0 if norm_h is None else count * width + 1) + (0 if norm_c is None else 2)
+        assert ops.lstm.memory(*arguments) == (*gates.shape[:2], (count + 1) * width + norms)
 
 
 def test_explain_has_a_line_for_every_kernel() -> None:
@@ -92,7 +108,7 @@ def test_the_reference_works_under_vmap_and_forward_mode() -> None:
     stacked = torch.stack([gates, 2 * gates])
     mapped = torch.vmap(lambda g: ops.rnn(g, *rest, kernel="reference")[0])(stacked)
     torch.testing.assert_close(mapped[1], ops.rnn(2 * gates, *rest)[0])
-    _, slope = torch.func.jvp(lambda g: ops.rnn(g, *rest)[0], (gates,), (torch.ones_like(gates),))
+    _, slope = torch.func.jvp(lambda g: ops.rnn(g, *rest, kernel="reference")[0], (gates,), (torch.ones_like(gates),))
     width = 1e-6
-    ahead, behind = (ops.rnn(gates + sign * width, *rest)[0] for sign in (1, -1))
+    ahead, behind = (ops.rnn(gates + sign * width, *rest, kernel="reference")[0] for sign in (1, -1))
     torch.testing.assert_close(slope, (ahead - behind) / (2 * width), rtol=1e-6, atol=1e-8)

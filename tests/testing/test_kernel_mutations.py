@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from unrolled import ops
-from unrolled.errors import OptionError
-from unrolled.ops.register import _OPS, Kernel, Op, register
+from unrolled.errors import KernelError, OptionError
+from unrolled.ops.register import _OPS, Kernel, Op, reference_kernel, register
+from unrolled.ops.rnn import memory_shape
 from unrolled.testing import LawBroken, check_kernel
 from unrolled.testing.kernels import samples_of
 
 REFERENCE = ops.rnn.kernels[-1]
-TENSORS = ("gates", "h0", "weight_h", "mask_h?", "lengths?", "reset?", "start_h?")
+TENSORS = ("gates", "h0", "weight_h", "mask_h?", "zone_h?", "lengths?", "reset?", "start_h?")
 
 
 def shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
@@ -29,16 +31,27 @@ def flat_shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture
 def op_with() -> Iterator[Callable[..., Op]]:
-    """Registers an op with a second kernel; it leaves the table of ops when the test ends."""
+    """Registers an op with a second kernel; it leaves the table of ops when the test ends.
+
+    forward: outputs only, its memory left unwritten; remembering: with `save` and the memory.
+    """
     made: list[str] = []
 
-    def build(forward: Any = REFERENCE.forward, backward: Any = REFERENCE.backward, fake: Any = shapes) -> Op:
+    def build(
+        forward: Any = None, backward: Any = REFERENCE.backward, fake: Any = shapes, remembering: Any = None
+    ) -> Op:
         name = f"law_{len(LIBRARY)}"
         LIBRARY.append(name)
         made.append(name)
-        kernel = Kernel("broken", lambda *_: None, forward, backward)
+        whole = remembering or reference_kernel(forward or run, memory_shape).forward
         return register(
-            name, tensors=TENSORS, attributes=("str nonlinearity",), outputs=2, shapes=fake, kernels=(kernel, REFERENCE)
+            name,
+            tensors=TENSORS,
+            attributes=("str nonlinearity", "float rate_h"),
+            outputs=2,
+            shapes=fake,
+            memory=memory_shape,
+            kernels=(Kernel("broken", lambda *_: None, whole, backward), REFERENCE),
         )
 
     yield build
@@ -55,7 +68,7 @@ def prove(op: Op, **options: Any) -> None:
 
 
 def run(*arguments: Any) -> tuple[Tensor, Tensor]:
-    y, h = REFERENCE.forward(*arguments)
+    y, h, _ = REFERENCE.forward(*arguments, False)
     return y, h
 
 
@@ -69,7 +82,7 @@ def wrong_last_column(gates: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
 def forgets_to_write(gates: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     y, h = run(gates, *rest)
     out = torch.empty_like(y)
-    lengths = rest[3]
+    lengths = rest[4]
     for row in range(len(y)):
         stop = y.shape[1] if lengths is None else int(lengths[row])
         out[row, :stop] = y[row, :stop]
@@ -78,7 +91,7 @@ def forgets_to_write(gates: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
 
 def ignores_lengths_at_the_end(gates: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     y, _ = run(gates, *rest)
-    return y, run(gates, *rest[:3], None, *rest[4:])[1]
+    return y, run(gates, *rest[:4], None, *rest[5:])[1]
 
 
 def reads_contiguous(gates: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
@@ -106,12 +119,24 @@ def writes_argument(gates: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
 
 def returns_view(*arguments: Any) -> tuple[Tensor, Tensor]:
     y, h = run(*arguments)
-    return y, y[:, -1] if arguments[4] is None else h
+    return y, y[:, -1] if arguments[5] is None else h
 
 
 def returns_argument(gates: Tensor, h0: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     y, h = run(gates, h0, *rest)
     return y, h0.copy_(h)
+
+
+def ignores_the_zone(*arguments: Any) -> tuple[Tensor, Tensor]:
+    return run(*arguments[:4], None, *arguments[5:-1], 0.0)
+
+
+def ignores_the_rate(*arguments: Any) -> tuple[Tensor, Tensor]:
+    return run(*arguments[:-1], 0.0)
+
+
+def mixes_where_it_should_choose(*arguments: Any) -> tuple[Tensor, Tensor]:
+    return run(*arguments[:4], arguments[4] if arguments[-1] == 0 else None, *arguments[5:])
 
 
 FORWARD = [
@@ -124,6 +149,9 @@ FORWARD = [
     (writes_argument, "an argument was changed in place"),
     (returns_view, "an output shares memory"),
     (returns_argument, "an output shares memory"),
+    (ignores_the_zone, "differs"),
+    (ignores_the_rate, "differs"),
+    (mixes_where_it_should_choose, "differs"),
 ]
 
 
@@ -133,9 +161,42 @@ def test_a_wrong_forward_is_caught(op_with: Callable[..., Op], forward: Any, fin
         prove(op_with(forward), opcheck=False)
 
 
+def remembers_too_little(*arguments: Any) -> tuple[Tensor, ...]:
+    y, h, memory = REFERENCE.forward(*arguments)
+    return y, h, memory[..., :-1] if arguments[-1] else memory
+
+
+def remembers_unasked(*arguments: Any) -> tuple[Tensor, ...]:
+    return REFERENCE.forward(*arguments[:-1], True)
+
+
+def remembers_an_output(*arguments: Any) -> tuple[Tensor, ...]:
+    y, h, memory = REFERENCE.forward(*arguments)
+    return y, h, y if arguments[-1] else memory
+
+
+def computes_otherwise_without_memory(*arguments: Any) -> tuple[Tensor, ...]:
+    y, h, memory = REFERENCE.forward(*arguments)
+    return (y, h, memory) if arguments[-1] else (1.001 * y, h, memory)
+
+
+REMEMBERING = [
+    (remembers_too_little, r"memory is .* expected \(4, 5, 6\)"),
+    (remembers_unasked, r"memory is \(4, 5, 6\) .* expected \(0,\)"),
+    (remembers_an_output, "an output shares memory"),
+    (computes_otherwise_without_memory, "the outputs with save=False differ"),
+]
+
+
+@pytest.mark.parametrize(("forward", "finding"), REMEMBERING, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_wrong_memory_is_caught(op_with: Callable[..., Op], forward: Any, finding: str) -> None:
+    with pytest.raises(LawBroken, match=f"law 'kernel' broken by .*{finding}"):
+        prove(op_with(remembering=forward), opcheck=False)
+
+
 def scaled(position: int) -> Any:
-    def backward(given: Any, values: Any, outputs: Any, grads: Any, needs: Any) -> list[Tensor | None]:
-        found = list(REFERENCE.backward(given, values, outputs, grads, needs))
+    def backward(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, needs: Any) -> list[Tensor | None]:
+        found = list(REFERENCE.backward(given, values, outputs, memory, grads, needs))
         if found[position] is not None:
             found[position] = found[position] * 1.001
         return found
@@ -143,40 +204,56 @@ def scaled(position: int) -> Any:
     return backward
 
 
-@pytest.mark.parametrize("position", [0, 1, 2, 3, 6])
+@pytest.mark.parametrize("position", [0, 1, 2, 3, 7])
 def test_a_gradient_wrong_in_one_input_is_caught(op_with: Callable[..., Op], position: int) -> None:
     name = TENSORS[position].rstrip("?")
     with pytest.raises(LawBroken, match=f"gradient of {name} in torch.float64 differs"):
         prove(op_with(backward=scaled(position)), opcheck=False)
 
 
-def ignores_final_grad(given: Any, values: Any, outputs: Any, grads: Any, needs: Any) -> Any:
-    return REFERENCE.backward(given, values, outputs, [grads[0], torch.zeros_like(grads[1])], needs)
+def ignores_final_grad(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, needs: Any) -> Any:
+    return REFERENCE.backward(given, values, outputs, memory, [grads[0], torch.zeros_like(grads[1])], needs)
 
 
-def needs_a_friend(given: Any, values: Any, outputs: Any, grads: Any, needs: Any) -> Any:
-    found = list(REFERENCE.backward(given, values, outputs, grads, needs))
+def needs_a_friend(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, needs: Any) -> Any:
+    found = list(REFERENCE.backward(given, values, outputs, memory, grads, needs))
     if found[2] is not None and not needs[0]:
         found[2] = torch.zeros_like(found[2])
     return found
 
 
-def gives_unasked(given: Any, values: Any, outputs: Any, grads: Any, needs: Any) -> Any:
-    found = list(REFERENCE.backward(given, values, outputs, grads, needs))
-    found[4] = torch.zeros(1)
+def gives_unasked(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, needs: Any) -> Any:
+    found = list(REFERENCE.backward(given, values, outputs, memory, grads, needs))
+    found[5] = torch.zeros(1)
     return found
 
 
-def hands_grad_on(given: Any, values: Any, outputs: Any, grads: Any, needs: Any) -> Any:
-    found = list(REFERENCE.backward(given, values, outputs, grads, needs))
+def hands_grad_on(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, needs: Any) -> Any:
+    found = list(REFERENCE.backward(given, values, outputs, memory, grads, needs))
     if found[1] is not None:
         found[1] = grads[1].copy_(found[1])
     return found
 
 
-def eats_grad(given: Any, values: Any, outputs: Any, grads: Any, needs: Any) -> Any:
-    found = REFERENCE.backward(given, values, outputs, grads, needs)
+def eats_grad(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, needs: Any) -> Any:
+    found = REFERENCE.backward(given, values, outputs, memory, grads, needs)
     grads[0].zero_()
+    return found
+
+
+def forgets_the_zone(given: Any, values: Any, *rest: Any) -> Any:
+    return REFERENCE.backward([*given[:4], None, *given[5:]], (values[0], 0.0), *rest)
+
+
+def works_in_its_memory(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, needs: Any) -> Any:
+    memory.zero_()
+    return REFERENCE.backward(given, values, outputs, memory, grads, needs)
+
+
+def answers_in_its_memory(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, needs: Any) -> Any:
+    found = list(REFERENCE.backward(given, values, outputs, memory, grads, needs))
+    if found[0] is not None:
+        found[0] = memory.copy_(found[0])
     return found
 
 
@@ -185,7 +262,10 @@ BACKWARD = [
     (needs_a_friend, "the gradient of weight_h alone differs"),
     (gives_unasked, "the gradient of lengths came unasked"),
     (hands_grad_on, "a gradient shares memory"),
-    (eats_grad, "changed an output or an incoming gradient in place"),
+    (eats_grad, "changed an output, its memory or an incoming gradient in place"),
+    (forgets_the_zone, "gradient of .* differs"),
+    (works_in_its_memory, "changed an output, its memory or an incoming gradient in place"),
+    (answers_in_its_memory, "a gradient shares memory"),
 ]
 
 
@@ -208,8 +288,81 @@ def test_a_sound_second_kernel_passes(op_with: Callable[..., Op]) -> None:
     assert count > 20
 
 
+def remembers(*arguments: Any) -> tuple[Tensor, ...]:
+    y, h, memory = REFERENCE.forward(*arguments)
+    return y, h, y.square() if arguments[-1] else memory
+
+
+def relies_on_its_memory(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, needs: Any) -> Any:
+    assert torch.equal(memory, outputs[0].square())
+    return REFERENCE.backward(given, values, outputs, memory, grads, needs)
+
+
+def test_what_a_kernel_remembers_reaches_its_backward_pass_eager_and_traced(op_with: Callable[..., Op]) -> None:
+    op = op_with(remembering=remembers, backward=relies_on_its_memory)
+    few = [sample for sample in samples_of("rnn")[:4] if sample.arguments[5] is None]
+    assert check_kernel(op, samples=few, dtypes=(torch.float32,))["broken"] == len(few) > 0
+
+
+def test_an_op_saves_only_what_a_backward_pass_may_need(op_with: Callable[..., Op]) -> None:
+    saved: list[bool] = []
+
+    def notes(*arguments: Any) -> tuple[Tensor, ...]:
+        saved.append(arguments[-1])
+        return REFERENCE.forward(*arguments)
+
+    op, arguments = op_with(remembering=notes), samples_of("rnn")[0].arguments
+    wanted = (arguments[0].clone().requires_grad_(), *arguments[1:])
+    op(*arguments)
+    outputs = op(*wanted)
+    with torch.no_grad():
+        op(*wanted)
+    with torch.inference_mode():
+        op(*wanted)
+    assert saved == [False, True, False, False]
+    assert len(outputs) == 2
+
+
+def test_without_a_memory_the_backward_pass_replays_or_says_what_it_needs(op_with: Callable[..., Op]) -> None:
+    op, arguments = op_with(backward=None), list(samples_of("rnn")[0].arguments)
+    arguments[0] = arguments[0].clone().requires_grad_()
+    (want,) = torch.autograd.grad(ops.rnn(*arguments, kernel="reference")[0].sum(), arguments[0])
+    (got,) = torch.autograd.grad(op.registered(*arguments, False, "auto")[0].sum(), arguments[0])
+    torch.testing.assert_close(got, want)
+    y, *_ = op.registered(*arguments, False, "broken")
+    with pytest.raises(
+        KernelError, match=r"kernel 'broken' needs a forward pass with save=True, got save=False; trace"
+    ):
+        y.sum().backward()
+
+
+class Zeros(TorchDispatchMode):
+    """Notes the shape of every tensor of zeros that is made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        result = function(*arguments, **(options or {}))
+        if "zeros" in str(function):
+            self.shapes.append(tuple(result.shape))
+        return result
+
+
+def test_no_gradient_of_the_memory_is_made(op_with: Callable[..., Op]) -> None:
+    arguments = list(samples_of("lstm")[0].arguments)
+    arguments[0] = arguments[0].clone().requires_grad_()
+    y, h, c, memory = ops.lstm.registered(*arguments, True, "reference")
+    assert not memory.requires_grad
+    with Zeros() as made:
+        h.sum().backward()
+    assert set(made.shapes) >= {tuple(y.shape), tuple(c.shape)}
+    assert tuple(memory.shape) not in made.shapes
+
+
 def test_a_kernel_that_refuses_is_counted_as_unproved() -> None:
-    assert check_kernel("rnn", samples=[], opcheck=False) == {"reference": 0}
+    assert check_kernel("rnn", samples=[], opcheck=False) == dict.fromkeys(ops.kernels()["rnn"], 0)
 
 
 def test_an_op_of_somebody_else_needs_samples() -> None:

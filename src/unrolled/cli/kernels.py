@@ -30,6 +30,19 @@ def kernels(as_json: Annotated[bool, typer.Option("--json", help="Print JSON on 
     widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
     for line in lines:
         typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    typer.echo(f"\ncpp: {_compiled_kernels()}")
+
+
+def _compiled_kernels() -> str:
+    """At which level the compiled kernels run and on how many threads, or why they cannot."""
+    from unrolled.ops import native
+
+    if not native.available():
+        return f"cannot run: {native.reason()}"
+    threads = native.threads()
+    others = [name for name in native.levels() if name != native.level()]
+    also = f"; {native.VARIABLE} may force {' or '.join(others)}" if others else ""
+    return f"level {native.level()} on {threads} thread{'' if threads == 1 else 's'}{also}"
 
 
 def _answers() -> list[dict[str, object]]:
@@ -42,25 +55,35 @@ def _answers() -> list[dict[str, object]]:
     for name in CELLS:
         for device in devices:
             cell = make_cell(name, WIDTH, WIDTH).to(device)
-            rows += _ask(name, cell, torch.zeros(ROWS, STEPS, WIDTH, device=device))
+            rows += _ask(name, device, *_of_cell(cell, torch.zeros(ROWS, STEPS, WIDTH, device=device)))
+    for device in devices:
+        gates = torch.zeros(ROWS, STEPS, WIDTH, device=device)
+        rows += _ask("diagonal", device, {"decay": gates, "drive": gates, "h0": gates[:, 0]}, {})
     return rows
 
 
-def _ask(name: str, cell: Cell[Any], x: Tensor) -> list[dict[str, object]]:
-    """One row for each kernel of the cell's op, asked about the tensors that this cell would give it."""
+def _of_cell(cell: Cell[Any], x: Tensor) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and attributes that the cell would give its op, by name."""
+    state = cell.initial_state(x.shape[0], device=x.device)
+    tensors = {f"{part}0": leaf for part, leaf in state._asdict().items()}
+    tensors |= dict(cell.named_parameters()) | cell.project(x)._asdict()
+    # A choice such as reset="after" is the op's switch reset_after.
+    choices = {f"{option}_{word}": True for option, word in vars(cell).items() if isinstance(word, str)}
+    return tensors, vars(cell) | choices
+
+
+def _ask(name: str, device: str, tensors: dict[str, Tensor], attributes: dict[str, Any]) -> list[dict[str, object]]:
+    """One row for each kernel of the op, asked about these arguments."""
     from unrolled import ops
 
     op = next(op for op in vars(ops).values() if isinstance(op, ops.Op) and op.name == name)
-    state = cell.initial_state(x.shape[0], device=x.device)
-    known: dict[str, Any] = {f"{part}0": leaf for part, leaf in state._asdict().items()}
-    known |= cell.project(x)._asdict() | dict(cell.named_parameters()) | vars(cell)
-    # What a plain cell does not use, such as lengths or a mask, is None; its switches are off.
-    arguments = [*(known.get(tensor) for tensor in op.tensors), *(known.get(word, False) for word in op.attributes)]
+    # What a plain cell does not use, such as lengths or a mask, is None; its switches are off and its rates 0.
+    arguments = [*(tensors.get(part) for part in op.tensors), *(attributes.get(word, 0) for word in op.attributes)]
     chosen = op.choose("auto", *arguments).name
     return [
         {
             "op": name,
-            "device": x.device.type,
+            "device": device,
             "kernel": kernel.name,
             "runs": kernel.name == chosen,
             "answer": kernel.refuses(*arguments) or ("would run" if kernel.name == chosen else "could run"),

@@ -7,6 +7,7 @@ from unrolled.nn.dropout import DropConnect, Dropped, VariationalDropout
 from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.residual import Residual
 from unrolled.nn.stack import Stack
+from unrolled.nn.stepper import Stepper
 from unrolled.nn.torch_layout import from_torch, to_torch
 from unrolled.nn.zoneout import Zoneout
 from unrolled.ops.lstm.reference import LSTMState
@@ -27,6 +28,7 @@ __all__ = [
     "Recurrent",
     "Residual",
     "Stack",
+    "Stepper",
     "VariationalDropout",
     "Zoneout",
     "from_torch",

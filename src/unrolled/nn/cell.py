@@ -9,20 +9,25 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import OptionError
+from unrolled.nn import live
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops.scan import outside_autocast, scan
+from unrolled.ops.zone import zone_state
 from unrolled.state import leaves, map_state
 
 __all__ = ["Cell"]
 
 S = TypeVar("S")
 
+PROJECTED, LEAST_STEPS = 1 << 21, 16
+"""Bytes of projected input that inference makes at once, and the fewest steps."""
+
 
 class Cell(Recurrent[S]):
     """One recurrence: `project` does all work that needs no state, `recur` is the step.
 
     A subclass writes `zero_state`, `project` and `recur`, calls `learn_initial_state` at the end of its constructor if
-    its users may ask for that, and overrides `run` where an op takes the walk over time.
+    its users may ask for that, and overrides `run` and `run_zoned` where an op takes the walk over time.
     """
 
     emits_state: ClassVar[bool] = False
@@ -49,6 +54,23 @@ class Cell(Recurrent[S]):
     def run(self, operands: Any, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
         """The walk over time: operands (batch, time, ...)."""
         return scan(self.recur, operands, state, lengths=lengths, reset=reset, start=self.start(state, reset))
+
+    def run_zoned(
+        self, operands: Any, state: S, lengths: Tensor | None, reset: Tensor | None, masks: S | None, rates: S
+    ) -> tuple[Tensor, S]:
+        """`run` with zoneout after every step, for a cell with `emits_state`: y is the first leaf of the zoned state.
+
+        masks: a state of bool masks (batch, time, ...), True where the new value is taken; None mixes old and new by
+        `rates`, a state of numbers in [0, 1).
+        """
+
+        def step(given: tuple[Any, S | None], old: S) -> tuple[Tensor, S]:
+            _, new = self.recur(given[0], old)
+            zoned = zone_state(new, old, given[1], rates)
+            return leaves(zoned)[0], zoned
+
+        start = self.start(state, reset)
+        return scan(step, (operands, masks), state, lengths=lengths, reset=reset, start=start)
 
     def mask_recurrent(self, operands: Any, mask: Tensor) -> Any:
         """The operands with `mask` (batch, time, output_size), or without time, laid on the h that the weights see."""
@@ -77,9 +99,34 @@ class Cell(Recurrent[S]):
         return self.initial_state(1, device=first.device, dtype=first.dtype)
 
     def sequence(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
-        return self.run(self.project(x), state, lengths, reset)
+        if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self.run(self.project(x), state, lengths, reset)
+        return self._in_parts(x, state, lengths, reset)
+
+    def _in_parts(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
+        """The sequence in parts whose projected input the cache holds: besides x and y no memory grows with time."""
+        batch, time = x.shape[:2]
+        widest = max((weight.shape[0] for weight in self.parameters()), default=1)
+        steps = max(LEAST_STEPS, PROJECTED // max(1, batch * widest * x.element_size()))
+        if steps >= time:
+            return self.run(self.project(x), state, lengths, reset)
+        whole = None
+        for begin in range(0, time, steps):
+            part = slice(begin, min(begin + steps, time))
+            left = None if lengths is None else (lengths - begin).clamp(0, part.stop - begin)
+            resets = None if reset is None else reset[:, part]
+            y, state = self.run(self.project(x[:, part]), state, left, resets)
+            if whole is None:
+                whole = y.new_empty(batch, time, y.shape[2])
+            whole[:, part] = y
+        assert whole is not None
+        return whole, state
 
     def advance(self, x: Tensor, state: S) -> tuple[Tensor, S]:
+        if torch.is_inference_mode_enabled() and not torch.compiler.is_compiling():
+            found = live.advance(self, x, state)
+            if found is not None:
+                return found
         return outside_autocast(self.recur, self.project(x), state)
 
 

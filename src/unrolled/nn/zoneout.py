@@ -11,6 +11,7 @@ from unrolled.check import check_rate
 from unrolled.errors import OptionError, ShapeError
 from unrolled.nn.cell import Cell
 from unrolled.nn.held import held_cell
+from unrolled.ops.zone import zone_state
 from unrolled.state import leaves, map_state
 
 __all__ = ["Zoneout", "ZoneoutOperands"]
@@ -82,11 +83,13 @@ class Zoneout(Cell[Any]):
 
     def recur(self, operands: ZoneoutOperands, state: Any) -> tuple[Tensor, Any]:
         _, new = self.cell.recur(operands.inner, state)
-        if operands.masks is None:
-            state = map_state(_expect, new, state, self.rates)
-        else:
-            state = map_state(_choose, new, state, operands.masks)
+        state = zone_state(new, state, operands.masks, self.rates)
         return leaves(state)[0], state
+
+    def run(
+        self, operands: ZoneoutOperands, state: Any, lengths: Tensor | None, reset: Tensor | None
+    ) -> tuple[Tensor, Any]:
+        return self.cell.run_zoned(operands.inner, state, lengths, reset, operands.masks, self.rates)
 
     def _draw(self, x: Tensor) -> Any:
         def mask(leaf: Tensor, rate: float) -> Tensor:
@@ -97,15 +100,6 @@ class Zoneout(Cell[Any]):
 
     def extra_repr(self) -> str:
         return f"rate={self.rates}"
-
-
-def _choose(new: Tensor, old: Tensor, mask: Tensor) -> Tensor:
-    # A selection, not the product in the equation: that would round the new value against the old one.
-    return torch.where(mask, new, old)
-
-
-def _expect(new: Tensor, old: Tensor, rate: float) -> Tensor:
-    return rate * old + (1 - rate) * new
 
 
 def _state_of_rates(rate: Any, like: Any) -> Any:

@@ -2,6 +2,9 @@
 
 The operator has one signature whatever kernel runs, so one compiled graph or exported program holds it; the choice is
 made inside, on real tensors. A kernel that cannot run says why; a choice by name that cannot run is an error.
+
+Beside the op's own outputs the operator returns one more tensor, the memory: what a kernel's forward pass leaves for
+its own backward pass. Its shape is the same whichever kernel runs: a traced graph is laid out before one is chosen.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from torch import Tensor, library
 from unrolled.errors import KernelError, suggest
 from unrolled.ops.scan import outside_autocast
 
-__all__ = ["Kernel", "Op", "explain", "kernels", "register", "replay"]
+__all__ = ["Kernel", "Op", "explain", "kernels", "reference_kernel", "register"]
 
 Tensors = Sequence[Tensor | None]
 
@@ -25,25 +28,32 @@ Tensors = Sequence[Tensor | None]
 class Kernel:
     """One way to run an op.
 
-    refuses(*tensors, *attributes): a reason in words why it cannot run, or None.
-    forward(*tensors, *attributes): the op's outputs.
-    backward(tensors, attributes, outputs, grads, needs): one gradient per tensor, None where `needs` is False.
+    refuses(*tensors, *attributes): a reason in words why it cannot run, or None. The answer must be the same before the
+    backward pass, which may see other strides: what another kernel left in the memory is no use to this one.
+    forward(*tensors, *attributes, save): the op's outputs, and the memory in the dtype of the first tensor: of the op's
+    memory shape with save=True, else of shape (0,).
+    backward(tensors, attributes, outputs, memory, grads, needs): one gradient per tensor, None where `needs` is False.
+    The memory must stay as it is, for a second backward pass through the same graph.
     """
 
     name: str
     refuses: Callable[..., str | None]
     forward: Callable[..., tuple[Tensor, ...]]
-    backward: Callable[[Tensors, Sequence[Any], Tensors, Tensors, Sequence[bool]], Tensors]
+    backward: Callable[[Tensors, Sequence[Any], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]
 
 
 @dataclass(frozen=True)
 class Op:
-    """A recurrence over a whole sequence, called with its tensors, then its attributes; `kernel`: "auto" or a name."""
+    """A recurrence over a whole sequence, called with its tensors, then its attributes; `kernel`: "auto" or a name.
+
+    memory(*tensors, *attributes): the shape of the memory.
+    """
 
     name: str
     tensors: tuple[str, ...]
     attributes: tuple[str, ...]
     kernels: tuple[Kernel, ...]
+    memory: Callable[..., tuple[int, ...]]
     registered: Any
 
     def __call__(self, *arguments: Any, kernel: str = "auto") -> tuple[Tensor, ...]:
@@ -52,29 +62,109 @@ class Op:
         return outside_autocast(lambda given, _: self._call(*given, *attributes, kernel=kernel), tensors, tensors[1])
 
     def _call(self, *arguments: Any, kernel: str) -> tuple[Tensor, ...]:
-        if not torch.compiler.is_compiling():
-            # The reference is plain differentiable torch, so outside a traced graph it runs as itself: double
-            # backward, forward mode and vmap work through it, and nothing is computed twice.
-            chosen = self.choose(kernel, *arguments)
-            if chosen.name == "reference":
-                return chosen.forward(*arguments)
-        return tuple(self.registered(*arguments, kernel))
+        given = arguments[: len(self.tensors)]
+        save = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in given)
+        if torch.compiler.is_compiling():
+            return tuple(self.registered(*arguments, save, kernel)[:-1])
+        # The reference is plain differentiable torch, so outside a traced graph it runs as itself: double backward,
+        # forward mode and vmap work through it, and nothing is computed twice.
+        chosen = self.choose(kernel, *arguments)
+        if chosen.name == "reference" or (not save and _plain(given)):
+            return chosen.forward(*arguments, False)[:-1]
+        if _plain(given):
+            # The registered operator's way through Python costs more than a short sequence.
+            return tuple(_Direct.apply(chosen, len(given), *arguments))  # type: ignore[no-untyped-call]
+        # By name, so that the backward pass cannot go to a kernel that did not write the memory.
+        return tuple(self.registered(*arguments, save, chosen.name)[:-1])
 
     def choose(self, kernel: str, *arguments: Any) -> Kernel:
         """The kernel that runs these arguments: the first that accepts them, or the one named."""
         if kernel == "auto":
-            return next(k for k in self.kernels if k.refuses(*arguments) is None)
+            return next(k for k in self.kernels if self.refusal(k, *arguments) is None)
         named = {k.name: k for k in self.kernels}
         if kernel not in named:
             raise KernelError(
                 f"{self.name}: kernel must be 'auto' or one of {', '.join(named)}, got {kernel!r}."
                 f"{suggest(kernel, named)}"
             )
-        reason = named[kernel].refuses(*arguments)
+        reason = self.refusal(named[kernel], *arguments)
         if reason is not None:
             other = self.choose("auto", *arguments).name
             raise KernelError(f"{self.name}: kernel {kernel!r} refuses: {reason}. kernel='auto' would use {other!r}.")
         return named[kernel]
+
+    def refusal(self, kernel: Kernel, *arguments: Any) -> str | None:
+        """Why a kernel cannot run these arguments, in words, or None."""
+        if kernel is not self.kernels[-1] and _transformed(arguments[: len(self.tensors)]):
+            return "torch.func, forward-mode AD or torch.jit.trace is at work, which needs the differentiable reference"
+        return kernel.refuses(*arguments)
+
+    def choose_backward(self, kernel: str, save: bool, *arguments: Any) -> Kernel:
+        """The kernel of the backward pass: that of the forward pass, or, where nothing was saved, the reference."""
+        if save:
+            return self.choose(kernel, *arguments)
+        # A graph traced without gradients may be differentiated later; the reference replays and needs no memory.
+        if kernel not in ("auto", "reference"):
+            raise KernelError(
+                f"{self.name}: the backward pass of kernel {kernel!r} needs a forward pass with save=True, "
+                "got save=False; trace with gradients enabled, or use kernel='auto'."
+            )
+        return self.kernels[-1]
+
+
+class _Direct(torch.autograd.Function):
+    """A kernel's two passes as one node of autograd's graph, outside traced graphs."""
+
+    @staticmethod
+    def forward(ctx: Any, kernel: Kernel, count: int, *arguments: Any) -> tuple[Tensor, ...]:
+        *outputs, memory = kernel.forward(*arguments, True)
+        ctx.kernel, ctx.count, ctx.values = kernel, count, arguments[count:]
+        ctx.save_for_backward(*arguments[:count], *outputs, memory)
+        ctx.set_materialize_grads(False)
+        return tuple(outputs)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        given, (*outputs, memory) = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
+        needs = ctx.needs_input_grad[2 : 2 + ctx.count]
+        filled = _filled(outputs, grads)
+        if _transformed(filled):
+            raise KernelError(
+                f"The backward pass of kernel {ctx.kernel.name!r} takes one gradient of each output, got a batch of "
+                "them from torch.vmap; use kernel='reference', which takes both."
+            )
+        with torch.no_grad():
+            found = ctx.kernel.backward(given, ctx.values, outputs, memory, filled, needs)
+        return (None, None, *_once(ctx.kernel.name, found, (*given, *filled)), *(None for _ in ctx.values))
+
+
+class _Once(torch.autograd.Function):
+    """Gradients as they are; to differentiate them again is an error.
+
+    torch's own `once_differentiable` is silent where the second derivative is asked for one tensor alone.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, kernel: str, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
+        ctx.kernel = kernel
+        return tuple(tensor.detach() for tensor in tensors[:count])
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor | None) -> tuple[Tensor | None, ...]:
+        raise KernelError(
+            f"The gradients of kernel {ctx.kernel!r} cannot be differentiated again; use kernel='reference', which is "
+            "plain differentiable torch."
+        )
+
+
+def _once(kernel: str, found: Tensors, sources: Tensors) -> list[Tensor | None]:
+    """The gradients found, tied to what they were made from where a graph of them is wanted."""
+    origins = [t for t in sources if t is not None and t.requires_grad]
+    if not torch.is_grad_enabled() or not origins:
+        return list(found)
+    present = [t for t in found if t is not None]
+    tied = iter(_Once.apply(kernel, len(present), *present, *origins))  # type: ignore[no-untyped-call]
+    return [None if t is None else next(tied) for t in found]
 
 
 _OPS: dict[str, Op] = {}
@@ -91,7 +181,7 @@ def explain(name: str, *arguments: Any) -> str:
         raise KernelError(f"explain: op must be one of {', '.join(_OPS)}, got {name!r}.{suggest(name, _OPS)}")
     lines = []
     for kernel in _OPS[name].kernels:
-        reason = kernel.refuses(*arguments)
+        reason = _OPS[name].refusal(kernel, *arguments)
         lines.append(f"{name}: {kernel.name:<10} {'can run' if reason is None else 'refuses: ' + reason}")
     return "\n".join(lines)
 
@@ -103,47 +193,60 @@ def register(
     attributes: Sequence[str] = (),
     outputs: int,
     shapes: Callable[..., tuple[Tensor, ...]],
+    memory: Callable[..., tuple[int, ...]],
     kernels: Sequence[Kernel],
 ) -> Op:
     """Register `unrolled::name` with its fake and autograd implementations and return the callable `Op`.
 
     tensors: argument names in order, a leaf of the state second, a trailing "?" where None is allowed. attributes: as
-    "bool coupled". shapes: fresh outputs of the right shapes from the arguments, for tracing. kernels: best first; the
-    last must accept everything.
+    "bool coupled". outputs: how many, the memory not counted. shapes: fresh outputs of the right shapes from the
+    arguments, for tracing. memory: the shape of the memory from the arguments. kernels: best first; the last must be
+    the reference, which accepts everything.
     """
     count, full = len(tensors), f"unrolled::{name}"
     forward_op, backward_op = _define(name, tensors, attributes, outputs)
     names = tuple(t.rstrip("?") for t in tensors)
-    op = Op(name, names, tuple(a.split()[-1] for a in attributes), tuple(kernels), forward_op)
+    op = Op(name, names, tuple(a.split()[-1] for a in attributes), tuple(kernels), memory, forward_op)
 
     def forward(*arguments: Any) -> tuple[Tensor, ...]:
-        *plain, kernel = arguments
-        return op.choose(kernel, *plain).forward(*plain)
+        *plain, save, kernel = arguments
+        return op.choose(kernel, *plain).forward(*plain, save)
 
     def backward(*arguments: Any) -> list[Tensor]:
-        given, (results, grads, needs, *values, kernel) = arguments[:count], arguments[count:]
-        chosen = op.choose(kernel, *given, *values)
-        found = chosen.backward(given, values, results, grads, needs)
+        given = arguments[:count]
+        results, remembered, grads, needs, *values, save, kernel = arguments[count:]
+        chosen = op.choose_backward(kernel, save, *given, *values)
+        found = chosen.backward(given, values, results, remembered, grads, needs)
         return [_empty(given) if grad is None else grad for grad in found]
 
+    def fake_forward(*arguments: Any) -> tuple[Tensor, ...]:
+        *plain, save, _ = arguments
+        return (*shapes(*plain), _fresh_memory(memory, plain, save))
+
     def fake_backward(*arguments: Any) -> list[Tensor]:
-        given, needs = arguments[:count], arguments[count + 2]
+        given, needs = arguments[:count], arguments[count + 3]
         pairs = zip(given, needs, strict=True)
         return [torch.empty_like(t, memory_format=torch.contiguous_format) if n else _empty(given) for t, n in pairs]
 
     def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.tail = inputs[count:]
         ctx.save_for_backward(*inputs[:count], *output)
+        ctx.mark_non_differentiable(output[-1])
+        # Otherwise autograd would make zeros as large as the memory to stand for its gradient.
+        ctx.set_materialize_grads(False)
 
-    def differentiate(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors
+    def differentiate(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        given, (*results, remembered) = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        filled = _filled(results, grads[:-1])
         needs = list(ctx.needs_input_grad[:count])
-        found = backward_op(*saved[:count], list(saved[count:]), list(grads), needs, *ctx.tail)
+        with torch.no_grad():
+            plain = backward_op(*given, results, remembered, filled, needs, *ctx.tail)
+        found = _once(ctx.tail[-1], plain, (*given, *filled))
         return (*(grad if need else None for grad, need in zip(found, needs, strict=True)), *(None for _ in ctx.tail))
 
     library.impl(full, "CompositeExplicitAutograd", forward)
     library.impl(f"{full}_backward", "CompositeExplicitAutograd", backward)
-    library.register_fake(full, lambda *arguments: shapes(*arguments[:-1]))
+    library.register_fake(full, fake_forward)
     library.register_fake(f"{full}_backward", fake_backward)
     library.register_autograd(full, differentiate, setup_context=remember)
     _OPS[name] = op
@@ -153,19 +256,36 @@ def register(
 def _define(name: str, tensors: Sequence[str], attributes: Sequence[str], outputs: int) -> tuple[Any, Any]:
     """The bare operators `unrolled::name` and `unrolled::name_backward`."""
     typed = ", ".join(f"Tensor? {t[:-1]}" if t.endswith("?") else f"Tensor {t}" for t in tensors)
-    tail = ", ".join([*attributes, "str kernel"])
-    library.define(f"unrolled::{name}", f"({typed}, {tail}) -> ({', '.join(['Tensor'] * outputs)})")
+    tail = ", ".join([*attributes, "bool save", "str kernel"])
+    library.define(f"unrolled::{name}", f"({typed}, {tail}) -> ({', '.join(['Tensor'] * (outputs + 1))})")
     library.define(
         f"unrolled::{name}_backward",
-        f"({typed}, Tensor[] outputs, Tensor[] grads, bool[] needs, {tail}) -> Tensor[]",
+        f"({typed}, Tensor[] outputs, Tensor memory, Tensor[] grads, bool[] needs, {tail}) -> Tensor[]",
     )
     return getattr(torch.ops.unrolled, name).default, getattr(torch.ops.unrolled, f"{name}_backward").default
 
 
-def replay(forward: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Tensors]:
-    """A kernel's backward out of its differentiable forward: run it again with a graph and differentiate that."""
+def reference_kernel(forward: Callable[..., tuple[Tensor, ...]], memory: Callable[..., tuple[int, ...]]) -> Kernel:
+    """The kernel "reference" out of a plain differentiable forward(*tensors, *attributes) -> outputs.
 
-    def backward(given: Tensors, values: Sequence[Any], _: Tensors, grads: Tensors, needs: Sequence[bool]) -> Tensors:
+    It accepts everything. Its memory is there for the shape's sake and never written: the backward pass replays.
+    """
+
+    def run(*arguments: Any) -> tuple[Tensor, ...]:
+        *plain, save = arguments
+        return (*forward(*plain), _fresh_memory(memory, plain, save))
+
+    return Kernel("reference", lambda *_: None, run, _replay(forward))
+
+
+def _replay(
+    forward: Callable[..., tuple[Tensor, ...]],
+) -> Callable[[Tensors, Sequence[Any], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]:
+    """A backward pass out of a differentiable forward: run it again with a graph and differentiate that."""
+
+    def backward(
+        given: Tensors, values: Sequence[Any], _: Tensors, __: Tensor, grads: Tensors, needs: Sequence[bool]
+    ) -> Tensors:
         with torch.enable_grad():
             inputs = [None if t is None else t.detach().requires_grad_(n) for t, n in zip(given, needs, strict=True)]
             results = forward(*inputs, *values)
@@ -181,5 +301,31 @@ def replay(forward: Callable[..., tuple[Tensor, ...]]) -> Callable[..., Tensors]
     return backward
 
 
+def _plain(given: Tensors) -> bool:
+    """Tensors with memory of their own: no subclass stands for others, and no mode watches what is done to them."""
+    return torch._C._len_torch_dispatch_stack() == 0 and all(
+        t is None or type(t) in (Tensor, torch.nn.Parameter) for t in given
+    )
+
+
+def _transformed(given: Tensors) -> bool:
+    functorch: Any = torch._C._functorch
+    # While torch.jit traces, even sizes are tensors.
+    if torch.autograd.forward_ad._current_level >= 0 or torch._C._get_tracing_state() is not None:
+        return True
+    wrapped = functorch.is_functorch_wrapped_tensor, functorch.is_legacy_batchedtensor
+    return any(t is not None and any(is_wrapped(t) for is_wrapped in wrapped) for t in given)
+
+
+def _filled(outputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> list[Tensor]:
+    """The incoming gradients, zeros for those that are missing."""
+    return [torch.zeros_like(y) if grad is None else grad for y, grad in zip(outputs, grads, strict=True)]
+
+
 def _empty(given: Tensors) -> Tensor:
     return torch.empty(0, dtype=given[0].dtype, device=given[0].device)  # type: ignore[union-attr]
+
+
+def _fresh_memory(shape: Callable[..., tuple[int, ...]], arguments: Sequence[Any], save: bool) -> Tensor:
+    memory: Tensor = arguments[0].new_empty(shape(*arguments) if save else (0,))
+    return memory

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unrolled.padding import valid_mask
 
-__all__ = ["SHAPES", "Sample", "Shape", "draw", "draw_mask", "draw_resets", "variants"]
+__all__ = ["RATE", "SHAPES", "Sample", "Shape", "draw", "draw_mask", "draw_resets", "draw_zone", "variants"]
 
 
 class Sample(NamedTuple):
@@ -40,6 +40,9 @@ SHAPES = (
 )
 """One row, one step, one feature; a zero length; long walks; widths and batches that are no multiple of a block."""
 
+RATE = 0.25
+"""The rate of zoneout where a sample has one: no dtype rounds it."""
+
 
 def variants(options: Sequence[str]) -> Iterator[tuple[Shape, frozenset[str]]]:
     """Shapes with switched-on options: each option alone, each missing, none and all; then odd shapes, none and all."""
@@ -64,6 +67,11 @@ def draw_mask(generator: torch.Generator, shape: Shape, width: int, *, expanded:
     """A mask (batch, time, width) that drops about half; expanded: one for all steps, with stride 0 in time."""
     mask = 2.0 * (torch.rand(shape.batch, 1 if expanded else shape.time, width, generator=generator) < 0.5)
     return mask.double().expand(-1, shape.time, -1)
+
+
+def draw_zone(generator: torch.Generator, shape: Shape, width: int) -> Tensor:
+    """A bool mask (batch, time, width) that takes the new value about half the time."""
+    return torch.rand(shape.batch, shape.time, width, generator=generator) < 0.5
 
 
 def draw_resets(generator: torch.Generator, shape: Shape, lengths: Sequence[int] | None) -> Tensor:

@@ -44,10 +44,12 @@ def outside_autocast(run: Callable[[Any, S], R], operands: Any, state: S) -> R:
     dtype than it was given.
     """
     first = leaves(state)[0]
-    if not torch.is_autocast_enabled(first.device.type):
+    kind = first.device.type
+    # Torch has no automatic mixed precision to ask about on the meta device.
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
         return run(operands, state)
     alike = map_state(lambda leaf: leaf.to(first.dtype) if leaf.is_floating_point() else leaf, operands)
-    with torch.autocast(first.device.type, enabled=False):
+    with torch.autocast(kind, enabled=False):
         return run(alike, state)
 
 

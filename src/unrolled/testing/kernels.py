@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -24,7 +24,16 @@ MULTIPLE = 4
 FLOOR = 32
 """Units in the last place of a tensor's largest value that are always granted: the reference may be lucky."""
 
+SMALLEST = 1e-2
+"""The least that a largest value counts for: what cancels to almost nothing still carries the rounding of its terms."""
+
 DTYPES = (torch.float64, torch.float32)
+
+OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor")
+"""Not torch's test of traced graphs: it compares the memory too, which need not be filled. See `_check_traced`."""
+
+Call = Callable[..., Sequence[Tensor]]
+"""tensors and attributes -> outputs"""
 
 
 class Result(NamedTuple):
@@ -64,7 +73,9 @@ def check_kernel(
     op: the name of an op of this library, or an `Op`, which then needs `samples`. The error of a kernel in a dtype may
     be 4 times that of the reference in that dtype, plus 32 units in the last place (for float64, where the reference is
     the truth: the loss of the reference in float32, scaled). A kernel must also leave its arguments as they are, return
-    fresh memory, fill all of it, give each gradient the same whichever others are wanted, and pass torch's opcheck.
+    fresh tensors, fill its outputs, give the same outputs whether it saves for a backward pass or not, leave what it
+    saved as it is, give each gradient the same whichever others are wanted, pass torch's opcheck, and agree in a graph
+    (opcheck=False leaves out the last two).
 
     Returns how many calls each kernel ran: 0 means that it refused every sample, and that nothing is proved.
     Raises LawBroken.
@@ -84,55 +95,98 @@ def check_kernel(
                         ran[kernel.name] += 1
                         if opcheck and number < 2 and dtype == dtypes[-1]:
                             _opcheck(table, kernel, arguments, sample.label)
+                            _check_traced(table, kernel, arguments, bound, sample.label)
     return ran
 
 
 def _prove(op: Op, kernel: Kernel, arguments: Sequence[Any], bound: Bound, label: str) -> None:
+    require = _requirement(op, kernel, label)
+    # First, while nothing can have been changed yet.
+    _check_ownership(op, kernel, arguments, require)
+    for layout in ("contiguous", "strided"):
+        _check_close(_run(op, _registered(op, kernel), arguments, layout), bound, arguments[0].dtype, layout, require)
+
+
+def _requirement(op: Op, kernel: Kernel, label: str) -> Callable[[bool, str], None]:
     def require(condition: bool, finding: str) -> None:
         if not condition:
             raise LawBroken("kernel", f"{op.name}, kernel {kernel.name!r}, {label}", finding)
 
-    # First, while nothing can have been changed yet.
-    _check_memory(op, kernel, arguments, require)
-    dtype = arguments[0].dtype
-    for layout in ("contiguous", "strided"):
-        for name, got in _run(op, kernel.name, arguments, layout).named().items():
-            want = bound.truth[name]
-            require(got.shape == want.shape, f"{layout}: {name} is {tuple(got.shape)}, expected {tuple(want.shape)}")
-            require(got.dtype == dtype, f"{layout}: {name} is {got.dtype}, expected {dtype}")
-            require(bool(torch.isfinite(got).all()), f"{layout}: {name} is not finite, or not all of it was written")
-            error = float((got.double() - want).abs().max())
-            limit = bound.units[name] * torch.finfo(dtype).eps
-            require(error <= limit, f"{layout}: {name} in {dtype} differs by {error:.3g}, allowed is {limit:.2g}")
+    return require
 
 
-def _check_memory(op: Op, kernel: Kernel, arguments: Sequence[Any], require: Any) -> None:
+def _check_close(result: Result, bound: Bound, dtype: torch.dtype, way: str, require: Any) -> None:
+    for name, got in result.named().items():
+        want = bound.truth[name]
+        require(got.shape == want.shape, f"{way}: {name} is {tuple(got.shape)}, expected {tuple(want.shape)}")
+        require(got.dtype == dtype, f"{way}: {name} is {got.dtype}, expected {dtype}")
+        require(bool(torch.isfinite(got).all()), f"{way}: {name} is not finite, or not all of it was written")
+        error = float((got.double() - want).abs().max())
+        limit = bound.units[name] * torch.finfo(dtype).eps
+        require(error <= limit, f"{way}: {name} in {dtype} differs by {error:.3g}, allowed is {limit:.2g}")
+
+
+def _check_ownership(op: Op, kernel: Kernel, arguments: Sequence[Any], require: Any) -> None:
     """Arguments untouched, outputs and gradients fresh, and each gradient by itself equal to all at once."""
     count = len(op.tensors)
     given, values = list(arguments[:count]), list(arguments[count:])
-    before = [None if t is None else t.clone() for t in given]
-    with torch.no_grad():
-        outputs = kernel.forward(*given, *values)
-    require(_fresh(outputs, given), "an output shares memory with an argument or with another output")
-    written = all(bool(torch.isfinite(output).all()) for output in outputs)
-    require(written, "an output is not finite, or not all of it was written")
+    before = _copies(given)
+    outputs, memory = _forward_both_ways(op, kernel, arguments, require)
     grads = [torch.randn_like(output) for output in outputs]
-    kept = [t.clone() for t in (*outputs, *grads)]
+    kept = _copies((*outputs, memory, *grads))
     needs = [t is not None and t.dtype.is_floating_point for t in given]
-    found = kernel.backward(given, values, outputs, grads, needs)
-    require(_fresh([g for g in found if g is not None], [*given, *outputs, *grads]), "a gradient shares memory")
-    untouched = all(old is None or torch.equal(old, new) for old, new in zip(before, given, strict=True))
-    require(untouched, "an argument was changed in place")
-    untouched = all(torch.equal(old, new) for old, new in zip(kept, (*outputs, *grads), strict=True))
-    require(untouched, "the backward pass changed an output or an incoming gradient in place")
+    found = kernel.backward(given, values, outputs, memory, grads, needs)
+    others = [*given, *outputs, memory, *grads]
+    require(_fresh([g for g in found if g is not None], others), "a gradient shares memory")
+    require(_unchanged(before, given), "an argument was changed in place")
+    untouched = _unchanged(kept, (*outputs, memory, *grads))
+    require(untouched, "the backward pass changed an output, its memory or an incoming gradient in place")
     for position, need in enumerate(needs):
         together = found[position]
         finding = f"the gradient of {op.tensors[position]} came unasked, or not at all"
         require(need == (together is not None), finding)
         if together is not None:
-            alone = kernel.backward(given, values, outputs, grads, [i == position for i in range(count)])[position]
+            wanted = [i == position for i in range(count)]
+            alone = kernel.backward(given, values, outputs, memory, grads, wanted)[position]
             same = alone is not None and _alike(alone, together)
             require(same, f"the gradient of {op.tensors[position]} alone differs from that with all others")
+
+
+def _forward_both_ways(
+    op: Op, kernel: Kernel, arguments: Sequence[Any], require: Any
+) -> tuple[Sequence[Tensor], Tensor]:
+    """Outputs and memory of a forward pass that saves; one that does not must give the same outputs and no memory."""
+    outputs, memory = _forward(op, kernel, arguments, True, require)
+    again, _ = _forward(op, kernel, arguments, False, require)
+    same = all(_alike(one, other) for one, other in zip(again, outputs, strict=True))
+    require(same, "the outputs with save=False differ from those with save=True")
+    return outputs, memory
+
+
+def _forward(
+    op: Op, kernel: Kernel, arguments: Sequence[Any], save: bool, require: Any
+) -> tuple[Sequence[Tensor], Tensor]:
+    tensors = arguments[: len(op.tensors)]
+    before = _copies(tensors)
+    with torch.no_grad():
+        *outputs, memory = kernel.forward(*arguments, save)
+    require(_fresh([*outputs, memory], tensors), "an output shares memory with an argument or with another output")
+    require(all(bool(o.isfinite().all()) for o in outputs), "an output is not finite, or not all of it was written")
+    require(_unchanged(before, tensors), "an argument was changed in place")
+    shape, dtype = op.memory(*arguments) if save else (0,), arguments[0].dtype
+    finding = f"save={save}: memory is {tuple(memory.shape)} in {memory.dtype}, expected {shape} in {dtype}"
+    require(memory.shape == shape and memory.dtype == dtype, finding)
+    return outputs, memory
+
+
+def _copies(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+    return [None if t is None else t.clone() for t in tensors]
+
+
+def _unchanged(before: Sequence[Tensor | None], after: Sequence[Tensor | None]) -> bool:
+    # What was never written in a memory may be NaN, and then stays NaN.
+    pairs = zip(before, after, strict=True)
+    return all(o is None or n is None or bool(((o == n) | ((o != o) & (n != n))).all()) for o, n in pairs)
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:
@@ -142,19 +196,28 @@ def _alike(one: Tensor, other: Tensor) -> bool:
 
 
 def _bound(op: Op, arguments: Sequence[Any], dtype: torch.dtype, device: torch.device | str) -> Bound:
-    truth = _run(op, "plain", _cast(arguments, torch.float64, device), "contiguous").named()
+    truth = _run(op, _plain(op), _cast(arguments, torch.float64, device)).named()
     # In float64 the reference is the truth and has no error to show: its loss in float32 stands in, in units.
     measured = torch.float32 if dtype == torch.float64 else dtype
-    rough = _run(op, "plain", _cast(arguments, measured, device), "contiguous").named()
+    rough = _run(op, _plain(op), _cast(arguments, measured, device)).named()
     units = {}
     for name, want in truth.items():
         loss = float((rough[name].double() - want).abs().max()) / torch.finfo(measured).eps
-        units[name] = MULTIPLE * loss + FLOOR * float(want.abs().max().clamp(min=1e-3))
+        units[name] = MULTIPLE * loss + FLOOR * float(want.abs().max().clamp(min=SMALLEST))
     return Bound(truth, units)
 
 
-def _run(op: Op, kernel: str, arguments: Sequence[Any], layout: str) -> Result:
-    """One call with all gradients; kernel "plain" is the reference as itself, outside the registered operator."""
+def _plain(op: Op) -> Call:
+    """The reference as itself, outside the registered operator."""
+    return lambda *arguments: op.kernels[-1].forward(*arguments, False)[:-1]
+
+
+def _registered(op: Op, kernel: Kernel) -> Call:
+    return lambda *arguments: op.registered(*arguments, True, kernel.name)[:-1]
+
+
+def _run(op: Op, call: Call, arguments: Sequence[Any], layout: str = "contiguous") -> Result:
+    """One call with all gradients."""
     count = len(op.tensors)
     inputs, wanted = [], {}
     for name, tensor in zip(op.tensors, arguments[:count], strict=True):
@@ -163,9 +226,7 @@ def _run(op: Op, kernel: str, arguments: Sequence[Any], layout: str) -> Result:
             wanted[name] = tensor.detach().requires_grad_()
             tensor = wanted[name]
         inputs.append(tensor if tensor is None or layout == "contiguous" else _strided(tensor))
-    plain = next(k for k in op.kernels if k.name == "reference").forward
-    rest = arguments[count:]
-    outputs = tuple(plain(*inputs, *rest) if kernel == "plain" else op.registered(*inputs, *rest, kernel))
+    outputs = tuple(call(*inputs, *arguments[count:]))
     total = torch.zeros((), dtype=outputs[0].dtype, device=outputs[0].device)
     for number, output in enumerate(outputs):
         weight = torch.randn(output.shape, generator=torch.Generator().manual_seed(number)).bfloat16()
@@ -176,10 +237,23 @@ def _run(op: Op, kernel: str, arguments: Sequence[Any], layout: str) -> Result:
 
 def _opcheck(op: Op, kernel: Kernel, arguments: Sequence[Any], label: str) -> None:
     ready = [_leaf(a) if isinstance(a, Tensor) else a for a in arguments]
-    report = torch.library.opcheck(op.registered, (*ready, kernel.name), raise_exception=False)
+    require = _requirement(op, kernel, label)
+    report = torch.library.opcheck(
+        op.registered, (*ready, True, kernel.name), test_utils=OPCHECKS, raise_exception=False
+    )
     for name, verdict in report.items():
-        if verdict != "SUCCESS":
-            raise LawBroken("kernel", f"{op.name}, kernel {kernel.name!r}, {label}", f"opcheck {name}: {verdict}")
+        require(verdict == "SUCCESS", f"opcheck {name}: {verdict}")
+
+
+def _check_traced(op: Op, kernel: Kernel, arguments: Sequence[Any], bound: Bound, label: str) -> None:
+    """The op inside one compiled graph."""
+    torch.compiler.reset()
+    compiled: Any = torch.compile(
+        lambda *given: op(*given, kernel=kernel.name), fullgraph=True, dynamic=True, backend="aot_eager"
+    )
+    result = _run(op, compiled, arguments)
+    torch.compiler.reset()
+    _check_close(result, bound, arguments[0].dtype, "traced", _requirement(op, kernel, label))
 
 
 def _cast(arguments: Sequence[Any], dtype: torch.dtype, device: torch.device | str) -> list[Any]:

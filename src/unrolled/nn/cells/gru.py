@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear
@@ -95,7 +97,7 @@ class GRU(Cell[HState]):
 
     def project(self, x: Tensor) -> GRUOperands:
         if self.norm_x is None:
-            return GRUOperands(linear(x, self.weight_x, self.bias), None)
+            return GRUOperands(linear(x, self.weight_x, self.bias))
         cut = 2 * self.output_size
         gates = linear(x, self.weight_x)
         parts = [
@@ -103,7 +105,7 @@ class GRU(Cell[HState]):
             for part, gain in ((gates[..., :cut], self.norm_x[:cut]), (gates[..., cut:], self.norm_x[cut:]))
         ]
         normed = torch.cat(parts, -1)
-        return GRUOperands(normed if self.bias is None else normed + self.bias, None)
+        return GRUOperands(normed if self.bias is None else normed + self.bias)
 
     def mask_recurrent(self, operands: GRUOperands, mask: Tensor) -> GRUOperands:
         return operands._replace(mask_h=mask)
@@ -115,10 +117,28 @@ class GRU(Cell[HState]):
     def run(
         self, operands: GRUOperands, state: HState, lengths: Tensor | None, reset: Tensor | None
     ) -> tuple[Tensor, HState]:
+        return self._run(operands, state, lengths, reset, 0.0)
+
+    def run_zoned(
+        self,
+        operands: GRUOperands,
+        state: HState,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        masks: HState | None,
+        rates: Any,
+    ) -> tuple[Tensor, HState]:
+        if masks is not None:
+            operands = operands._replace(zone_h=masks.h)
+        return self._run(operands, state, lengths, reset, rates.h)
+
+    def _run(
+        self, operands: GRUOperands, state: HState, lengths: Tensor | None, reset: Tensor | None, rate_h: float
+    ) -> tuple[Tensor, HState]:
         start = self.start(state, reset)
         y, h = gru(
-            operands.gates, state.h, self.weight_h, self.bias_h, self.norm_h, operands.mask_h, lengths, reset,
-            None if start is None else start.h, self.reset == "after", kernel=self.kernel,
+            operands.gates, state.h, self.weight_h, self.bias_h, self.norm_h, operands.mask_h, operands.zone_h,
+            lengths, reset, None if start is None else start.h, self.reset == "after", rate_h, kernel=self.kernel,
         )  # fmt: skip
         return y, HState(h)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear
@@ -125,9 +127,9 @@ class LSTM(Cell[LSTMState]):
 
     def project(self, x: Tensor) -> LSTMOperands:
         if self.norm_x is None:
-            return LSTMOperands(linear(x, self.weight_x, self.bias), None)
+            return LSTMOperands(linear(x, self.weight_x, self.bias))
         gates = layer_norm(linear(x, self.weight_x), self.norm_x.shape, self.norm_x, self.bias, EPSILON)
-        return LSTMOperands(gates, None)
+        return LSTMOperands(gates)
 
     def mask_recurrent(self, operands: LSTMOperands, mask: Tensor) -> LSTMOperands:
         return operands._replace(mask_h=mask)
@@ -138,11 +140,34 @@ class LSTM(Cell[LSTMState]):
     def run(
         self, operands: LSTMOperands, state: LSTMState, lengths: Tensor | None, reset: Tensor | None
     ) -> tuple[Tensor, LSTMState]:
+        return self._run(operands, state, lengths, reset, (0.0, 0.0))
+
+    def run_zoned(
+        self,
+        operands: LSTMOperands,
+        state: LSTMState,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        masks: LSTMState | None,
+        rates: Any,
+    ) -> tuple[Tensor, LSTMState]:
+        if masks is not None:
+            operands = operands._replace(zone_h=masks.h, zone_c=masks.c)
+        return self._run(operands, state, lengths, reset, rates)
+
+    def _run(
+        self,
+        operands: LSTMOperands,
+        state: LSTMState,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        rates: tuple[float, float],
+    ) -> tuple[Tensor, LSTMState]:
         start = self.start(state, reset) or (None, None)
+        gates, *masks = operands
         y, h, c = lstm(
-            operands.gates, *state, *self._weights(), operands.mask_h, lengths, reset, *start, self.coupled,
-            kernel=self.kernel,
-        )  # fmt: skip
+            gates, *state, *self._weights(), *masks, lengths, reset, *start, self.coupled, *rates, kernel=self.kernel
+        )
         return y, LSTMState(h, c)
 
     def _weights(self) -> LSTMWeights:

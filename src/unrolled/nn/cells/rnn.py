@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
@@ -72,7 +74,7 @@ class RNN(Cell[HState]):
         return HState(torch.zeros(batch_size, self.output_size, device=device, dtype=dtype))
 
     def project(self, x: Tensor) -> RNNOperands:
-        return RNNOperands(linear(x, self.weight_x, self.bias), None)
+        return RNNOperands(linear(x, self.weight_x, self.bias))
 
     def mask_recurrent(self, operands: RNNOperands, mask: Tensor) -> RNNOperands:
         return operands._replace(mask_h=mask)
@@ -83,10 +85,28 @@ class RNN(Cell[HState]):
     def run(
         self, operands: RNNOperands, state: HState, lengths: Tensor | None, reset: Tensor | None
     ) -> tuple[Tensor, HState]:
+        return self._run(operands, state, lengths, reset, 0.0)
+
+    def run_zoned(
+        self,
+        operands: RNNOperands,
+        state: HState,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        masks: HState | None,
+        rates: Any,
+    ) -> tuple[Tensor, HState]:
+        if masks is not None:
+            operands = operands._replace(zone_h=masks.h)
+        return self._run(operands, state, lengths, reset, rates.h)
+
+    def _run(
+        self, operands: RNNOperands, state: HState, lengths: Tensor | None, reset: Tensor | None, rate_h: float
+    ) -> tuple[Tensor, HState]:
         start = self.start(state, reset)
         y, h = rnn(
-            operands.gates, state.h, self.weight_h, operands.mask_h, lengths, reset,
-            None if start is None else start.h, self.nonlinearity, kernel=self.kernel,
+            operands.gates, state.h, self.weight_h, operands.mask_h, operands.zone_h, lengths, reset,
+            None if start is None else start.h, self.nonlinearity, rate_h, kernel=self.kernel,
         )  # fmt: skip
         return y, HState(h)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.gru.cpp import cpp_kernel
 from unrolled.ops.gru.reference import GRUOperands, GRUWeights, gru_step
-from unrolled.ops.register import Kernel, register, replay
+from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.scan import scan
 from unrolled.state import HState
 
-__all__ = ["gru"]
+__all__ = ["gru", "memory_shape"]
 
 
 def _forward(
@@ -19,16 +20,18 @@ def _forward(
     bias_h: Tensor | None,
     norm_h: Tensor | None,
     mask_h: Tensor | None,
+    zone_h: Tensor | None,
     lengths: Tensor | None,
     reset: Tensor | None,
     start_h: Tensor | None,
     reset_after: bool,
+    rate_h: float,
 ) -> tuple[Tensor, Tensor]:
     weights = GRUWeights(weight_h, bias_h, norm_h)
     start = None if start_h is None else HState(start_h)
     y, final = scan(
-        lambda operands, state: gru_step(operands, state, weights, reset_after),
-        GRUOperands(gates, mask_h), HState(h0), lengths=lengths, reset=reset, start=start,
+        lambda operands, state: gru_step(operands, state, weights, reset_after, rate_h),
+        GRUOperands(gates, mask_h, zone_h), HState(h0), lengths=lengths, reset=reset, start=start,
     )  # fmt: skip
     return y, final.h
 
@@ -37,11 +40,26 @@ def _shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
     return gates.new_empty((*gates.shape[:2], h0.shape[1])), gates.new_empty(h0.shape)
 
 
+def memory_shape(
+    gates: Tensor, h0: Tensor, weight_h: Tensor, bias_h: Tensor | None, norm_h: Tensor | None, *_: object
+) -> tuple[int, ...]:
+    """(batch, time, numbers): for each row and step the three gates and one vector as wide as h.
+
+    norm_h adds another three and two numbers. What stands where is the kernel's business.
+    """
+    stacked = gates.shape[2]
+    width = stacked + h0.shape[1]
+    return (*gates.shape[:2], width if norm_h is None else width + stacked + 2)
+
+
+TENSORS = ("gates", "h0", "weight_h", "bias_h?", "norm_h?", "mask_h?", "zone_h?", "lengths?", "reset?", "start_h?")
+
 gru = register(
     "gru",
-    tensors=("gates", "h0", "weight_h", "bias_h?", "norm_h?", "mask_h?", "lengths?", "reset?", "start_h?"),
-    attributes=("bool reset_after",),
+    tensors=TENSORS,
+    attributes=("bool reset_after", "float rate_h"),
     outputs=2,
     shapes=_shapes,
-    kernels=(Kernel("reference", lambda *_: None, _forward, replay(_forward)),),
+    memory=memory_shape,
+    kernels=(cpp_kernel(TENSORS, memory_shape), reference_kernel(_forward, memory_shape)),
 )

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
+from unrolled.ops.zone import zone
 from unrolled.state import HState
 
 __all__ = ["EPSILON", "GRUOperands", "GRUWeights", "gru_step"]
@@ -16,10 +17,14 @@ EPSILON = 1e-5
 
 
 class GRUOperands(NamedTuple):
-    """What a step needs besides the state: projected gates (batch, 3 * hidden), and a mask on the h weight_h sees."""
+    """What a step needs besides the state: projected gates (batch, 3 * hidden) and optional masks (batch, hidden).
+
+    mask_h multiplies the h that weight_h sees; zone_h is bool: True takes the new h, False keeps the old one.
+    """
 
     gates: Tensor
-    mask_h: Tensor | None
+    mask_h: Tensor | None = None
+    zone_h: Tensor | None = None
 
 
 class GRUWeights(NamedTuple):
@@ -34,8 +39,13 @@ class GRUWeights(NamedTuple):
     norm_h: Tensor | None
 
 
-def gru_step(operands: GRUOperands, state: HState, weights: GRUWeights, reset_after: bool) -> tuple[Tensor, HState]:
-    """One step; gates in the order r, z, n, and z keeps: h' = z h + (1 - z) n."""
+def gru_step(
+    operands: GRUOperands, state: HState, weights: GRUWeights, reset_after: bool, rate_h: float = 0.0
+) -> tuple[Tensor, HState]:
+    """One step; gates in the order r, z, n, and z keeps: h' = z h + (1 - z) n.
+
+    Under zoneout h' is mixed with h: by zone_h, or, without it, by the expectation at rate_h.
+    """
     h, mask = state.h, operands.mask_h
     width = h.shape[1]
     seen = h if mask is None else h * mask
@@ -49,7 +59,7 @@ def gru_step(operands: GRUOperands, state: HState, weights: GRUWeights, reset_af
         n = torch.tanh(x_n + r * (u_n if weights.bias_h is None else u_n + weights.bias_h))
     else:
         n = torch.tanh(x_n + _normalise((r * seen) @ weights.weight_h[2 * width :].T, gain, slice(2 * width, None)))
-    h = z * h + (1 - z) * n
+    h = zone(z * h + (1 - z) * n, h, operands.zone_h, rate_h)
     return h, HState(h)
 
 

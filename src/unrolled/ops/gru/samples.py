@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import torch
 
-from unrolled.ops.samples import Sample, draw, draw_mask, draw_resets, variants
+from unrolled.ops.samples import RATE, Sample, draw, draw_mask, draw_resets, draw_zone, variants
 
 __all__ = ["samples"]
 
-OPTIONS = ("bias_h", "norm_h", "mask_h", "lengths", "reset", "start_h", "reset_after")
+OPTIONS = ("bias_h", "norm_h", "mask_h", "zone_h", "lengths", "reset", "start_h", "reset_after", "rate_h")
 
 
 def samples() -> Iterator[Sample]:
@@ -30,9 +30,11 @@ def samples() -> Iterator[Sample]:
                 draw(generator, width) if "bias_h" in options and after else None,
                 draw(generator, 3 * width) if "norm_h" in options else None,
                 draw_mask(generator, shape, width, expanded=not resets) if "mask_h" in options else None,
+                draw_zone(generator, shape, width) if "zone_h" in options else None,
                 None if ragged is None else torch.tensor(ragged),
                 draw_resets(generator, shape, ragged) if resets else None,
                 draw(generator, 1 if "start_h" in options else batch, width) if resets else None,
                 after,
+                RATE if "rate_h" in options else 0.0,
             ),
         )

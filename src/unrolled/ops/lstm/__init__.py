@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.lstm.cpp import cpp_kernel
 from unrolled.ops.lstm.reference import LSTMOperands, LSTMState, LSTMWeights, lstm_step
-from unrolled.ops.register import Kernel, register, replay
+from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.scan import scan
 
-__all__ = ["lstm"]
+__all__ = ["lstm", "memory_shape"]
 
 
 def _forward(
@@ -21,17 +22,21 @@ def _forward(
     norm_h: Tensor | None,
     norm_c: Tensor | None,
     mask_h: Tensor | None,
+    zone_h: Tensor | None,
+    zone_c: Tensor | None,
     lengths: Tensor | None,
     reset: Tensor | None,
     start_h: Tensor | None,
     start_c: Tensor | None,
     coupled: bool,
+    rate_h: float,
+    rate_c: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     weights = LSTMWeights(weight_h, peephole, weight_p, norm_h, norm_c)
     start = None if start_h is None or start_c is None else LSTMState(start_h, start_c)
     y, final = scan(
-        lambda operands, state: lstm_step(operands, state, weights, coupled),
-        LSTMOperands(gates, mask_h), LSTMState(h0, c0), lengths=lengths, reset=reset, start=start,
+        lambda operands, state: lstm_step(operands, state, weights, coupled, rate_h, rate_c),
+        LSTMOperands(gates, mask_h, zone_h, zone_c), LSTMState(h0, c0), lengths=lengths, reset=reset, start=start,
     )  # fmt: skip
     return y, final.h, final.c
 
@@ -41,14 +46,41 @@ def _shapes(gates: Tensor, h0: Tensor, c0: Tensor, *_: object) -> tuple[Tensor, 
     return y, gates.new_empty(h0.shape), gates.new_empty(c0.shape)
 
 
+def memory_shape(
+    gates: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    weight_h: Tensor,
+    peephole: Tensor | None,
+    weight_p: Tensor | None,
+    norm_h: Tensor | None,
+    norm_c: Tensor | None,
+    *_: object,
+) -> tuple[int, ...]:
+    """(batch, time, numbers): for each row and step every gate and one vector as wide as c.
+
+    norm_h adds another set of gates and one number, norm_c two numbers. What stands where is the kernel's business.
+    """
+    stacked = gates.shape[2]
+    width = stacked + c0.shape[1]
+    if norm_h is not None:
+        width = width + stacked + 1
+    if norm_c is not None:
+        width = width + 2
+    return (*gates.shape[:2], width)
+
+
+TENSORS = (
+    "gates", "h0", "c0", "weight_h", "peephole?", "weight_p?", "norm_h?", "norm_c?", "mask_h?",
+    "zone_h?", "zone_c?", "lengths?", "reset?", "start_h?", "start_c?",
+)  # fmt: skip
+
 lstm = register(
     "lstm",
-    tensors=(
-        "gates", "h0", "c0", "weight_h", "peephole?", "weight_p?", "norm_h?", "norm_c?", "mask_h?",
-        "lengths?", "reset?", "start_h?", "start_c?",
-    ),
-    attributes=("bool coupled",),
+    tensors=TENSORS,
+    attributes=("bool coupled", "float rate_h", "float rate_c"),
     outputs=3,
     shapes=_shapes,
-    kernels=(Kernel("reference", lambda *_: None, _forward, replay(_forward)),),
-)  # fmt: skip
+    memory=memory_shape,
+    kernels=(cpp_kernel(TENSORS, memory_shape), reference_kernel(_forward, memory_shape)),
+)

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 
 import torch
 
-from unrolled.ops.samples import Sample, Shape, draw, draw_mask, draw_resets, variants
+from unrolled.ops.samples import RATE, Sample, Shape, draw, draw_mask, draw_resets, draw_zone, variants
 
 __all__ = ["samples"]
 
-OPTIONS = ("peephole", "weight_p", "norm_h", "norm_c", "mask_h", "lengths", "reset", "start", "coupled")
+OPTIONS = (
+    "peephole", "weight_p", "norm_h", "norm_c", "mask_h", "zone_h", "zone_c", "lengths", "reset", "start", "coupled",
+    "rate_h", "rate_c",
+)  # fmt: skip
 
 
 def samples() -> Iterator[Sample]:
@@ -37,9 +40,13 @@ def _arguments(generator: torch.Generator, shape: Shape, options: frozenset[str]
         draw(generator, gates * width) if "norm_h" in options else None,
         draw(generator, 2, width) if "norm_c" in options else None,
         draw_mask(generator, shape, output, expanded=not resets) if "mask_h" in options else None,
+        draw_zone(generator, shape, output) if "zone_h" in options else None,
+        draw_zone(generator, shape, width) if "zone_c" in options else None,
         None if ragged is None else torch.tensor(ragged),
         draw_resets(generator, shape, ragged) if resets else None,
         draw(generator, rows, output) if resets else None,
         draw(generator, rows, width) if resets else None,
         "coupled" in options,
+        RATE if "rate_h" in options else 0.0,
+        RATE if "rate_c" in options else 0.0,
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from unrolled.ops.register import Kernel, register, replay
+from unrolled.ops.register import reference_kernel, register
+from unrolled.ops.rnn.cpp import cpp_kernel
 from unrolled.ops.rnn.reference import RNNOperands, rnn_step
 from unrolled.ops.scan import scan
 from unrolled.state import HState
 
-__all__ = ["rnn"]
+__all__ = ["memory_shape", "rnn"]
 
 
 def _forward(
@@ -17,15 +18,17 @@ def _forward(
     h0: Tensor,
     weight_h: Tensor,
     mask_h: Tensor | None,
+    zone_h: Tensor | None,
     lengths: Tensor | None,
     reset: Tensor | None,
     start_h: Tensor | None,
     nonlinearity: str,
+    rate_h: float,
 ) -> tuple[Tensor, Tensor]:
     start = None if start_h is None else HState(start_h)
     y, final = scan(
-        lambda operands, state: rnn_step(operands, state, weight_h, nonlinearity),
-        RNNOperands(gates, mask_h), HState(h0), lengths=lengths, reset=reset, start=start,
+        lambda operands, state: rnn_step(operands, state, weight_h, nonlinearity, rate_h),
+        RNNOperands(gates, mask_h, zone_h), HState(h0), lengths=lengths, reset=reset, start=start,
     )  # fmt: skip
     return y, final.h
 
@@ -34,11 +37,19 @@ def _shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
     return gates.new_empty((*gates.shape[:2], h0.shape[1])), gates.new_empty(h0.shape)
 
 
+def memory_shape(gates: Tensor, h0: Tensor, *_: object) -> tuple[int, ...]:
+    """(batch, time, hidden): one number for each entry of h and step; what stands there is the kernel's business."""
+    return (*gates.shape[:2], h0.shape[1])
+
+
+TENSORS = ("gates", "h0", "weight_h", "mask_h?", "zone_h?", "lengths?", "reset?", "start_h?")
+
 rnn = register(
     "rnn",
-    tensors=("gates", "h0", "weight_h", "mask_h?", "lengths?", "reset?", "start_h?"),
-    attributes=("str nonlinearity",),
+    tensors=TENSORS,
+    attributes=("str nonlinearity", "float rate_h"),
     outputs=2,
     shapes=_shapes,
-    kernels=(Kernel("reference", lambda *_: None, _forward, replay(_forward)),),
+    memory=memory_shape,
+    kernels=(cpp_kernel(TENSORS, memory_shape), reference_kernel(_forward, memory_shape)),
 )

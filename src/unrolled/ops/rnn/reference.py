@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import OptionError
+from unrolled.ops.zone import zone
 from unrolled.state import HState
 
 __all__ = ["NONLINEARITIES", "RNNOperands", "rnn_step"]
@@ -16,16 +17,26 @@ NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu}
 
 
 class RNNOperands(NamedTuple):
-    """What a step needs besides the state: the projected input and an optional mask on the h that weight_h sees."""
+    """What a step needs besides the state: the projected input and optional masks, (batch, hidden) each.
+
+    mask_h multiplies the h that weight_h sees; zone_h is bool: True takes the new h, False keeps the old one.
+    """
 
     gates: Tensor
-    mask_h: Tensor | None
+    mask_h: Tensor | None = None
+    zone_h: Tensor | None = None
 
 
-def rnn_step(operands: RNNOperands, state: HState, weight_h: Tensor, nonlinearity: str) -> tuple[Tensor, HState]:
-    """h' = f(W_x x + b + W_h h); operands.gates holds W_x x + b. Shapes: gates (batch, hidden), h (batch, hidden)."""
+def rnn_step(
+    operands: RNNOperands, state: HState, weight_h: Tensor, nonlinearity: str, rate_h: float = 0.0
+) -> tuple[Tensor, HState]:
+    """h' = f(W_x x + b + W_h h); operands.gates holds W_x x + b. Shapes: gates (batch, hidden), h (batch, hidden).
+
+    Under zoneout h' is mixed with h: by zone_h, or, without it, by the expectation at rate_h.
+    """
     if nonlinearity not in NONLINEARITIES:
         raise OptionError(f"rnn: nonlinearity must be one of {', '.join(NONLINEARITIES)}, got {nonlinearity!r}.")
     seen = state.h if operands.mask_h is None else state.h * operands.mask_h
-    h = NONLINEARITIES[nonlinearity](operands.gates + seen @ weight_h.T)
+    new = NONLINEARITIES[nonlinearity](operands.gates + seen @ weight_h.T)
+    h = zone(new, state.h, operands.zone_h, rate_h)
     return h, HState(h)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import torch
 
-from unrolled.ops.samples import Sample, draw, draw_mask, draw_resets, variants
+from unrolled.ops.samples import RATE, Sample, draw, draw_mask, draw_resets, draw_zone, variants
 
 __all__ = ["samples"]
 
-OPTIONS = ("mask_h", "lengths", "reset", "start_h", "relu")
+OPTIONS = ("mask_h", "zone_h", "lengths", "reset", "start_h", "relu", "rate_h")
 
 
 def samples() -> Iterator[Sample]:
@@ -27,9 +27,11 @@ def samples() -> Iterator[Sample]:
                 draw(generator, batch, width),
                 draw(generator, width, width, scale=width**-0.5),
                 draw_mask(generator, shape, width, expanded=not resets) if "mask_h" in options else None,
+                draw_zone(generator, shape, width) if "zone_h" in options else None,
                 None if ragged is None else torch.tensor(ragged),
                 draw_resets(generator, shape, ragged) if resets else None,
                 draw(generator, 1 if "start_h" in options else batch, width) if resets else None,
                 "relu" if "relu" in options else "tanh",
+                RATE if "rate_h" in options else 0.0,
             ),
         )

@@ -1,0 +1,171 @@
+"""Live steps with weights and state that stay in the compiled kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from unrolled.check import check_choice, check_size, check_state
+from unrolled.errors import DtypeError, KernelError, NonFiniteError, ShapeError
+from unrolled.nn.live import DONE, NOT_FINITE, STORED, TYPES, WEIGHTS_CHANGED, WRONG_BUFFER, addresses, bind, flatten
+from unrolled.nn.recurrent import Recurrent
+from unrolled.ops import native
+from unrolled.state import map_state
+
+__all__ = ["Stepper"]
+
+S = TypeVar("S")
+V = TypeVar("V", np.ndarray, Tensor)
+
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
+_FEW = 1 << 18
+"""Multiply-adds of a step that more than one thread would only slow down."""
+
+
+class Stepper(Generic[S]):
+    """Independent streams of one layer, stepped from Python at little cost: `layer.step` with bound weights and state.
+
+        stepper.step(x_t) = y_t          as y_t, state = layer.step(x_t, state)
+
+    The layer is used as in evaluation (`Zoneout` takes its rates, a `Stack` drops nothing), and no gradient flows.
+    Weights are packed once. A change of them is seen at the next step, which packs them anew and goes on from the state
+    it has: in-place changes (an optimiser, `load_state_dict`), another Parameter in the place, another memory. A write
+    that torch does not count, as through `parameter.data` or numpy, needs `refresh`.
+
+    layer: an RNN, LSTM or GRU with any options, a Zoneout of one, or a Stack of those, on the CPU, float32 or float64.
+    batch: how many streams. weights: how the weight matrices are stored; "float32" takes them as they are (float64 in a
+    layer of that dtype); "bf16" and "int8" (one scale an output row) take a half and a quarter of the memory, lose
+    accuracy, and need a layer in float32. Sums, biases, gates and state keep the layer's dtype.
+
+    Numpy arrays in give numpy arrays, torch tensors give tensors: freshly made, contiguous, in the layer's dtype. x
+    must be finite. One thread at a time should use a Stepper; several Steppers run at once, long calls without the GIL.
+
+    Raises OptionError, KernelError where there are no compiled kernels, ShapeError, DtypeError, NonFiniteError.
+
+    >>> from unrolled.nn import LSTM
+    >>> stepper = Stepper(LSTM(3, 5), batch=2)
+    >>> stepper.step(torch.zeros(2, 3)).shape, stepper.run(np.zeros((7, 2, 3), np.float32)).shape
+    (torch.Size([2, 5]), (7, 2, 5))
+    >>> stepper.state().c.shape
+    torch.Size([2, 5])
+    """
+
+    def __init__(self, layer: Recurrent[S], batch: int = 1, weights: str = "float32") -> None:
+        if not native.available():
+            raise KernelError(
+                f"Stepper: needs the compiled kernels, which cannot run: {native.reason()}. Use layer.step()."
+            )
+        self.batch = check_size("Stepper", "batch", batch)
+        self.weights = check_choice("Stepper", "weights", weights, STORED)
+        self.layer = layer
+        self._cells = flatten(layer)
+        self.dtype: torch.dtype = self._cells[0].cell.weight_x.dtype
+        self._numpy = _NUMPY.get(self.dtype)
+        self._shape = (self.batch, layer.output_size)
+        self._like_y = torch.empty(self._shape, dtype=self.dtype)
+        self._large = self.batch * sum(p.numel() for p in layer.parameters()) > _FEW
+        self._native = self._bind()
+        self._like = layer.initial_state(self.batch, device="meta", dtype=self.dtype)
+        self.reset()
+
+    def step(self, x: V) -> V:
+        """The next step of every stream: x (batch, input_size) -> y (batch, output_size)."""
+        threads = native.threads() if self._large else 1
+        if type(x) is np.ndarray:
+            y: Any = np.empty(self._shape, self._numpy)
+            answer = self._native.step_buffers(x, y, 1, threads, False)
+        else:
+            y, answer = self._run_tensor(x, (self.batch, self.layer.input_size), self._shape, 1, threads)
+        return cast(V, y) if answer == DONE else self._resolve(answer, x, self.step)
+
+    def run(self, xs: V) -> V:
+        """Many steps in one call: xs (time, batch, input_size) -> ys (time, batch, output_size); time may be 0."""
+        time = xs.shape[0] if isinstance(xs, np.ndarray | Tensor) and xs.ndim else 0
+        shape = (time, *self._shape)
+        if type(xs) is np.ndarray:
+            ys: Any = np.empty(shape, self._numpy)
+            answer = self._native.step_buffers(xs, ys, time, native.threads(), True)
+        else:
+            wanted = (time, self.batch, self.layer.input_size)
+            ys, answer = self._run_tensor(xs, wanted, shape, time, native.threads())
+        return cast(V, ys) if answer == DONE else self._resolve(answer, xs, self.run)
+
+    def state(self) -> S:
+        """A copy of the state of all streams, as the layer's state: every leaf (batch, ...), torch tensors."""
+        state = map_state(lambda leaf: torch.empty(leaf.shape, dtype=leaf.dtype), self._like)
+        self._native.move(True, addresses(state), 0, self.batch)
+        return state
+
+    def load_state(self, state: S) -> None:
+        """Go on from `state`, as `state()` or the layer gives it; it is copied."""
+        check_state("Stepper", state, self._like, torch.empty(0, dtype=self.dtype))
+        dense = map_state(lambda leaf: leaf.detach().contiguous(), state)
+        self._native.move(False, addresses(dense), 0, self.batch)
+
+    def reset(self, rows: Sequence[int] | np.ndarray | Tensor | None = None) -> None:
+        """Back to the layer's initial state. rows: the streams to reset, by number; None means all of them."""
+        numbers = self._row_numbers(rows)
+        with torch.no_grad():
+            state = self.layer.initial_state(len(numbers), dtype=self.dtype)
+        dense = map_state(Tensor.contiguous, state)
+        self._native.move(False, addresses(dense), numbers.data_ptr(), len(numbers))
+
+    def refresh(self) -> None:
+        """Pack the layer's weights anew; the state stays."""
+        fresh, state = self._bind(), self.state()
+        self._native = fresh
+        self.load_state(state)
+
+    def _bind(self) -> Any:
+        return bind(self._cells, self.batch, self.dtype, self.weights)
+
+    def _run_tensor(
+        self, x: Any, wanted: tuple[int, ...], shape: tuple[int, ...], time: int, threads: int
+    ) -> tuple[Tensor | None, int]:
+        kind = type(x) is Tensor or type(x) is nn.Parameter
+        if not kind or x.dtype is not self.dtype or x.shape != wanted or not x.is_cpu:
+            return None, WRONG_BUFFER
+        if x.layout is not torch.strided or not x.is_contiguous() or x.is_neg():
+            return None, WRONG_BUFFER
+        # Like a tensor that is there: torch makes that in half the time.
+        y = torch.empty_like(self._like_y) if shape is self._shape else torch.empty(shape, dtype=self.dtype)
+        return y, self._native.step_at(x.data_ptr(), y.data_ptr(), time, threads)
+
+    def _resolve(self, answer: int, x: V, again: Callable[[V], V]) -> V:
+        if answer == WEIGHTS_CHANGED:
+            self.refresh()
+            return again(x)
+        if answer == NOT_FINITE:
+            raise NonFiniteError("Stepper: x must be finite, got NaN or infinity; fill missing values before a step.")
+        wanted = f"{'(time, ' if again == self.run else '('}{self.batch}, {self.layer.input_size})"
+        name = str(self.dtype).removeprefix("torch.")
+        expected = f"Stepper: x must be a contiguous numpy array or CPU tensor of {name} and shape {wanted}"
+        if type(x) is not np.ndarray and type(x) is not Tensor and type(x) is not nn.Parameter:
+            raise DtypeError(
+                f"{expected}, got {type(x).__name__}; convert it with numpy.asarray() or torch.as_tensor()."
+            )
+        if x.dtype not in (self.dtype, np.dtype(cast(Any, self._numpy))):
+            raise DtypeError(f"{expected}, got {x.dtype}; convert it to {name}.")
+        if isinstance(x, Tensor) and not x.is_cpu:
+            raise ShapeError(f"{expected}, got one on {x.device}; call x.cpu().")
+        inner = (self.batch, self.layer.input_size)
+        if tuple(x.shape[-2:]) != inner or x.ndim != (3 if again == self.run else 2):
+            raise ShapeError(f"{expected}, got the shape {tuple(x.shape)}; give one row for each stream.")
+        raise ShapeError(f"{expected}, got another layout; call numpy.ascontiguousarray(x) or x.contiguous().")
+
+    def _row_numbers(self, rows: Any) -> Tensor:
+        if rows is None:
+            return torch.arange(self.batch)
+        numbers = torch.as_tensor(rows)
+        if numbers.dtype in (torch.bool, *TYPES, torch.float16, torch.bfloat16) and numbers.numel():
+            raise DtypeError(
+                f"Stepper: rows must be the numbers of streams to reset, got {numbers.dtype}; give integers."
+            )
+        numbers = numbers.to("cpu", torch.long).contiguous()
+        if numbers.ndim != 1 or not all(0 <= row < self.batch for row in numbers.tolist()):
+            raise ShapeError(f"Stepper: rows must be a list of numbers from 0 to {self.batch - 1}, got {rows}.")
+        return numbers

@@ -1,0 +1,30 @@
+// Compiled once for each instruction-set level: -DUNROLLED_LEVEL=avx512, avx2 or baseline names its namespace.
+#include "diagonal.h"
+#include "gated.h"
+#include "stepper.h"
+#include "table.h"
+
+#define UNROLLED_JOIN(left, right) left##right
+#define UNROLLED_NAME(left, right) UNROLLED_JOIN(left, right)
+#define UNROLLED_TEXT(word) #word
+#define UNROLLED_WORD(word) UNROLLED_TEXT(word)
+
+namespace unrolled {
+
+const Table* UNROLLED_NAME(unrolled_table_, UNROLLED_LEVEL)() {
+    static constexpr Table table = {
+        UNROLLED_WORD(UNROLLED_LEVEL),
+        UNROLLED_LEVEL::gated_forward,
+        UNROLLED_LEVEL::gated_backward,
+        UNROLLED_LEVEL::diagonal_forward,
+        UNROLLED_LEVEL::diagonal_backward,
+        UNROLLED_LEVEL::live_create,
+        UNROLLED_LEVEL::live_step,
+        UNROLLED_LEVEL::live_get,
+        UNROLLED_LEVEL::live_set,
+        UNROLLED_LEVEL::live_free,
+    };
+    return &table;
+}
+
+}  // namespace unrolled

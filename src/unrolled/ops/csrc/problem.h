@@ -1,0 +1,177 @@
+// A call with typed pointers, the memory a walk works in, and how rows and columns are dealt to threads.
+#pragma once
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <numeric>
+#include <vector>
+
+#include "gemm.h"
+#include "table.h"
+#include "threads.h"
+
+namespace unrolled::UNROLLED_LEVEL {
+
+template <class T>
+struct Problem {
+    explicit Problem(const GatedCall& call) : call(call) {}
+
+    const GatedCall& call;
+
+    long batch() const { return call.batch; }
+    long time() const { return call.time; }
+    long hidden() const { return call.hidden; }
+    long output() const { return call.output; }
+
+    template <class U = T>
+    static U* at(int64_t address) {
+        return reinterpret_cast<U*>(address);
+    }
+    // Row (b, t) of a (B, T, width) tensor, or of a (T, B, width) one in live steps; null if it is absent.
+    template <class U = T>
+    U* step(int64_t address, long b, long t, long width) const {
+        const long row = call.time_first ? t * call.batch + b : b * call.time + t;
+        return address ? at<U>(address) + row * width : nullptr;
+    }
+    const T* mask(long b, long t) const {
+        if (!call.mask_h) return nullptr;
+        return call.mask_steps ? step(call.mask_h, b, t, call.output) : at(call.mask_h) + b * call.output;
+    }
+    bool resets(long b, long t) const {
+        const uint8_t* reset = step<uint8_t>(call.reset, b, t, 1);
+        return reset != nullptr && *reset != 0;
+    }
+    const T* start(int64_t address, long b, long width) const {
+        return at(address) + (call.start_rows == 1 ? 0 : b * width);
+    }
+    long length(long b) const { return call.lengths ? at<int64_t>(call.lengths)[b] : call.time; }
+};
+
+// Aligned memory of one call, kept by the thread for its next one: fresh pages cost more than a small sequence.
+class Arena {
+public:
+    template <class T>
+    T* take(long count) {
+        const size_t bytes = (static_cast<size_t>(std::max(count, 1L)) * sizeof(T) + 63) / 64 * 64;
+        if (next_ == pieces_.size()) pieces_.emplace_back();
+        Piece& piece = pieces_[next_++];
+        if (piece.size < bytes) {
+            // First given back: twice the memory is not needed, and after a failure the size must not lie.
+            piece.memory.reset();
+            piece.size = 0;
+            piece.memory.reset(static_cast<char*>(std::aligned_alloc(64, bytes)));
+            if (!piece.memory) throw std::bad_alloc();
+            piece.size = bytes;
+        }
+        return reinterpret_cast<T*>(piece.memory.get());
+    }
+    template <class T>
+    T* zeros(long count) {
+        T* memory = take<T>(count);
+        std::fill(memory, memory + count, T(0));
+        return memory;
+    }
+    void rewind() {
+        next_ = 0;
+        // A thread that once met a large model does not hold its memory for ever.
+        size_t total = 0;
+        for (const Piece& piece : pieces_) total += piece.size;
+        if (total > kept) pieces_.clear();
+    }
+
+    // One call's use of the memory, from the first piece on.
+    class Use {
+    public:
+        explicit Use(Arena& arena) : arena_(arena) { arena_.rewind(); }
+        ~Use() { arena_.rewind(); }
+        Use(const Use&) = delete;
+        Use& operator=(const Use&) = delete;
+
+    private:
+        Arena& arena_;
+    };
+
+private:
+    static constexpr size_t kept = size_t(64) << 20;
+    struct Free {
+        void operator()(char* memory) const { std::free(memory); }
+    };
+    struct Piece {
+        std::unique_ptr<char, Free> memory;
+        size_t size = 0;
+    };
+    std::vector<Piece> pieces_;
+    size_t next_ = 0;
+};
+
+// Rows that walk through time together, longest first, so that those still alive are always the first ones.
+struct Rows {
+    std::vector<long> row, length;
+    long per_chunk = 1;
+
+    long count() const { return static_cast<long>(row.size()); }
+    long chunks() const { return (count() + per_chunk - 1) / per_chunk; }
+    long longest() const { return row.empty() ? 0 : length.front(); }
+    long chunk(long slot) const { return slot / per_chunk; }
+    long place(long slot) const { return slot % per_chunk; }
+    // How many are alive at time t, given a first guess that only needs to shrink or grow a little.
+    long alive(long t, long guess) const {
+        while (guess > 0 && length[guess - 1] <= t) --guess;
+        while (guess < count() && length[guess] > t) ++guess;
+        return guess;
+    }
+};
+
+// All rows of the batch, dealt to `teams` like cards, so that every team has long and short ones.
+template <class T>
+std::vector<Rows> deal(const Problem<T>& problem, long teams) {
+    std::vector<long> order(problem.batch());
+    std::iota(order.begin(), order.end(), 0L);
+    // Not std::stable_sort: it would leave a function that every level compiles in its own way under one name.
+    std::sort(order.begin(), order.end(), [&](long a, long b) {
+        const long left = problem.length(a), right = problem.length(b);
+        return left != right ? left > right : a < b;
+    });
+    std::vector<Rows> dealt(teams);
+    for (size_t i = 0; i < order.size(); ++i) {
+        Rows& rows = dealt[i % teams];
+        rows.row.push_back(order[i]);
+        rows.length.push_back(problem.length(order[i]));
+    }
+    for (Rows& rows : dealt) {
+        const long chunks = std::max(1L, (rows.count() + row_slots - 1) / row_slots);
+        rows.per_chunk = std::max(1L, (rows.count() + chunks - 1) / chunks);
+    }
+    return dealt;
+}
+
+// Blocks of units [first, last) of one member of a team; an even first block keeps panels whole.
+struct Range {
+    long first, last;
+};
+
+inline Range share(long count, int member, int members) {
+    const long pairs = (count + 1) / 2;
+    return {std::min(count, pairs * member / members * 2), std::min(count, pairs * (member + 1) / members * 2)};
+}
+
+// How a call is spread: `teams` of one thread each with rows of their own and no waiting; or, where the weights are too
+// large for one core's cache or there are fewer rows than threads, one team whose members share the columns of each step.
+struct Spread {
+    long teams, members;
+};
+
+template <class T>
+Spread spread(const Problem<T>& problem, long gates, bool whole_rows) {
+    const GatedCall& call = problem.call;
+    const long weights = gates * call.hidden * call.output, threads = std::max<long>(1, call.threads);
+    const double work = static_cast<double>(call.batch) * weights;
+    constexpr double little = 1 << 18, least_step = 1 << 18, cache = 400 << 10;
+    if (threads == 1 || work * call.time < little) return {1, 1};
+    const bool large = static_cast<double>(weights) * sizeof(T) > cache;
+    if (!whole_rows && work > least_step && (large || call.batch < threads)) return {1, threads};
+    return {std::min<long>(threads, call.batch), 1};
+}
+
+}  // namespace unrolled::UNROLLED_LEVEL

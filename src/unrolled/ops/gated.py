@@ -1,0 +1,238 @@
+"""The way to the C++ kernels that the gated cells share: what they refuse, what is handed over, and weight gradients.
+
+Every tensor is looked at before its address leaves Python: a wrong dtype, device or shape is refused in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.ops import native
+from unrolled.ops.register import Kernel
+
+__all__ = ["CELLS", "gated_kernel"]
+
+CELLS = ("rnn tanh", "rnn relu", "lstm", "lstm coupled", "gru after", "gru before")
+"""What the kernels know, in the order of their numbers."""
+
+Tensors = Mapping[str, Tensor | None]
+_TYPES = {torch.float32: 0, torch.float64: 1}
+
+
+def gated_kernel(
+    tensors: Sequence[str],
+    cell: Callable[..., str],
+    memory: Callable[..., tuple[int, ...]],
+    rates: Callable[..., tuple[float, float]],
+) -> Kernel:
+    """The kernel "cpp" of a gated op.
+
+    tensors: the op's argument names in order, as `register` takes them. cell(*attributes): one of `CELLS`.
+    memory(*arguments): the shape of what the forward pass leaves. rates(*attributes): zoneout of h and c in evaluation.
+    """
+    count, tensors = len(tensors), [name.rstrip("?") for name in tensors]
+
+    def refuses(*arguments: Any) -> str | None:
+        given = dict(zip(tensors, arguments[:count], strict=True))
+        return native.reason() or _wrong_kind(given) or _wrong_shape(given, cell(*arguments[count:]))
+
+    def forward(*arguments: Any) -> tuple[Tensor, ...]:
+        *plain, save = arguments
+        given = dict(zip(tensors, plain[:count], strict=True))
+        call = _Call(given, cell(*plain[count:]))
+        gates = call.gates
+        results = [gates.new_empty((*gates.shape[:2], call.output)), gates.new_empty(gates.shape[0], call.output)]
+        if call.c0 is not None:
+            # Not empty_like: it would keep the strides of a transposed c0, and the kernel writes row after row.
+            results.append(gates.new_empty(call.c0.shape))
+        left = gates.new_empty(memory(*plain) if save else (0,))
+        call.put(y=results[0], h=results[1], memory=left, memory_width=left.shape[2] if save else 0)
+        if call.c0 is not None:
+            call.put(c=results[2])
+        call.run("gated_forward", *rates(*plain[count:]))
+        return (*results, left)
+
+    def backward(
+        plain: Sequence[Tensor | None],
+        values: Sequence[Any],
+        outputs: Sequence[Tensor | None],
+        left: Tensor,
+        grads: Sequence[Tensor | None],
+        needs: Sequence[bool],
+    ) -> Sequence[Tensor | None]:
+        given = dict(zip(tensors, plain, strict=True))
+        call = _Call(given, cell(*values))
+        call.put(y=outputs[0], memory=left, memory_width=left.shape[2])
+        call.put(**dict(zip(("grad_y", "grad_h", "grad_c"), grads, strict=False)))
+        found = _Gradients(call, {name for name, need in zip(tensors, needs, strict=True) if need})
+        call.run("gated_backward", *rates(*values))
+        ready = found.finish()
+        return [ready.get(name) for name in tensors]
+
+    return Kernel("cpp", refuses, forward, backward)
+
+
+class _Call:
+    """The fields of one call, and the tensors behind their addresses, which must live until it is over."""
+
+    def __init__(self, given: Tensors, cell: str) -> None:
+        self.given, self.cell = given, cell
+        self.fields: dict[str, int] = {}
+        self.alive: list[Tensor] = []
+        self.gates = _in_order(_tensor(given, "gates"))
+        self.c0 = given.get("c0")
+        batch, time, stacked = self.gates.shape
+        self.output = _tensor(given, "h0").shape[1]
+        self.hidden = stacked // _gate_count(cell)
+        self.put(
+            cell=CELLS.index(cell), type=_TYPES[self.gates.dtype], threads=native.threads(), batch=batch, time=time
+        )
+        self.put(hidden=self.hidden, output=self.output, **{k: v for k, v in given.items() if k != "mask_h"})
+        mask, start = given.get("mask_h"), given.get("start_h")
+        if mask is not None:
+            # A mask for all steps is usually one mask expanded over time: then it is handed over once.
+            once = mask.stride(1) == 0
+            self.put(mask_h=mask[:, 0] if once else mask, mask_steps=int(not once))
+        if start is not None:
+            self.put(start_rows=start.shape[0])
+
+    def put(self, **values: Tensor | int | None) -> None:
+        """Set fields: numbers, or tensors by the address of their values in order."""
+        for name, value in values.items():
+            if isinstance(value, Tensor):
+                dense = _in_order(value)
+                self.alive.append(dense)
+                self.fields[name] = dense.data_ptr()
+            elif value is not None:
+                self.fields[name] = value
+
+    def run(self, function: str, rate_h: float, rate_c: float) -> None:
+        """Call the compiled function."""
+        module = native.compiled()
+        getattr(module, function)([self.fields.get(name, 0) for name in module.GATED_FIELDS], rate_h, rate_c)
+        self.alive.clear()
+
+
+class _Gradients:
+    """The tensors that a backward pass fills, and the large products that follow it."""
+
+    def __init__(self, call: _Call, wanted: set[str]) -> None:
+        self.call, self.wanted = call, wanted
+        gates, given = call.gates, call.given
+        steps, weights = gates.shape[:2], "weight_h" in wanted
+        # Elsewhere the gradient of the recurrent product is that of the gates.
+        apart = given.get("norm_h") is not None or call.cell == "gru after"
+        self.parts: dict[str, Tensor] = {}
+        if "gates" in wanted or (weights and not apart):
+            self.parts["grad_gates"] = torch.empty_like(gates)
+        if weights and apart:
+            self.parts["grad_recurrent"] = torch.empty_like(gates)
+        if weights:
+            self.parts["previous"] = gates.new_empty((*steps, call.output))
+        if weights and call.cell == "gru before":
+            self.parts["gated"] = gates.new_empty((*steps, call.hidden))
+        if "weight_p" in wanted:
+            self.parts["grad_projected"] = gates.new_empty((*steps, call.output))
+            self.parts["unprojected"] = gates.new_empty((*steps, call.hidden))
+        for name in ("h0", "c0", "peephole", "bias_h", "norm_h", "norm_c"):
+            if name in wanted:
+                self.parts[f"grad_{name}"] = gates.new_empty(_tensor(given, name).shape)
+        if "mask_h" in wanted:
+            self.parts["grad_mask_h"] = gates.new_empty((*steps, call.output))
+        for name in ("start_h", "start_c"):
+            if name in wanted:
+                self.parts[f"grad_{name}"] = gates.new_zeros(_tensor(given, name).shape)
+        call.put(**self.parts)
+
+    def finish(self) -> dict[str, Tensor]:
+        """Every wanted gradient by its argument's name."""
+        found = {name: self.parts[f"grad_{name}"] for name in self.wanted if f"grad_{name}" in self.parts}
+        if "weight_h" in self.wanted:
+            found["weight_h"] = self._weight_h()
+        if "weight_p" in self.wanted:
+            found["weight_p"] = _product(self.parts["grad_projected"], self.parts["unprojected"])
+        return found
+
+    def _weight_h(self) -> Tensor:
+        recurrent = self.parts.get("grad_recurrent", self.parts.get("grad_gates"))
+        assert recurrent is not None
+        previous = self.parts["previous"]
+        if self.call.cell != "gru before":
+            return _product(recurrent, previous)
+        cut = 2 * self.call.hidden
+        halves = (recurrent[..., :cut], previous), (recurrent[..., cut:], self.parts["gated"])
+        return torch.cat([_product(gradient, seen) for gradient, seen in halves])
+
+
+def _product(gradient: Tensor, seen: Tensor) -> Tensor:
+    """Gradient of a weight: (B, T, out) and (B, T, in) -> (out, in)."""
+    return gradient.flatten(0, 1).T @ seen.flatten(0, 1)
+
+
+def _in_order(tensor: Tensor) -> Tensor:
+    """The values one after the other, as they are to be read: a view may only promise to negate them."""
+    return tensor.resolve_neg().contiguous()
+
+
+def _gate_count(cell: str) -> int:
+    return {"rnn tanh": 1, "rnn relu": 1, "lstm": 4}.get(cell, 3)
+
+
+def _tensor(given: Tensors, name: str) -> Tensor:
+    value = given[name]
+    assert value is not None
+    return value
+
+
+def _wrong_kind(given: Tensors) -> str | None:
+    """Why the tensors' kind does not suit, in words."""
+    gates = _tensor(given, "gates")
+    if gates.dtype not in _TYPES:
+        return f"gates are {gates.dtype}, it runs on float32 and float64"
+    for name, tensor in given.items():
+        if tensor is None:
+            continue
+        if tensor.device.type != "cpu":
+            return f"{name} is on {tensor.device}, it runs on the CPU"
+        if tensor.layout != torch.strided:
+            return f"{name} is {tensor.layout}, expected {torch.strided}"
+        wanted = {"lengths": torch.int64, "reset": torch.bool, "zone_h": torch.bool, "zone_c": torch.bool}
+        if tensor.dtype != wanted.get(name, gates.dtype):
+            return f"{name} is {tensor.dtype}, expected {wanted.get(name, gates.dtype)}"
+    return None
+
+
+def _wrong_shape(given: Tensors, cell: str) -> str | None:
+    """Why the tensors' shapes do not fit together, in words."""
+    gates, count = _tensor(given, "gates"), _gate_count(cell)
+    if gates.ndim != 3 or not gates.numel() or gates.shape[2] % count or _tensor(given, "h0").ndim != 2:
+        return f"gates have the shape {tuple(gates.shape)}, expected (batch, time, {count} * hidden), none of them 0"
+    batch, time, hidden = gates.shape[0], gates.shape[1], gates.shape[2] // count
+    output = _tensor(given, "h0").shape[1]
+    if given.get("weight_p") is None and output != hidden:
+        return f"h0 is {output} wide, expected the {hidden} of the gates"
+    for name in ("start_h", "start_c"):
+        start = given.get(name)
+        if (given.get("reset") is None) != (start is None) and name in given:
+            return "reset and the start it returns to must come together"
+    start_h = given.get("start_h")
+    rows = 1 if start_h is not None and start_h.shape[:1] == (1,) else batch
+    expected = {
+        "h0": (batch, output), "c0": (batch, hidden), "weight_h": (count * hidden, output),
+        "peephole": (count - 1, hidden), "weight_p": (output, hidden), "bias_h": (hidden,), "norm_h": (count * hidden,),
+        "norm_c": (2, hidden), "mask_h": (batch, time, output), "zone_h": (batch, time, output),
+        "zone_c": (batch, time, hidden), "lengths": (batch,), "reset": (batch, time), "start_h": (rows, output),
+        "start_c": (rows, hidden),
+    }  # fmt: skip
+    for name, shape in expected.items():
+        tensor = given.get(name)
+        if tensor is not None and tuple(tensor.shape) != shape:
+            return f"{name} has the shape {tuple(tensor.shape)}, expected {shape}"
+    lengths = given.get("lengths")
+    if lengths is not None and not all(0 <= length <= time for length in lengths.tolist()):
+        return f"lengths lie outside 0 to {time}"
+    return None

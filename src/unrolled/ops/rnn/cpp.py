@@ -1,0 +1,20 @@
+"""The C++ kernel of the op `rnn`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from unrolled.ops.gated import gated_kernel
+from unrolled.ops.register import Kernel
+
+__all__ = ["cpp_kernel"]
+
+
+def cpp_kernel(tensors: tuple[str, ...], memory: Callable[..., tuple[int, ...]]) -> Kernel:
+    """The kernel "cpp". tensors: the op's argument names; memory: the shape of its memory."""
+    return gated_kernel(
+        tensors,
+        cell=lambda nonlinearity, *_: f"rnn {nonlinearity}",
+        memory=memory,
+        rates=lambda _, rate_h: (rate_h, 0.0),
+    )

@@ -1,0 +1,410 @@
+"""Live steps: the same values as `layer.step`, streams and state of their own, weights never stale."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from unrolled.errors import DtypeError, NonFiniteError, OptionError, ShapeError
+from unrolled.nn import GRU, LSTM, RNN, LSTMState, Recurrent, Stack, Stepper, VariationalDropout, Zoneout
+from unrolled.ops import native
+from unrolled.state import leaves, map_state
+
+pytestmark = pytest.mark.skipif(not native.available(), reason=native.reason() or "")
+
+INPUT = 6
+TIMES = 5
+ROUNDING = 64
+"""Units in the last place that a step may differ: sums in another order, and exp and tanh of the kernels' own."""
+
+
+def lstm(**options: Any) -> Callable[[int], Recurrent[Any]]:
+    return lambda hidden: LSTM(INPUT, hidden, **options)
+
+
+def gru(**options: Any) -> Callable[[int], Recurrent[Any]]:
+    return lambda hidden: GRU(INPUT, hidden, **options)
+
+
+LAYERS: dict[str, Callable[[int], Recurrent[Any]]] = {
+    "rnn": lambda hidden: RNN(INPUT, hidden),
+    "rnn relu": lambda hidden: RNN(INPUT, hidden, nonlinearity="relu", bias=False),
+    "lstm": lstm(),
+    "lstm without bias": lstm(bias=False, peephole=True),
+    "lstm coupled": lstm(coupled=True, learn_initial_state=True),
+    "lstm peephole coupled": lstm(coupled=True, peephole=True),
+    "lstm projection": lstm(projection_size=4),
+    "lstm layer norm": lstm(layer_norm=True),
+    "lstm everything": lstm(peephole=True, coupled=True, projection_size=4, layer_norm=True, learn_initial_state=True),
+    "gru after": gru(),
+    "gru before": gru(reset="before", bias=False),
+    "gru after layer norm": gru(layer_norm=True, learn_initial_state=True),
+    "gru before layer norm": gru(reset="before", layer_norm=True),
+    "zoneout lstm": lambda hidden: Zoneout(LSTM(INPUT, hidden, projection_size=4), LSTMState(h=0.1, c=0.4)),
+    "zoneout gru": lambda hidden: Zoneout(GRU(INPUT, hidden), 0.3),
+    "stack": lambda hidden: Stack(
+        [LSTM(INPUT, hidden, peephole=True), Stack([Zoneout(GRU(hidden, 9), 0.2)]), RNN(9, 4)], dropout=0.5
+    ),
+}
+
+
+def make(name: str, hidden: int = 19, dtype: torch.dtype = torch.float64) -> Recurrent[Any]:
+    """A layer in evaluation whose every parameter, an initial state too, says something."""
+    torch.manual_seed(0)
+    layer = LAYERS[name](hidden).to(dtype).eval()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return layer
+
+
+def samples(batch: int, times: int = TIMES, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(times, batch, INPUT, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
+
+
+def expected(layer: Recurrent[Any], xs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    """ys (T, B, O) and the state after them, by single steps of the layer in float64."""
+    state = layer.initial_state(xs.shape[1], dtype=xs.dtype) if state is None else state
+    ys = []
+    with torch.no_grad():
+        for x in xs:
+            y, state = layer.step(x, state)
+            ys.append(y)
+    return torch.stack(ys), state
+
+
+def assert_near(got: Any, want: Tensor, units: float = ROUNDING) -> None:
+    """Equal but for rounding in the dtype of `got`."""
+    values = torch.as_tensor(got)
+    torch.testing.assert_close(values.double(), want.double(), rtol=0, atol=units * torch.finfo(values.dtype).eps)
+
+
+def steps(stepper: Stepper[Any], xs: Tensor) -> Tensor:
+    return torch.stack([stepper.step(x) for x in xs])
+
+
+@pytest.mark.parametrize("level", native.levels())
+@pytest.mark.parametrize("batch", [1, 2, 13])
+@pytest.mark.parametrize("name", LAYERS)
+def test_steps_are_those_of_the_layer(name: str, batch: int, level: str) -> None:
+    layer, xs = make(name), samples(batch)
+    ys, final = expected(layer, xs)
+    with native.use_level(level):
+        stepper = Stepper(layer, batch)
+    assert_near(steps(stepper, xs), ys)
+    for got, want in zip(leaves(stepper.state()), leaves(final), strict=True):
+        assert_near(got, want)
+
+
+@pytest.mark.parametrize("level", native.levels())
+@pytest.mark.parametrize("name", LAYERS)
+def test_steps_in_float32_lose_no_more_than_the_layers(name: str, level: str) -> None:
+    xs = samples(3)
+    truth, _ = expected(make(name), xs)
+    single = make(name, dtype=torch.float32)
+    theirs = (expected(single, xs.float())[0] - truth).abs().max().item()
+    with native.use_level(level):
+        ours = steps(Stepper(single, 3), xs.float())
+    assert (ours - truth).abs().max().item() <= 4 * theirs + 32 * torch.finfo(torch.float32).eps
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize(("batch", "times"), [(1, 1), (1, 70), (13, 5), (40, 3)])
+def test_a_run_is_its_steps(name: str, batch: int, times: int, threads: int) -> None:
+    layer, xs = make(name), samples(batch, times)
+    torch.set_num_threads(threads)
+    try:
+        one, other = Stepper(layer, batch), Stepper(layer, batch)
+        ys = other.run(xs)
+    finally:
+        torch.set_num_threads(1)
+    assert_near(ys, steps(one, xs), 256)
+    assert_near(other.run(xs.numpy()), steps(one, xs), 256)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("cell", [LSTM, GRU, RNN])
+def test_threads_share_the_columns_of_a_large_layer(cell: Any, threads: int) -> None:
+    torch.manual_seed(0)
+    layer, xs = cell(300, 403).eval(), torch.randn(30, 1, 300)
+    with torch.no_grad():
+        want = layer(xs.transpose(0, 1))[0].transpose(0, 1)
+    torch.set_num_threads(threads)
+    try:
+        stepper = Stepper(layer)
+        assert_near(torch.cat([steps(stepper, xs[:10]), stepper.run(xs[10:]).view(20, 1, 403)]).view(30, 1, 403), want)
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_threads_share_the_streams() -> None:
+    layer, xs = make("lstm", 130), samples(9, 50)
+    torch.set_num_threads(2)
+    try:
+        stepper = Stepper(layer, 9)
+        ys = stepper.run(xs)
+        state = stepper.state()
+        stepper.reset([4, 7])
+        after = stepper.state()
+    finally:
+        torch.set_num_threads(1)
+    want, final = expected(layer, xs)
+    assert_near(ys, want, 4 * ROUNDING)
+    assert_near(state.c, final.c, 4 * ROUNDING)
+    assert torch.equal(after.h.any(1), torch.tensor([row not in (4, 7) for row in range(9)]))
+
+
+def test_numpy_and_torch_give_the_same_kind_and_values() -> None:
+    layer, xs = make("gru after"), samples(2)
+    one, other = Stepper(layer, 2), Stepper(layer, 2)
+    for x in xs:
+        array, tensor = one.step(x.numpy()), other.step(x)
+        assert type(array) is np.ndarray
+        assert type(tensor) is Tensor
+        assert torch.equal(torch.from_numpy(array), tensor)
+    assert type(one.run(xs.numpy())) is np.ndarray
+    assert one.run(xs[:0]).shape == (0, 2, 19)
+
+
+def test_outputs_are_fresh() -> None:
+    stepper, xs = Stepper(make("lstm"), 2), samples(2)
+    first = stepper.step(xs[0])
+    kept = first.clone()
+    stepper.step(xs[1])
+    assert torch.equal(first, kept)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_streams_do_not_see_each_other(name: str) -> None:
+    layer, xs = make(name), samples(5)
+    ys = steps(Stepper(layer, 5), xs)
+    other = xs.clone()
+    other[:, 2] = 9.0
+    touched = steps(Stepper(layer, 5), other)
+    alone = [row for row in range(5) if row != 2]
+    assert torch.equal(touched[:, alone], ys[:, alone])
+    assert not torch.equal(touched[:, 2], ys[:, 2])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_state_goes_out_and_in(name: str) -> None:
+    layer, xs = make(name), samples(3)
+    stepper, fresh = Stepper(layer, 3), Stepper(layer, 3)
+    steps(stepper, xs[:3])
+    state = stepper.state()
+    fresh.load_state(map_state(lambda leaf: leaf.T.contiguous().T, state))
+    assert torch.equal(steps(fresh, xs[3:]), steps(stepper, xs[3:]))
+    want, _ = expected(layer, xs[3:], state)
+    fresh.load_state(state)
+    assert_near(steps(fresh, xs[3:]), want)
+
+
+@pytest.mark.parametrize("rows", [[1, 3], np.array([3, 1]), torch.tensor([1, 3], dtype=torch.int32)])
+def test_a_reset_touches_its_rows_alone(rows: Any) -> None:
+    layer, xs = make("lstm coupled"), samples(4)
+    stepper, kept = Stepper(layer, 4), Stepper(layer, 4)
+    steps(stepper, xs)
+    steps(kept, xs)
+    stepper.reset(rows)
+    fresh, old = leaves(layer.initial_state(4)), leaves(kept.state())
+    for got, first, before in zip(leaves(stepper.state()), fresh, old, strict=True):
+        assert torch.equal(got[[1, 3]], first[[1, 3]])
+        assert torch.equal(got[[0, 2]], before[[0, 2]])
+    stepper.reset([])
+    stepper.reset()
+    assert torch.equal(stepper.state().c, layer.initial_state(4).c)
+
+
+def optimiser_step(layer: Any) -> None:
+    for parameter in layer.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    torch.optim.SGD(layer.parameters(), 0.1).step()
+
+
+def inference_step(layer: Any) -> None:
+    with torch.inference_mode():
+        layer.weight_x.mul_(2)
+
+
+def new_parameter(layer: Any) -> None:
+    layer.weight_h = torch.nn.Parameter(layer.weight_h.detach() * 2)
+
+
+def new_memory(layer: Any) -> None:
+    layer.bias.data = layer.bias.data + 1
+
+
+def other_weights(layer: Any) -> None:
+    layer.load_state_dict({name: value * 0.5 for name, value in layer.state_dict().items()})
+
+
+@pytest.mark.parametrize("change", [optimiser_step, inference_step, new_parameter, new_memory, other_weights])
+@pytest.mark.parametrize("kind", ["step", "run"])
+def test_changed_weights_are_seen_and_the_state_stays(change: Callable[[Any], None], kind: str) -> None:
+    layer, xs = make("lstm everything"), samples(2)
+    stepper = Stepper(layer, 2)
+    steps(stepper, xs)
+    state = stepper.state()
+    change(layer)
+    want, _ = expected(layer, xs, state)
+    assert_near(steps(stepper, xs) if kind == "step" else stepper.run(xs), want)
+
+
+def test_refresh_sees_what_torch_does_not_count() -> None:
+    layer, xs = make("gru after"), samples(2)
+    stepper = Stepper(layer, 2)
+    layer.weight_x.data.mul_(2)  # type: ignore[union-attr]
+    stepper.refresh()
+    assert_near(steps(stepper, xs), expected(layer, xs)[0])
+
+
+def test_a_layer_of_another_dtype_is_refused_at_the_next_step() -> None:
+    layer = make("gru after")
+    stepper = Stepper(layer, 2)
+    layer.float()
+    with pytest.raises(DtypeError, match=r"stay so, but weight_x is torch\.float32 beside torch\.float64"):
+        stepper.step(samples(2)[0])
+
+
+X = torch.zeros(2, INPUT)
+WRONG = [
+    (X.double(), DtypeError, "of float32 and shape .2, 6., got torch.float64; convert it to float32"),
+    (X.double().numpy(), DtypeError, "got float64; convert"),
+    (X.long().numpy(), DtypeError, "got int64; convert"),
+    (X.numpy().astype(">f4"), DtypeError, "got >f4; convert"),
+    (X.tolist(), DtypeError, "got list; convert it with"),
+    (np.ma.masked_array(X.numpy()), DtypeError, "got MaskedArray; convert it with"),
+    (None, DtypeError, "got NoneType"),
+    (X[:1], ShapeError, r"got the shape \(1, 6\); give one row for each stream"),
+    (X[0], ShapeError, r"got the shape \(6,\)"),
+    (X[None].numpy(), ShapeError, r"got the shape \(1, 2, 6\)"),
+    (torch.zeros(INPUT, 2).T, ShapeError, "got another layout; call"),
+    (torch.zeros(INPUT, 2).T.numpy(), ShapeError, "got another layout; call"),
+    (torch.zeros(2, 2 * INPUT)[:, ::2], ShapeError, "got another layout; call"),
+    (torch.zeros(2, INPUT).to_sparse(), ShapeError, "got another layout; call"),
+    (torch.zeros(2, INPUT, device="meta"), ShapeError, "got one on meta"),
+    (X.clone().fill_(float("nan")), NonFiniteError, "x must be finite"),
+    (X.clone().fill_(-float("inf")).numpy(), NonFiniteError, "x must be finite"),
+]
+
+
+@pytest.mark.parametrize(("x", "error", "message"), WRONG)
+def test_a_wrong_input_is_one_sentence_and_changes_nothing(x: Any, error: type[Exception], message: str) -> None:
+    stepper = Stepper(make("lstm", dtype=torch.float32), 2)
+    steps(stepper, samples(2, dtype=torch.float32))
+    before = stepper.state()
+    with pytest.raises(error, match=message):
+        stepper.step(x)
+    if not isinstance(x, np.ndarray) or x.ndim != 3:
+        with pytest.raises((DtypeError, ShapeError, NonFiniteError)):
+            stepper.run(x)
+    assert torch.equal(stepper.state().c, before.c)
+
+
+def test_a_wrong_state_or_row_is_refused() -> None:
+    stepper = Stepper(make("lstm"), 2)
+    with pytest.raises(ShapeError, match="LSTMState"):
+        stepper.load_state(stepper.state().h)
+    with pytest.raises(ShapeError, match="a state leaf must be"):
+        stepper.load_state(Stepper(make("lstm"), 3).state())
+    with pytest.raises(DtypeError, match="a state leaf must be"):
+        stepper.load_state(map_state(Tensor.float, stepper.state()))
+    for rows in ([2], [-1], 1):
+        with pytest.raises(ShapeError, match="numbers from 0 to 1"):
+            stepper.reset(rows)  # type: ignore[arg-type]
+    with pytest.raises(DtypeError, match="rows must be the numbers"):
+        stepper.reset(torch.tensor([True, False]))
+    with pytest.raises(ValueError, match="no such row"):
+        stepper._native.move(False, [0, 0], torch.tensor([5]).data_ptr(), 1)
+
+
+def test_a_layer_that_is_not_known_is_refused() -> None:
+    for layer in (VariationalDropout(LSTM(3, 4)), Stack([LSTM(3, 4), VariationalDropout(GRU(4, 4))])):
+        with pytest.raises(OptionError, match="or a Stack of those, got VariationalDropout; step it with layer"):
+            Stepper(layer)
+    with pytest.raises(OptionError, match="layer must be on the CPU, but weight_x is on meta"):
+        Stepper(GRU(3, 4).to("meta"))
+    with pytest.raises(DtypeError, match="all float32 or all float64"):
+        Stepper(GRU(3, 4).to(torch.bfloat16))
+    with pytest.raises(OptionError, match="weights must be one of"):
+        Stepper(GRU(3, 4), weights="int4")
+    with pytest.raises(OptionError, match="weights='int8' needs a layer in float32"):
+        Stepper(GRU(3, 4).double(), weights="int8")
+    broken = GRU(3, 4)
+    broken.weight_h.detach()[0, 0] = float("nan")
+    with pytest.raises(OptionError, match="needs finite weights, but weight_h"):
+        Stepper(broken, weights="int8")
+    with pytest.raises(OptionError, match="batch must be"):
+        Stepper(GRU(3, 4), 0)
+    with torch.inference_mode():
+        layer = GRU(3, 4)
+    with pytest.raises(OptionError, match="changes are not counted"):
+        Stepper(layer)
+
+
+@pytest.mark.parametrize("level", native.levels())
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "stack"])
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_coarse_weights_are_those_of_a_rounded_layer(name: str, weights: str, level: str) -> None:
+    layer, xs = make(name, dtype=torch.float32), samples(3, dtype=torch.float32)
+    with native.use_level(level):
+        stepper = Stepper(layer, 3, weights)
+    ys = steps(stepper, xs)
+    with torch.no_grad():
+        for key, weight in layer.named_parameters():
+            if key.split(".")[-1] in ("weight_x", "weight_h", "weight_p"):
+                weight.copy_(rounded(weight, weights))
+    assert_near(ys, expected(layer, xs)[0], 4 * ROUNDING)
+
+
+def rounded(weight: Tensor, weights: str) -> Tensor:
+    if weights == "bf16":
+        return weight.bfloat16().float()
+    scale = weight.abs().amax(1, keepdim=True) / 127
+    return (weight / scale).round() * scale
+
+
+def test_rounding_to_bf16_keeps_nan_and_infinity() -> None:
+    layer = RNN(INPUT, 4, nonlinearity="relu", bias=False)
+    with torch.no_grad():
+        layer.weight_x.fill_(1.0)
+        layer.weight_x[0, 0], layer.weight_x[1, 0] = float("nan"), float("inf")
+    y = Stepper(layer, weights="bf16").step(torch.ones(1, INPUT))
+    assert y[0, 0].isnan()
+    assert y[0, 1].isinf()
+    assert y[0, 2] == INPUT
+
+
+def test_two_threads_step_two_steppers_at_once() -> None:
+    layers, xs = [make("lstm", 150), make("gru before", 150)], samples(2, 200)
+
+    def walk(number: int) -> Tensor:
+        stepper = Stepper(layers[number], 2)
+        return torch.cat([steps(stepper, xs[:100]), stepper.run(xs[100:])])
+
+    alone, found = [walk(0), walk(1)], [torch.empty(0)] * 2
+
+    def work(number: int) -> None:
+        found[number] = walk(number)
+
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all(torch.equal(got, want) for got, want in zip(found, alone, strict=True))
+
+
+def test_a_stepper_keeps_the_level_it_was_made_on() -> None:
+    layer, xs = make("lstm"), samples(1)
+    want = steps(Stepper(layer), xs)
+    stepper = Stepper(layer)
+    with native.use_level("baseline"):
+        assert torch.equal(steps(stepper, xs), want)
