@@ -4,6 +4,7 @@
 #include <deque>
 
 #include "cells.h"
+#include "pages.h"
 
 namespace unrolled::UNROLLED_LEVEL {
 
@@ -129,6 +130,10 @@ protected:
             for (long j = 0; j < width; j += L)
                 store(Problem<T>::at(to) + rows.row[slot] * width + j, load(from + slot * wide + j), width - j);
     }
+    // A fresh large tensor costs more in page faults than the walk that fills it.
+    void prefer_large_pages(int64_t tensor, long width) const {
+        prefer_huge_pages(tensor, call_.batch * call_.time * width * static_cast<int64_t>(sizeof(T)));
+    }
     // Zero in the padding of a (B, T, width) tensor, for the member's share of rows.
     void clear_padding(const Rows& rows, int64_t tensor, long width, int member, int members) const {
         if (!tensor || !call_.lengths) return;
@@ -179,6 +184,8 @@ public:
     void run(Arena& arena) {
         const Spread plan = Base::usual_spread();
         prepare(arena, plan);
+        Base::prefer_large_pages(call_.y, sizes_.O);
+        Base::prefer_large_pages(call_.memory, call_.memory_width);
         Base::in_threads(plan.teams * plan.members, [this](Team<T>& team, Member<T>& own, int member, int members) {
             walk(team, own, member, members);
         });
@@ -340,6 +347,7 @@ public:
         // Before the main part the second product reads what it wrote in the forward pass: O units, or H of the candidate.
         const Spread plan = Base::usual_spread();
         Base::prepare(arena, plan, sizes_.gate_blocks(), sizes_.outputs(), true);
+        for (const auto& [tensor, width] : results()) Base::prefer_large_pages(tensor, width);
         Base::in_threads(plan.teams * plan.members, [this](Team<T>& team, Member<T>& own, int member, int members) {
             walk(team, own, member, members);
         });
@@ -363,16 +371,23 @@ private:
         pack_rows(second_.panels, H, sizes_.outputs(), [=](long k) { return k < O ? second + k * H : nullptr; });
     }
 
+    // What comes out for every step, with its width.
+    std::array<std::pair<int64_t, long>, 7> results() const {
+        const long gates = Cell::all_gates * sizes_.H;
+        return {{{call_.grad_gates, gates},
+                 {call_.grad_recurrent, gates},
+                 {call_.previous, sizes_.O},
+                 {call_.grad_projected, sizes_.O},
+                 {call_.unprojected, sizes_.H},
+                 {call_.gated, sizes_.H},
+                 {call_.grad_mask_h, sizes_.O}}};
+    }
+
     void walk(Team<T>& team, Member<T>& own, int member, int members) {
         const Rows& rows = team.rows;
         Base::read_rows(rows, call_.grad_h, sizes_.O, sizes_.wide_o, team.h, member, members);
         Base::read_rows(rows, call_.grad_c, sizes_.H, sizes_.wide_h, team.c, member, members);
-        const long gates = Cell::all_gates * sizes_.H;
-        const std::pair<int64_t, long> outputs_in_time[] = {
-            {call_.grad_gates, gates},           {call_.grad_recurrent, gates},       {call_.previous, sizes_.O},
-            {call_.grad_projected, sizes_.O},    {call_.unprojected, sizes_.H},       {call_.gated, sizes_.H},
-            {call_.grad_mask_h, sizes_.O}};
-        for (const auto& [tensor, width] : outputs_in_time) Base::clear_padding(rows, tensor, width, member, members);
+        for (const auto& [tensor, width] : results()) Base::clear_padding(rows, tensor, width, member, members);
         team.barrier.wait(members);
         const Range units = share(sizes_.units(), member, members), outputs = share(sizes_.outputs(), member, members);
         long alive = 0;

@@ -170,7 +170,7 @@ Spread spread(const Problem<T>& problem, long gates, bool whole_rows) {
     constexpr double little = 1 << 18, least_step = 1 << 18, cache = 400 << 10;
     if (threads == 1 || work * call.time < little) return {1, 1};
     const bool large = static_cast<double>(weights) * sizeof(T) > cache;
-    if (!whole_rows && work > least_step && (large || call.batch < threads)) return {1, threads};
+    if (!whole_rows && work > least_step && ((large && call.batch < 4 * threads) || call.batch < threads)) return {1, threads};
     return {std::min<long>(threads, call.batch), 1};
 }
 
