@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from unrolled import ops
 from unrolled.errors import OptionError
@@ -238,9 +238,7 @@ def _run(op: Op, call: Call, arguments: Sequence[Any], layout: str = "contiguous
 def _opcheck(op: Op, kernel: Kernel, arguments: Sequence[Any], label: str) -> None:
     ready = [_leaf(a) if isinstance(a, Tensor) else a for a in arguments]
     require = _requirement(op, kernel, label)
-    report = torch.library.opcheck(
-        op.registered, (*ready, True, kernel.name), test_utils=OPCHECKS, raise_exception=False
-    )
+    report = library.opcheck(op.registered, (*ready, True, kernel.name), test_utils=OPCHECKS, raise_exception=False)
     for name, verdict in report.items():
         require(verdict == "SUCCESS", f"opcheck {name}: {verdict}")
 
