@@ -156,8 +156,9 @@ inline Range share(long count, int member, int members) {
     return {std::min(count, pairs * member / members * 2), std::min(count, pairs * (member + 1) / members * 2)};
 }
 
-// How a call is spread: `teams` of one thread each with rows of their own and no waiting; or, where the weights are too
-// large for one core's cache or there are fewer rows than threads, one team whose members share the columns of each step.
+// How a call is spread: `teams` of one thread each with rows of their own and no waiting; or, where there are fewer rows
+// than threads (with weights too large for one core's cache: fewer than four rows a thread), one team whose members share
+// the columns of each step. They wait for each other and for each other's part of h, which costs more than it saves else.
 struct Spread {
     long teams, members;
 };
