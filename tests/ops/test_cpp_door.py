@@ -100,15 +100,15 @@ def test_rows_that_are_one_row_expanded_are_read_in_order() -> None:
 
 
 WRONG: dict[str, tuple[str, Any, str]] = {
-    "half": ("gates", lambda t: t.half(), "gates are torch.float16, it runs on float32 and float64"),
+    "half": ("x", lambda t: t.half(), "x is torch.float16, it runs on float32 and float64"),
     "mixed": ("weight_h", lambda t: t.float(), "weight_h is torch.float32, expected torch.float64"),
-    "meta": ("gates", lambda t: t.to("meta"), "gates is on meta, it runs on the CPU"),
+    "meta": ("x", lambda t: t.to("meta"), "x is on meta, it runs on the CPU"),
     "sparse": ("weight_h", lambda t: t.to_sparse(), "weight_h is torch.sparse_coo, expected torch.strided"),
-    "flat": ("gates", lambda t: t[0], r"gates have the shape \(4, 20\), expected \(batch, time, 4 \* hidden\)"),
-    "no rows": ("gates", lambda t: t[:0], "none of them 0"),
-    "no third": ("gates", lambda t: t[..., :18], r"gates have the shape \(3, 4, 18\)"),
+    "flat": ("x", lambda t: t[0], r"x has the shape \(4, 20\), expected \(batch, time, 4 \* hidden\)"),
+    "no rows": ("x", lambda t: t[:0], "none of them 0"),
+    "no third": ("x", lambda t: t[..., :18], r"x has the shape \(3, 4, 18\)"),
     "h0": ("h0", lambda t: t[:2], r"h0 has the shape \(2, 5\), expected \(3, 5\)"),
-    "h0 flat": ("h0", lambda t: t[0], "gates have the shape"),
+    "h0 flat": ("h0", lambda t: t[0], "x has the shape"),
     "c0": ("c0", lambda t: t[:, :4], r"c0 has the shape \(3, 4\), expected \(3, 5\)"),
     "weight": ("weight_h", lambda t: t.T, r"weight_h has the shape \(5, 20\), expected \(20, 5\)"),
     "long": ("lengths", torch.tensor([4, 5, 0]), "lengths lie outside 0 to 4"),

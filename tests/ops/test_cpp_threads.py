@@ -111,7 +111,7 @@ def test_a_forked_child_runs_forward_and_backward() -> None:
     code = f"""{PARENT}
 gates, h = torch.randn(4, 50, 200), torch.zeros(4, 200)
 weight = torch.randn(200, 200) / 14
-rest = (None,) * 5
+rest = (None,) * 7
 child = os.fork()
 if child == 0:
     signal.alarm({PATIENCE})
@@ -243,7 +243,7 @@ def test_python_goes_on_while_a_kernel_works(monkeypatch: pytest.MonkeyPatch) ->
     torch.set_num_threads(1)
     width, counter = 128, threading.Thread(target=count)
     gates = torch.zeros(1, 30_000, width, requires_grad=True)
-    rest = (None,) * 5
+    rest = (None,) * 7
     counter.start()
     try:
         y, _ = ops.rnn(gates, torch.zeros(1, width), torch.zeros(width, width), *rest, "tanh", 0.0, kernel="cpp")

@@ -61,17 +61,17 @@ def test_the_registered_operator_equals_the_plain_reference(name: str) -> None:
 
 
 def test_the_memory_has_room_for_what_the_backward_pass_reads() -> None:
-    for gates, h0, *_ in (sample.arguments for sample in samples_of("rnn")):
-        assert ops.rnn.memory(gates, h0) == (*gates.shape[:2], h0.shape[1])
+    for x, h0, *_ in (sample.arguments for sample in samples_of("rnn")):
+        assert ops.rnn.memory(x, h0) == (*x.shape[:2], h0.shape[1])
     for arguments in (sample.arguments for sample in samples_of("gru")):
-        gates, h0, _, _, norm_h, *_ = arguments
+        x, h0, _, _, norm_h, *_ = arguments
         norms = 0 if norm_h is None else 3 * h0.shape[1] + 2
-        assert ops.gru.memory(*arguments) == (*gates.shape[:2], 4 * h0.shape[1] + norms)
+        assert ops.gru.memory(*arguments) == (*x.shape[:2], 4 * h0.shape[1] + norms)
     for arguments in (sample.arguments for sample in samples_of("lstm")):
-        gates, _, c0, _, _, _, norm_h, norm_c, *_ = arguments
+        x, _, c0, _, _, _, norm_h, norm_c, *_ = arguments
         count, width = 3 if arguments[-3] else 4, c0.shape[1]
         norms = (0 if norm_h is None else count * width + 1) + (0 if norm_c is None else 2)
-        assert ops.lstm.memory(*arguments) == (*gates.shape[:2], (count + 1) * width + norms)
+        assert ops.lstm.memory(*arguments) == (*x.shape[:2], (count + 1) * width + norms)
 
 
 def test_explain_has_a_line_for_every_kernel() -> None:

@@ -18,15 +18,15 @@ from unrolled.testing import LawBroken, check_kernel
 from unrolled.testing.kernels import samples_of
 
 REFERENCE = ops.rnn.kernels[-1]
-TENSORS = ("gates", "h0", "weight_h", "mask_h?", "zone_h?", "lengths?", "reset?", "start_h?")
+TENSORS = ("x", "h0", "weight_h", "mask_h?", "zone_h?", "lengths?", "reset?", "start_h?", "weight_x?", "bias?")
 
 
-def shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(gates), torch.empty_like(h0)
+def shapes(x: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+    return x.new_empty((*x.shape[:2], h0.shape[1])), torch.empty_like(h0)
 
 
-def flat_shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-    return gates.new_empty(gates.shape[1:]), torch.empty_like(h0)
+def flat_shapes(x: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+    return x.new_empty((x.shape[1], h0.shape[1])), torch.empty_like(h0)
 
 
 @pytest.fixture

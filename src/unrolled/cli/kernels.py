@@ -66,7 +66,7 @@ def _of_cell(cell: Cell[Any], x: Tensor) -> tuple[dict[str, Tensor], dict[str, A
     """The tensors and attributes that the cell would give its op, by name."""
     state = cell.initial_state(x.shape[0], device=x.device)
     tensors = {f"{part}0": leaf for part, leaf in state._asdict().items()}
-    tensors |= dict(cell.named_parameters()) | cell.project(x)._asdict()
+    tensors |= dict(cell.named_parameters()) | {"x": x}
     # A choice such as reset="after" is the op's switch reset_after.
     choices = {f"{option}_{word}": True for option, word in vars(cell).items() if isinstance(word, str)}
     return tensors, vars(cell) | choices

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from unrolled.errors import OptionError
 from unrolled.nn import live
 from unrolled.nn.recurrent import Recurrent
+from unrolled.ops import native
 from unrolled.ops.scan import outside_autocast, scan
 from unrolled.ops.zone import zone_state
 from unrolled.state import leaves, map_state
 
-__all__ = ["Cell"]
+__all__ = ["Cell", "projected_inside"]
 
 S = TypeVar("S")
 
@@ -46,6 +47,14 @@ class Cell(Recurrent[S]):
     @abstractmethod
     def project(self, x: Tensor) -> Any:
         """All state-free work, for one time (batch, input_size) or all (batch, time, input_size): a NamedTuple."""
+
+    def op_projects(self, x: Tensor) -> bool:
+        """Does the op of `run` project x (batch, time, input_size) itself, a part at a time?"""
+        return False
+
+    def operands(self, x: Tensor) -> Any:
+        """What `run` takes for x (batch, time, input_size): projected, unless the op does that itself."""
+        return self.project(x)
 
     @abstractmethod
     def recur(self, operands: Any, state: S) -> tuple[Tensor, S]:
@@ -99,8 +108,9 @@ class Cell(Recurrent[S]):
         return self.initial_state(1, device=first.device, dtype=first.dtype)
 
     def sequence(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
-        if x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling():
-            return self.run(self.project(x), state, lengths, reset)
+        elsewhere = x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling()
+        if elsewhere or self.op_projects(x):
+            return self.run(self.operands(x), state, lengths, reset)
         return self._in_parts(x, state, lengths, reset)
 
     def _in_parts(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
@@ -128,6 +138,14 @@ class Cell(Recurrent[S]):
             if found is not None:
                 return found
         return outside_autocast(self.recur, self.project(x), state)
+
+
+def projected_inside(x: Tensor, kernel: str) -> bool:
+    """Would the compiled kernel of a gated op run on x? It makes the gates where it needs them, of an x as it is."""
+    if x.device.type != "cpu" or kernel not in ("auto", "cpp") or not native.available():
+        return False
+    # Automatic mixed precision has a say in products outside of the op alone.
+    return not torch.is_autocast_enabled("cpu")
 
 
 def _expand(leaf: Tensor, batch_size: int, device: torch.device | str | None, dtype: torch.dtype | None) -> Tensor:

@@ -78,6 +78,12 @@ class Zoneout(Cell[Any]):
     def project(self, x: Tensor) -> ZoneoutOperands:
         return ZoneoutOperands(self.cell.project(x), self._draw(x) if self.training else None)
 
+    def op_projects(self, x: Tensor) -> bool:
+        return self.cell.op_projects(x)
+
+    def operands(self, x: Tensor) -> ZoneoutOperands:
+        return ZoneoutOperands(self.cell.operands(x), self._draw(x) if self.training else None)
+
     def mask_recurrent(self, operands: ZoneoutOperands, mask: Tensor) -> ZoneoutOperands:
         return operands._replace(inner=self.cell.mask_recurrent(operands.inner, mask))
 

@@ -44,12 +44,12 @@ def gated_kernel(
         *plain, save = arguments
         given = dict(zip(tensors, plain[:count], strict=True))
         call = _Call(given, cell(*plain[count:]))
-        gates = call.gates
-        results = [gates.new_empty((*gates.shape[:2], call.output)), gates.new_empty(gates.shape[0], call.output)]
+        x = call.x
+        results = [x.new_empty((*x.shape[:2], call.output)), x.new_empty(x.shape[0], call.output)]
         if call.c0 is not None:
             # Not empty_like: it would keep the strides of a transposed c0, and the kernel writes row after row.
-            results.append(gates.new_empty(call.c0.shape))
-        left = gates.new_empty(memory(*plain) if save else (0,))
+            results.append(x.new_empty(call.c0.shape))
+        left = x.new_empty(memory(*plain) if save else (0,))
         call.put(y=results[0], h=results[1], memory=left, memory_width=left.shape[2] if save else 0)
         if call.c0 is not None:
             call.put(c=results[2])
@@ -83,15 +83,15 @@ class _Call:
         self.given, self.cell = given, cell
         self.fields: dict[str, int] = {}
         self.alive: list[Tensor] = []
-        self.gates = _in_order(_tensor(given, "gates"))
+        self.x = _in_order(_tensor(given, "x"))
         self.c0 = given.get("c0")
-        batch, time, stacked = self.gates.shape
+        self.projects = given.get("weight_x") is not None
+        batch, time, width = self.x.shape
         self.output = _tensor(given, "h0").shape[1]
-        self.hidden = stacked // _gate_count(cell)
-        self.put(
-            cell=CELLS.index(cell), type=_TYPES[self.gates.dtype], threads=native.threads(), batch=batch, time=time
-        )
-        self.put(hidden=self.hidden, output=self.output, **{k: v for k, v in given.items() if k != "mask_h"})
+        self.hidden = _tensor(given, "weight_h").shape[0] // _gate_count(cell)
+        self.put(cell=CELLS.index(cell), type=_TYPES[self.x.dtype], threads=native.threads(), batch=batch, time=time)
+        self.put(hidden=self.hidden, output=self.output, **{k: v for k, v in given.items() if k not in ("x", "mask_h")})
+        self.put(**({"x": self.x, "input": width} if self.projects else {"gates": self.x}))
         mask, start = given.get("mask_h"), given.get("start_h")
         if mask is not None:
             # A mask for all steps is usually one mask expanded over time: then it is handed over once.
@@ -122,49 +122,48 @@ class _Gradients:
 
     def __init__(self, call: _Call, wanted: set[str]) -> None:
         self.call, self.wanted = call, wanted
-        gates, given = call.gates, call.given
-        steps, weights = gates.shape[:2], "weight_h" in wanted
-        # Elsewhere the gradient of the recurrent product is that of the gates.
-        apart = given.get("norm_h") is not None or call.cell == "gru after"
+        x, given, steps = call.x, call.given, call.x.shape[:2]
+        # The kernel sums up this weight's gradient but where two products share it.
+        self.halved = call.cell == "gru before" and "weight_h" in wanted
         self.parts: dict[str, Tensor] = {}
-        if "gates" in wanted or (weights and not apart):
-            self.parts["grad_gates"] = torch.empty_like(gates)
-        if weights and apart:
-            self.parts["grad_recurrent"] = torch.empty_like(gates)
-        if weights:
-            self.parts["previous"] = gates.new_empty((*steps, call.output))
-        if weights and call.cell == "gru before":
-            self.parts["gated"] = gates.new_empty((*steps, call.hidden))
+        for name in ("h0", "c0", "peephole", "bias_h", "norm_h", "norm_c", "weight_x", "bias", "weight_h"):
+            if name in wanted and not (name == "weight_h" and self.halved):
+                self.parts[f"grad_{name}"] = x.new_empty(_tensor(given, name).shape)
+        if "x" in wanted:
+            self.parts["grad_x" if call.projects else "grad_gates"] = torch.empty_like(x)
+        if self.halved:
+            stacked = (*steps, 3 * call.hidden)
+            # Under layer norm the gradient of the recurrent product is not that of the gates.
+            name = "grad_gates" if given.get("norm_h") is None else "grad_recurrent"
+            self.parts.setdefault(name, x.new_empty(stacked))
+            self.recurrent = self.parts[name]
+            self.parts["previous"] = x.new_empty((*steps, call.output))
+            self.parts["gated"] = x.new_empty((*steps, call.hidden))
         if "weight_p" in wanted:
-            self.parts["grad_projected"] = gates.new_empty((*steps, call.output))
-            self.parts["unprojected"] = gates.new_empty((*steps, call.hidden))
-        for name in ("h0", "c0", "peephole", "bias_h", "norm_h", "norm_c"):
-            if name in wanted:
-                self.parts[f"grad_{name}"] = gates.new_empty(_tensor(given, name).shape)
+            self.parts["grad_projected"] = x.new_empty((*steps, call.output))
+            self.parts["unprojected"] = x.new_empty((*steps, call.hidden))
         if "mask_h" in wanted:
-            self.parts["grad_mask_h"] = gates.new_empty((*steps, call.output))
+            self.parts["grad_mask_h"] = x.new_empty((*steps, call.output))
         for name in ("start_h", "start_c"):
             if name in wanted:
-                self.parts[f"grad_{name}"] = gates.new_zeros(_tensor(given, name).shape)
+                self.parts[f"grad_{name}"] = x.new_zeros(_tensor(given, name).shape)
         call.put(**self.parts)
 
     def finish(self) -> dict[str, Tensor]:
         """Every wanted gradient by its argument's name."""
         found = {name: self.parts[f"grad_{name}"] for name in self.wanted if f"grad_{name}" in self.parts}
-        if "weight_h" in self.wanted:
+        if "x" in self.wanted and not self.call.projects:
+            found["x"] = self.parts["grad_gates"]
+        if self.halved:
             found["weight_h"] = self._weight_h()
         if "weight_p" in self.wanted:
             found["weight_p"] = _product(self.parts["grad_projected"], self.parts["unprojected"])
         return found
 
     def _weight_h(self) -> Tensor:
-        recurrent = self.parts.get("grad_recurrent", self.parts.get("grad_gates"))
-        assert recurrent is not None
-        previous = self.parts["previous"]
-        if self.call.cell != "gru before":
-            return _product(recurrent, previous)
         cut = 2 * self.call.hidden
-        halves = (recurrent[..., :cut], previous), (recurrent[..., cut:], self.parts["gated"])
+        reset_keep, candidate = self.recurrent[..., :cut], self.recurrent[..., cut:]
+        halves = (reset_keep, self.parts["previous"]), (candidate, self.parts["gated"])
         return torch.cat([_product(gradient, seen) for gradient, seen in halves])
 
 
@@ -190,9 +189,9 @@ def _tensor(given: Tensors, name: str) -> Tensor:
 
 def _wrong_kind(given: Tensors) -> str | None:
     """Why the tensors' kind does not suit, in words."""
-    gates = _tensor(given, "gates")
-    if gates.dtype not in _TYPES:
-        return f"gates are {gates.dtype}, it runs on float32 and float64"
+    x = _tensor(given, "x")
+    if x.dtype not in _TYPES:
+        return f"x is {x.dtype}, it runs on float32 and float64"
     for name, tensor in given.items():
         if tensor is None:
             continue
@@ -201,18 +200,23 @@ def _wrong_kind(given: Tensors) -> str | None:
         if tensor.layout != torch.strided:
             return f"{name} is {tensor.layout}, expected {torch.strided}"
         wanted = {"lengths": torch.int64, "reset": torch.bool, "zone_h": torch.bool, "zone_c": torch.bool}
-        if tensor.dtype != wanted.get(name, gates.dtype):
-            return f"{name} is {tensor.dtype}, expected {wanted.get(name, gates.dtype)}"
+        if tensor.dtype != wanted.get(name, x.dtype):
+            return f"{name} is {tensor.dtype}, expected {wanted.get(name, x.dtype)}"
     return None
 
 
 def _wrong_shape(given: Tensors, cell: str) -> str | None:
     """Why the tensors' shapes do not fit together, in words."""
-    gates, count = _tensor(given, "gates"), _gate_count(cell)
-    if gates.ndim != 3 or not gates.numel() or gates.shape[2] % count or _tensor(given, "h0").ndim != 2:
-        return f"gates have the shape {tuple(gates.shape)}, expected (batch, time, {count} * hidden), none of them 0"
-    batch, time, hidden = gates.shape[0], gates.shape[1], gates.shape[2] // count
-    output = _tensor(given, "h0").shape[1]
+    x, h0, weight_x, count = _tensor(given, "x"), _tensor(given, "h0"), given.get("weight_x"), _gate_count(cell)
+    wide = "input" if weight_x is not None else f"{count} * hidden"
+    if x.ndim != 3 or not x.numel() or h0.ndim != 2 or (weight_x is None and x.shape[2] % count):
+        return f"x has the shape {tuple(x.shape)}, expected (batch, time, {wide}), none of them 0"
+    if weight_x is not None and (weight_x.ndim != 2 or not weight_x.numel() or len(weight_x) % count):
+        return f"weight_x has the shape {tuple(weight_x.shape)}, expected ({count} * hidden, input)"
+    if weight_x is None and given.get("bias") is not None:
+        return "bias comes without the weight_x that it belongs to"
+    batch, time, width = x.shape
+    hidden, output = (width if weight_x is None else len(weight_x)) // count, h0.shape[1]
     if given.get("weight_p") is None and output != hidden:
         return f"h0 is {output} wide, expected the {hidden} of the gates"
     for name in ("start_h", "start_c"):
@@ -223,6 +227,7 @@ def _wrong_shape(given: Tensors, cell: str) -> str | None:
     rows = 1 if start_h is not None and start_h.shape[:1] == (1,) else batch
     expected = {
         "h0": (batch, output), "c0": (batch, hidden), "weight_h": (count * hidden, output),
+        "weight_x": (count * hidden, width), "bias": (count * hidden,),
         "peephole": (count - 1, hidden), "weight_p": (output, hidden), "bias_h": (hidden,), "norm_h": (count * hidden,),
         "norm_c": (2, hidden), "mask_h": (batch, time, output), "zone_h": (batch, time, output),
         "zone_c": (batch, time, hidden), "lengths": (batch,), "reset": (batch, time), "start_h": (rows, output),

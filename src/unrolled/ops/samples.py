@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -10,7 +10,18 @@ from torch import Tensor
 
 from unrolled.padding import valid_mask
 
-__all__ = ["RATE", "SHAPES", "Sample", "Shape", "draw", "draw_mask", "draw_resets", "draw_zone", "variants"]
+__all__ = [
+    "RATE",
+    "SHAPES",
+    "Sample",
+    "Shape",
+    "draw",
+    "draw_input",
+    "draw_mask",
+    "draw_resets",
+    "draw_zone",
+    "variants",
+]
 
 
 class Sample(NamedTuple):
@@ -61,6 +72,18 @@ def variants(options: Sequence[str]) -> Iterator[tuple[Shape, frozenset[str]]]:
 def draw(generator: torch.Generator, *shape: int, scale: float = 1.0) -> Tensor:
     """Normal values in float64 that float32 and bfloat16 hold without rounding, so that dtypes see the same input."""
     return (scale * torch.randn(*shape, generator=generator)).bfloat16().double()
+
+
+def draw_input(
+    generator: torch.Generator, shape: Shape, gates: int, options: Collection[str]
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """x, weight_x and bias: gates (batch, time, gates), or with the option "weight_x" an input that they project."""
+    if "weight_x" not in options:
+        return draw(generator, shape.batch, shape.time, gates), None, None
+    width = shape.width + 2
+    weight_x = draw(generator, gates, width, scale=width**-0.5)
+    bias = draw(generator, gates) if "bias" in options else None
+    return draw(generator, shape.batch, shape.time, width), weight_x, bias
 
 
 def draw_mask(generator: torch.Generator, shape: Shape, width: int, *, expanded: bool) -> Tensor:

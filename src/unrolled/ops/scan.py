@@ -7,14 +7,20 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from unrolled.errors import ShapeError
 from unrolled.state import leaves, map_state, where_rows
 
-__all__ = ["outside_autocast", "scan"]
+__all__ = ["outside_autocast", "project", "scan"]
 
 S = TypeVar("S")
 R = TypeVar("R")
+
+
+def project(x: Tensor, weight_x: Tensor | None, bias: Tensor | None) -> Tensor:
+    """The gates of an input (batch, time, input): x weight_x^T + bias; without weight_x, x holds the gates already."""
+    return x if weight_x is None else linear(x, weight_x, bias)
 
 
 def scan(

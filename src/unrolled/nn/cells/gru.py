@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear
 
 from unrolled.check import check_choice, check_size
-from unrolled.nn.cell import Cell
+from unrolled.nn.cell import Cell, projected_inside
 from unrolled.nn.init import INITIALISATIONS, orthogonal_per_gate, torch_uniform, xavier_per_gate
 from unrolled.ops import gru
 from unrolled.ops.gru.reference import EPSILON, GRUOperands, GRUWeights, gru_step
@@ -107,6 +107,14 @@ class GRU(Cell[HState]):
         normed = torch.cat(parts, -1)
         return GRUOperands(normed if self.bias is None else normed + self.bias)
 
+    def op_projects(self, x: Tensor) -> bool:
+        return self.norm_x is None and projected_inside(x, self.kernel)
+
+    def operands(self, x: Tensor) -> GRUOperands:
+        if not self.op_projects(x):
+            return self.project(x)
+        return GRUOperands(x, weight_x=self.weight_x, bias=self.bias)
+
     def mask_recurrent(self, operands: GRUOperands, mask: Tensor) -> GRUOperands:
         return operands._replace(mask_h=mask)
 
@@ -138,7 +146,8 @@ class GRU(Cell[HState]):
         start = self.start(state, reset)
         y, h = gru(
             operands.gates, state.h, self.weight_h, self.bias_h, self.norm_h, operands.mask_h, operands.zone_h,
-            lengths, reset, None if start is None else start.h, self.reset == "after", rate_h, kernel=self.kernel,
+            lengths, reset, None if start is None else start.h, operands.weight_x, operands.bias,
+            self.reset == "after", rate_h, kernel=self.kernel,
         )  # fmt: skip
         return y, HState(h)
 

@@ -10,7 +10,7 @@ from torch.nn.functional import layer_norm, linear
 
 from unrolled.check import check_choice, check_size
 from unrolled.errors import OptionError
-from unrolled.nn.cell import Cell
+from unrolled.nn.cell import Cell, projected_inside
 from unrolled.nn.init import INITIALISATIONS, orthogonal_per_gate, torch_uniform, xavier_per_gate
 from unrolled.ops import lstm
 from unrolled.ops.lstm.reference import EPSILON, LSTMOperands, LSTMState, LSTMWeights, lstm_step
@@ -131,6 +131,14 @@ class LSTM(Cell[LSTMState]):
         gates = layer_norm(linear(x, self.weight_x), self.norm_x.shape, self.norm_x, self.bias, EPSILON)
         return LSTMOperands(gates)
 
+    def op_projects(self, x: Tensor) -> bool:
+        return self.norm_x is None and projected_inside(x, self.kernel)
+
+    def operands(self, x: Tensor) -> LSTMOperands:
+        if not self.op_projects(x):
+            return self.project(x)
+        return LSTMOperands(x, weight_x=self.weight_x, bias=self.bias)
+
     def mask_recurrent(self, operands: LSTMOperands, mask: Tensor) -> LSTMOperands:
         return operands._replace(mask_h=mask)
 
@@ -164,10 +172,11 @@ class LSTM(Cell[LSTMState]):
         rates: tuple[float, float],
     ) -> tuple[Tensor, LSTMState]:
         start = self.start(state, reset) or (None, None)
-        gates, *masks = operands
+        gates, *masks, weight_x, bias = operands
         y, h, c = lstm(
-            gates, *state, *self._weights(), *masks, lengths, reset, *start, self.coupled, *rates, kernel=self.kernel
-        )
+            gates, *state, *self._weights(), *masks, lengths, reset, *start, weight_x, bias, self.coupled, *rates,
+            kernel=self.kernel,
+        )  # fmt: skip
         return y, LSTMState(h, c)
 
     def _weights(self) -> LSTMWeights:

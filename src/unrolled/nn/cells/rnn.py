@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from unrolled.check import check_choice, check_size
-from unrolled.nn.cell import Cell
+from unrolled.nn.cell import Cell, projected_inside
 from unrolled.nn.init import INITIALISATIONS, orthogonal_per_gate, torch_uniform, xavier_per_gate
 from unrolled.ops import rnn
 from unrolled.ops.rnn.reference import NONLINEARITIES, RNNOperands, rnn_step
@@ -76,6 +76,14 @@ class RNN(Cell[HState]):
     def project(self, x: Tensor) -> RNNOperands:
         return RNNOperands(linear(x, self.weight_x, self.bias))
 
+    def op_projects(self, x: Tensor) -> bool:
+        return projected_inside(x, self.kernel)
+
+    def operands(self, x: Tensor) -> RNNOperands:
+        if not self.op_projects(x):
+            return self.project(x)
+        return RNNOperands(x, weight_x=self.weight_x, bias=self.bias)
+
     def mask_recurrent(self, operands: RNNOperands, mask: Tensor) -> RNNOperands:
         return operands._replace(mask_h=mask)
 
@@ -106,7 +114,8 @@ class RNN(Cell[HState]):
         start = self.start(state, reset)
         y, h = rnn(
             operands.gates, state.h, self.weight_h, operands.mask_h, operands.zone_h, lengths, reset,
-            None if start is None else start.h, self.nonlinearity, rate_h, kernel=self.kernel,
+            None if start is None else start.h, operands.weight_x, operands.bias, self.nonlinearity, rate_h,
+            kernel=self.kernel,
         )  # fmt: skip
         return y, HState(h)
 

@@ -21,12 +21,20 @@ template <class T>
 struct Row {
     long b, t;
     bool resets;
-    const T *gates, *mask;
+    // The projected input: gate g of block u at gates + u * block_step + g * gate_step.
+    const T* gates;
+    long block_step, gate_step;
+    const T* mask;
     const uint8_t *zone_h, *zone_c;
     T *y, *memory, *h, *c, *seen, *second, *extra;
+    Vector<T> gate(long g, long block, long left) const {
+        return load(gates + block * block_step + g * gate_step, left);
+    }
     // Of the backward pass; h_old and c_old are the state before the step.
     const T *h_old, *c_old, *grad_y;
-    T *grad_gates, *grad_recurrent, *previous, *grad_mask, *grad_projected, *unprojected, *gated;
+    // `inputs` is the row's place in a chunk of its own for the gradients of the projected input, in cells whose recurrent
+    // product has others.
+    T *inputs, *grad_gates, *grad_recurrent, *previous, *grad_mask, *grad_projected, *unprojected, *gated;
 };
 
 template <class T>
@@ -178,12 +186,12 @@ struct Rnn : CellBase<T> {
     using Base = CellBase<T>;
     using Base::H, Base::L;
     static constexpr int gates = 1, all_gates = 1;
-    static constexpr bool second_always = false;
+    static constexpr bool second_always = false, inputs_apart = false;
     using Base::Base;
 
     void point(const Row<T>& row, long block, const T* product) const {
         const long j = block * L, left = H - j;
-        const Vector<T> x = load(row.gates + j, left) + load(product);
+        const Vector<T> x = row.gate(0, block, left) + load(product);
         // NaN is not below zero, so it stays, as in torch.
         const Vector<T> h = relu ? (x < T(0) ? Vector<T>{} : x) : tanh<T>(x);
         if (row.memory) store(row.memory + j, h, left);
@@ -204,7 +212,7 @@ struct Lstm : CellBase<T> {
     using Base = CellBase<T>;
     using Base::H, Base::L, Base::norm_c, Base::norm_h, Base::peephole, Base::rate_c;
     static constexpr int gates = coupled ? 3 : 4, all_gates = gates;
-    static constexpr bool second_always = false;
+    static constexpr bool second_always = false, inputs_apart = false;
     using Base::Base;
 
     T* hat(T* memory) const { return memory ? memory + (gates + 1) * H : nullptr; }
@@ -216,7 +224,7 @@ struct Lstm : CellBase<T> {
     }
     void point(const Row<T>& row, long block, const T* product) const {
         const long j = block * L, left = H - j;
-        const auto gate = [&](int g) { return load(row.gates + g * H + j, left) + load(product + g * L); };
+        const auto gate = [&](int g) { return row.gate(g, block, left) + load(product + g * L); };
         const auto peep = [&](int g, Vector<T> c) {
             return peephole ? load(peephole + g * H + j, left) * c : Vector<T>{};
         };
@@ -370,7 +378,7 @@ struct Gru : CellBase<T> {
     using Base = CellBase<T>;
     using Base::H, Base::L, Base::bias_h, Base::norm_h;
     static constexpr int gates = after ? 3 : 2, all_gates = 3;
-    static constexpr bool second_always = !after;
+    static constexpr bool second_always = !after, inputs_apart = true;
     using Base::Base;
 
     T* hat(T* memory) const { return memory ? memory + 4 * H : nullptr; }
@@ -389,8 +397,8 @@ struct Gru : CellBase<T> {
     }
     void point(const Row<T>& row, long block, const T* product) const {
         const long j = block * L, left = H - j;
-        const Vector<T> r = sigmoid<T>(load(row.gates + j, left) + load(product));
-        const Vector<T> z = sigmoid<T>(load(row.gates + H + j, left) + load(product + L));
+        const Vector<T> r = sigmoid<T>(row.gate(0, block, left) + load(product));
+        const Vector<T> z = sigmoid<T>(row.gate(1, block, left) + load(product + L));
         if (row.memory) {
             store(row.memory + j, r, left);
             store(row.memory + H + j, z, left);
@@ -399,7 +407,7 @@ struct Gru : CellBase<T> {
             Vector<T> q = load(product + 2 * L);
             if (bias_h) q += load(bias_h + j, left);
             if (row.memory) store(row.memory + 3 * H + j, q, left);
-            choose_candidate(row, block, z, tanh<T>(load(row.gates + 2 * H + j, left) + r * q));
+            choose_candidate(row, block, z, tanh<T>(row.gate(2, block, left) + r * q));
         } else {
             store(place(row.second, block), cut<T>(r * load(place(row.seen, block)), left));
             store(row.extra + j, z);
@@ -407,7 +415,7 @@ struct Gru : CellBase<T> {
     }
     void finish_second(const Row<T>& row, long block, const T* product) const {
         const long j = block * L;
-        choose_candidate(row, block, load(row.extra + j), tanh<T>(load(row.gates + 2 * H + j, H - j) + load(product)));
+        choose_candidate(row, block, load(row.extra + j), tanh<T>(row.gate(2, block, H - j) + load(product)));
     }
     void choose_candidate(const Row<T>& row, long block, Vector<T> z, Vector<T> n) const {
         const long j = block * L;
@@ -429,7 +437,8 @@ struct Gru : CellBase<T> {
         const Vector<T> dh = Base::incoming(row, block);
         store(row.extra + j, dh);
         const Vector<T> dn = dh * (T(1) - v.z) * (T(1) - v.n * v.n);
-        Base::give(row, 2, j, dn, place(row.second, block));
+        store(place(row.second, block), cut<T>(dn, left));
+        give_input(row, 2, j, dn);
     }
     void unnormalise_second(const Row<T>& row, T* gradients, Sums<T>& sums) const {
         if (norm_h)
@@ -444,7 +453,7 @@ struct Gru : CellBase<T> {
         if constexpr (after) {
             const Vector<T> dn = dh * (T(1) - v.z) * (T(1) - v.n * v.n), dq = dn * v.r;
             dr = dn * load(row.memory + 3 * H + j, left);
-            if (row.grad_gates) store(row.grad_gates + 2 * H + j, dn, left);
+            give_input(row, 2, j, dn);
             store(to + 2 * stride, cut<T>(dq, left));
             if (row.grad_recurrent) store(row.grad_recurrent + 2 * H + j, dq, left);
             if (bias_h) store(sums.bias_h + j, load(sums.bias_h + j) + dq);
@@ -459,12 +468,19 @@ struct Gru : CellBase<T> {
         const Vector<T> d_r = dr * v.r * (T(1) - v.r);
         const Vector<T> d_z = dh * (v.old - v.n) * v.z * (T(1) - v.z);
         store(row.h + j, load(row.h + j) + dh * v.z);
-        Base::give(row, 0, j, d_r, to);
-        Base::give(row, 1, j, d_z, to + stride);
+        store(to, cut<T>(d_r, left));
+        store(to + stride, cut<T>(d_z, left));
+        give_input(row, 0, j, d_r);
+        give_input(row, 1, j, d_z);
         if (after && row.grad_recurrent) {
             store(row.grad_recurrent + j, d_r, left);
             store(row.grad_recurrent + H + j, d_z, left);
         }
+    }
+    // The gradient of a projected gate, which differs from that of the recurrent product.
+    void give_input(const Row<T>& row, long gate, long j, Vector<T> gradient) const {
+        if (row.grad_gates) store(row.grad_gates + gate * H + j, gradient, H - j);
+        if (row.inputs) store(place(row.inputs, j / L * all_gates + gate), cut<T>(gradient, H - j));
     }
     void unnormalise_rows(const Row<T>& row, T* gradients, Sums<T>& sums) const {
         if (!norm_h) return;

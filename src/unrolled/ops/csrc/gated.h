@@ -5,6 +5,7 @@
 
 #include "cells.h"
 #include "pages.h"
+#include "window.h"
 
 namespace unrolled::UNROLLED_LEVEL {
 
@@ -18,14 +19,19 @@ struct Sizes {
     long units() const { return wide_h / lanes<T>; }
     long outputs() const { return wide_o / lanes<T>; }
     long gate_blocks() const { return units() * Cell::gates; }
+    long input_blocks() const { return units() * Cell::all_gates; }
 };
 
 // What the threads of a team share: the state of its rows, and the rows as the products read them.
 template <class T>
 struct Team {
     Rows rows;
-    T *h, *c, *extra, *seen[2], *second;
+    T *h, *c, *extra, *second;
+    // Chunks that the main product reads, for one step each, in turn.
+    std::vector<T*> seen;
     Barrier barrier;
+
+    T* seen_at(long t) const { return seen[t % static_cast<long>(seen.size())]; }
 };
 
 // What one thread has for itself.
@@ -53,8 +59,10 @@ protected:
 
     bool has_second() const { return Cell::second_always || cell_.projected; }
 
-    // Deals the rows and takes memory for them: chunks of `seen_blocks` and `second_blocks` that the two products read.
-    void prepare(Arena& arena, Spread plan, long seen_blocks, long second_blocks, bool backward) {
+    // Deals the rows and takes memory for them: chunks of `seen_blocks` and `second_blocks` that the two products read, the
+    // first for `seen_steps(rows)` steps.
+    template <class Steps>
+    void prepare(Arena& arena, Spread plan, long seen_blocks, long second_blocks, bool backward, Steps seen_steps) {
         arena_ = &arena;
         plan_ = plan;
         for (Rows& rows : deal(problem_, plan.teams)) {
@@ -64,6 +72,7 @@ protected:
             team.h = arena.take<T>(count * sizes_.wide_o);
             team.c = arena.take<T>(count * sizes_.wide_h);
             team.extra = arena.take<T>(count * 2 * sizes_.wide_h);
+            team.seen.resize(seen_steps(team.rows));
             for (T*& seen : team.seen) seen = arena.zeros<T>(chunks * chunk_size<T>(seen_blocks));
             team.second = arena.zeros<T>(chunks * chunk_size<T>(second_blocks));
         }
@@ -98,7 +107,7 @@ protected:
                 const T* chunk = seen + rows.chunk(slot) * chunk_size<T>(kblocks);
                 for (long pair = 0; pair < here; pair += 2) {
                     const Stored* panel = weights.panels + (vector + pair) / 2 * panel_size<T>(kblocks);
-                    tiles<T, Stored>[count - 1](chunk, panel, kblocks, out + pair * L, group * L);
+                    tiles<T, Stored>[count - 1](chunk, panel, kblocks, out + pair * L, group * L, nullptr);
                 }
                 if constexpr (scaled<Stored>)
                     for (long row = 0; row < count; ++row)
@@ -184,6 +193,7 @@ public:
     void run(Arena& arena) {
         const Spread plan = Base::usual_spread();
         prepare(arena, plan);
+        if (call_.x) prepare_inputs(arena);
         Base::prefer_large_pages(call_.y, sizes_.O);
         Base::prefer_large_pages(call_.memory, call_.memory_width);
         Base::in_threads(plan.teams * plan.members, [this](Team<T>& team, Member<T>& own, int member, int members) {
@@ -196,7 +206,7 @@ protected:
 
     void prepare(Arena& arena, Spread plan) {
         pack(arena);
-        Base::prepare(arena, plan, sizes_.outputs(), sizes_.units(), false);
+        Base::prepare(arena, plan, sizes_.outputs(), sizes_.units(), false, [](const Rows&) { return 2; });
     }
 
     // source(vector, lane) points at the `depth` weights of an output column, or is null.
@@ -209,20 +219,21 @@ protected:
         return to;
     }
     // The panels of `gates` gates (gates H, depth), those of one block of units side by side.
-    Packed<T, Stored> packed_gates(Arena& arena, const T* weights, long gates, long depth) const {
-        const long H = sizes_.H;
-        return packed(arena, sizes_.units() * gates, depth, [=](long vector, long lane) {
+    static Packed<T, Stored> packed_gates(Arena& arena, const Sizes<T, Cell>& sizes, const T* weights, long gates,
+                                          long depth) {
+        const long H = sizes.H;
+        return packed(arena, sizes.units() * gates, depth, [=](long vector, long lane) {
             const long unit = vector / gates * L + lane;
             return unit < H ? weights + (vector % gates * H + unit) * depth : nullptr;
         });
     }
 
-    // Steps 0 to `time` of one member, from the team's state to the team's state.
-    void advance(Team<T>& team, Member<T>& own, long time, int member, int members) {
+    // Steps `begin` to `end` of one member, from the team's state to the team's state.
+    void advance(Team<T>& team, Member<T>& own, long begin, long end, int member, int members) {
         const Rows& rows = team.rows;
         const Range units = share(sizes_.units(), member, members), outputs = share(sizes_.outputs(), member, members);
         long alive = rows.count();
-        for (long t = 0; t < time; ++t) {
+        for (long t = begin; t < end; ++t) {
             alive = rows.alive(t, alive);
             see(team, own, t, alive, units, outputs);
             team.barrier.wait(members);
@@ -234,12 +245,63 @@ protected:
     }
 
 private:
+    // The gates of a team's window, and one member's copy of the input that they are made of.
+    struct Inputs {
+        long steps;
+        T* gates;
+    };
+    struct Gathering {
+        Window window;
+        Gathered<T> rows;
+    };
     Packed<T, Stored> main_, second_;
+    Packed<T, T> weight_x_;
+    T* bias_ = nullptr;
+    std::vector<Inputs> inputs_;
+    std::vector<Gathering> gatherings_;
+
+    // Numbers of one row's gates in a window; panels are of two vectors.
+    long gates_width() const { return (sizes_.input_blocks() + 1) / 2 * 2 * L; }
+
+    void prepare_inputs(Arena& arena) {
+        constexpr long G = Cell::all_gates, most_bytes = 512 << 10;
+        const long H = sizes_.H, wide = gates_width();
+        weight_x_ = GatedForward<T, Cell, T>::packed_gates(arena, sizes_, problem_.at(call_.weight_x), G, call_.input);
+        bias_ = arena.zeros<T>(wide);
+        for (long k = 0; call_.bias && k < sizes_.input_blocks() * L; ++k) {
+            const long unit = k / (G * L) * L + k % L, gate = k / L % G;
+            if (unit < H) bias_[k] = problem_.at(call_.bias)[gate * H + unit];
+        }
+        for (const Team<T>& team : Base::teams_) {
+            const long rows = team.rows.count();
+            const long bytes = rows * wide * static_cast<long>(sizeof(T));
+            const long steps = window_steps(rows, bytes, most_bytes, call_.time);
+            inputs_.push_back({steps, arena.take<T>(steps * rows * wide)});
+        }
+        for (size_t i = 0; i < Base::members_.size(); ++i) {
+            const size_t team = i / Base::plan_.members;
+            gatherings_.push_back({{}, {arena, inputs_[team].steps * Base::teams_[team].rows.count(), call_.input}});
+        }
+    }
+    size_t member_number(const Member<T>& own) const { return &own - Base::members_.data(); }
+    size_t team_number(const Member<T>& own) const { return member_number(own) / Base::plan_.members; }
+    // The member's share of the gates of steps `begin` to `end`.
+    void project(const Team<T>& team, Gathering& own, T* gates, long begin, long end, Range units) {
+        constexpr long G = Cell::all_gates;
+        own.window.set(team.rows, begin, end);
+        own.rows.set(own.window.count());
+        own.window.each([&](long t, long slot) {
+            own.rows.put(own.window.number(t, slot), problem_.step(call_.x, team.rows.row[slot], t, call_.input));
+        });
+        for (long vector = units.first * G; vector < units.last * G; vector += 2)
+            own.rows.multiply(weight_x_.panels + vector / 2 * panel_size<T>(blocks<T>(call_.input)), gates + vector * L,
+                              gates_width(), bias_ + vector * L);
+    }
 
     void pack(Arena& arena) {
         const T* weights = problem_.at(call_.weight_h);
         const long H = sizes_.H, O = sizes_.O;
-        main_ = packed_gates(arena, weights, Cell::gates, O);
+        main_ = packed_gates(arena, sizes_, weights, Cell::gates, O);
         if (!Base::has_second()) return;
         const T* second = cell_.projected ? problem_.at(call_.weight_p) : weights + 2 * H * O;
         second_ = packed(arena, sizes_.outputs(), H, [=](long vector, long lane) {
@@ -254,7 +316,16 @@ private:
         Base::read_rows(rows, call_.c0, sizes_.H, sizes_.wide_h, team.c, member, members);
         Base::clear_padding(rows, call_.y, sizes_.O, member, members);
         team.barrier.wait(members);
-        advance(team, own, rows.longest(), member, members);
+        if (call_.x) {
+            const Inputs& inputs = inputs_[team_number(own)];
+            for (long t = 0; t < rows.longest(); t += inputs.steps) {
+                const long end = std::min(t + inputs.steps, rows.longest());
+                project(team, gatherings_[member_number(own)], inputs.gates, t, end, share(sizes_.units(), member, members));
+                advance(team, own, t, end, member, members);
+            }
+        } else {
+            advance(team, own, 0, rows.longest(), member, members);
+        }
         team.barrier.wait(members);
         Base::write_rows(rows, call_.h, sizes_.O, sizes_.wide_o, team.h, member, members);
         Base::write_rows(rows, call_.c, sizes_.H, sizes_.wide_h, team.c, member, members);
@@ -265,10 +336,9 @@ private:
         const long H = sizes_.H, O = sizes_.O;
         for (long slot = 0; slot < alive; ++slot) {
             Row<T>& row = own.step[slot] = Base::row_at(team, slot, t);
-            row.gates = problem_.step(call_.gates, row.b, t, Cell::all_gates * H);
+            find_gates(own, row, slot, units);
             row.y = problem_.step(call_.y, row.b, t, O);
-            if (t + 1 < call_.time) fetch(problem_.step(call_.gates, row.b, t + 1, Cell::all_gates * H), units);
-            row.seen = Base::slot_of(team.seen[t & 1], team.rows, slot, sizes_.outputs());
+            row.seen = Base::slot_of(team.seen_at(t), team.rows, slot, sizes_.outputs());
             row.second = Base::slot_of(team.second, team.rows, slot, sizes_.units());
             if (row.resets) {
                 copy(problem_.start(call_.start_h, row.b, O), O, row.h, outputs);
@@ -279,6 +349,20 @@ private:
                 store(place(row.seen, block), row.mask ? h * load(row.mask + block * L, O - block * L) : h);
             }
         }
+    }
+    void find_gates(const Member<T>& own, Row<T>& row, long slot, Range units) const {
+        if (call_.x) {
+            const T* gates = inputs_[team_number(own)].gates;
+            row.gates = gates + gatherings_[member_number(own)].window.number(row.t, slot) * gates_width();
+            row.block_step = Cell::all_gates * L;
+            row.gate_step = L;
+            return;
+        }
+        row.gates = problem_.step(call_.gates, row.b, row.t, Cell::all_gates * sizes_.H);
+        row.block_step = L;
+        row.gate_step = sizes_.H;
+        if (row.t + 1 < call_.time)
+            fetch(problem_.step(call_.gates, row.b, row.t + 1, Cell::all_gates * sizes_.H), units);
     }
     // Rows lie far apart, so the processor does not foresee that each will be read where it was left.
     void fetch(const T* gates, Range units) const {
@@ -295,7 +379,7 @@ private:
         constexpr long G = Cell::gates;
         const long wide = sizes_.gate_blocks() * L;
         const bool whole = cell_.whole_rows();
-        Base::product(team.rows, team.seen[t & 1], main_, sizes_.outputs(), units.first * G, units.last * G, 2 * G, alive,
+        Base::product(team.rows, team.seen_at(t), main_, sizes_.outputs(), units.first * G, units.last * G, 2 * G, alive,
                       own.products, [&](long slot, long vector, long count, const T* values) {
                           if (whole) {
                               std::copy(values, values + count * L, own.whole + slot * wide + vector * L);
@@ -346,7 +430,9 @@ public:
         pack(arena);
         // Before the main part the second product reads what it wrote in the forward pass: O units, or H of the candidate.
         const Spread plan = Base::usual_spread();
-        Base::prepare(arena, plan, sizes_.gate_blocks(), sizes_.outputs(), true);
+        Base::prepare(arena, plan, sizes_.gate_blocks(), sizes_.outputs(), true,
+                      [this](const Rows& rows) { return whole_windows() ? steps_of(rows) : 2; });
+        if (whole_windows()) prepare_windows(arena);
         for (const auto& [tensor, width] : results()) Base::prefer_large_pages(tensor, width);
         Base::in_threads(plan.teams * plan.members, [this](Team<T>& team, Member<T>& own, int member, int members) {
             walk(team, own, member, members);
@@ -355,24 +441,53 @@ public:
     }
 
 private:
-    Packed<T, T> main_, second_;
+    // What a team sums up over its windows, and where it keeps the gradients of the projected input where these are not
+    // those of the recurrent product.
+    struct Sum {
+        std::vector<T*> inputs;
+        T* bias = nullptr;
+    };
+    // One member's view of its team's window.
+    struct View {
+        Window window;
+        std::vector<Piece<T>> recurrent, inputs;
+        std::vector<Line<T>> lines;
+        T* columns = nullptr;
+    };
+    std::vector<Sum> sums_;
+    std::vector<OuterSum<T>> sums_x_, sums_h_;
+    std::vector<View> views_;
+    Packed<T, T> main_, second_, weight_x_;
 
     void pack(Arena& arena) {
         const T* weights = problem_.at(call_.weight_h);
         const long H = sizes_.H, O = sizes_.O;
-        main_.panels = arena.take<T>((sizes_.outputs() + 1) / 2 * panel_size<T>(sizes_.gate_blocks()));
-        pack_rows(main_.panels, O, sizes_.gate_blocks(), [=](long k) {
-            const long unit = k / (Cell::gates * L) * L + k % L, gate = k / L % Cell::gates;
-            return unit < H ? weights + (gate * H + unit) * O : nullptr;
-        });
+        main_.panels = packed_gates(arena, weights, Cell::gates, O);
+        if (call_.grad_x) weight_x_.panels = packed_gates(arena, problem_.at(call_.weight_x), Cell::all_gates, call_.input);
         if (!Base::has_second()) return;
         const T* second = cell_.projected ? problem_.at(call_.weight_p) : weights + 2 * H * O;
         second_.panels = arena.take<T>((sizes_.units() + 1) / 2 * panel_size<T>(sizes_.outputs()));
         pack_rows(second_.panels, H, sizes_.outputs(), [=](long k) { return k < O ? second + k * H : nullptr; });
     }
 
+    // The panels of weights (gates H, width) by which the gradients of gates are multiplied.
+    T* packed_gates(Arena& arena, const T* weights, long gates, long width) const {
+        const long H = sizes_.H, kblocks = sizes_.units() * gates;
+        T* panels = arena.take<T>((blocks<T>(width) + 1) / 2 * panel_size<T>(kblocks));
+        pack_rows(panels, width, kblocks, [=](long k) {
+            const GateUnit at = gate_unit(k, gates);
+            return at.unit < H ? weights + (at.gate * H + at.unit) * width : nullptr;
+        });
+        return panels;
+    }
+    // What stands in number k of the gates as the products order them.
+    struct GateUnit {
+        long gate, unit;
+    };
+    static GateUnit gate_unit(long k, long gates) { return {k / L % gates, k / (gates * L) * L + k % L}; }
+
     // What comes out for every step, with its width.
-    std::array<std::pair<int64_t, long>, 7> results() const {
+    std::array<std::pair<int64_t, long>, 8> results() const {
         const long gates = Cell::all_gates * sizes_.H;
         return {{{call_.grad_gates, gates},
                  {call_.grad_recurrent, gates},
@@ -380,7 +495,8 @@ private:
                  {call_.grad_projected, sizes_.O},
                  {call_.unprojected, sizes_.H},
                  {call_.gated, sizes_.H},
-                 {call_.grad_mask_h, sizes_.O}}};
+                 {call_.grad_mask_h, sizes_.O},
+                 {call_.grad_x, call_.input}}};
     }
 
     void walk(Team<T>& team, Member<T>& own, int member, int members) {
@@ -390,10 +506,11 @@ private:
         for (const auto& [tensor, width] : results()) Base::clear_padding(rows, tensor, width, member, members);
         team.barrier.wait(members);
         const Range units = share(sizes_.units(), member, members), outputs = share(sizes_.outputs(), member, members);
+        const size_t number = team_number(own);
         long alive = 0;
         for (long t = rows.longest() - 1; t >= 0; --t) {
             alive = rows.alive(t, alive);
-            for (long slot = 0; slot < alive; ++slot) own.step[slot] = back_row(team, slot, t);
+            for (long slot = 0; slot < alive; ++slot) own.step[slot] = back_row(team, slot, t, number);
             if (Base::has_second()) {
                 begin(own, alive, outputs);
                 team.barrier.wait(members);
@@ -401,25 +518,38 @@ private:
             main(team, own, alive, units);
             team.barrier.wait(members);
             pass_on(team, own, t, alive, outputs);
+            if (whole_windows() && t % static_cast<long>(team.seen.size()) == 0) {
+                finish_window(team, own, t, std::min(t + static_cast<long>(team.seen.size()), rows.longest()), member,
+                              members);
+                // The next step writes where the window stood.
+                team.barrier.wait(members);
+            }
         }
         team.barrier.wait(members);
         Base::write_rows(rows, call_.grad_h0, sizes_.O, sizes_.wide_o, team.h, member, members);
         Base::write_rows(rows, call_.grad_c0, sizes_.H, sizes_.wide_h, team.c, member, members);
     }
 
-    Row<T> back_row(Team<T>& team, long slot, long t) const {
+    // h before the step of row b at time t.
+    const T* h_before(long b, long t, bool resets) const {
+        if (resets) return problem_.start(call_.start_h, b, sizes_.O);
+        return t == 0 ? problem_.at(call_.h0) + b * sizes_.O : problem_.step(call_.y, b, t - 1, sizes_.O);
+    }
+    Row<T> back_row(Team<T>& team, long slot, long t, size_t number) const {
         const long H = sizes_.H, O = sizes_.O;
         Row<T> row = Base::row_at(team, slot, t);
-        row.seen = Base::slot_of(team.seen[t & 1], team.rows, slot, sizes_.gate_blocks());
+        row.seen = Base::slot_of(team.seen_at(t), team.rows, slot, sizes_.gate_blocks());
         row.second = Base::slot_of(team.second, team.rows, slot, sizes_.outputs());
+        if (inputs_apart()) {
+            const std::vector<T*>& inputs = sums_[number].inputs;
+            row.inputs = Base::slot_of(inputs[t % inputs.size()], team.rows, slot, sizes_.input_blocks());
+        }
+        row.h_old = h_before(row.b, t, row.resets);
         if (row.resets) {
-            row.h_old = problem_.start(call_.start_h, row.b, O);
             row.c_old = call_.c0 ? problem_.start(call_.start_c, row.b, H) : nullptr;
         } else if (t == 0) {
-            row.h_old = problem_.at(call_.h0) + row.b * O;
             row.c_old = call_.c0 ? problem_.at(call_.c0) + row.b * H : nullptr;
         } else {
-            row.h_old = problem_.step(call_.y, row.b, t - 1, O);
             // An LSTM's memory holds c after the gates.
             row.c_old = row.memory - call_.memory_width + Cell::gates * H;
         }
@@ -489,6 +619,9 @@ private:
         cell_.back_through_norm(row, dh, own.sums);
         for (long block = 0; block < sizes_.units(); ++block)
             cell_.back(row, block, load(dh + block * L), own.gradients + block * Cell::gates * L, L, own.sums);
+        // A cell whose gradients are always apart has put them there itself.
+        for (long k = 0; row.inputs && !Cell::inputs_apart && k < sizes_.input_blocks(); ++k)
+            store(place(row.inputs, k), load(own.gradients + k * L));
         cell_.unnormalise_rows(row, own.gradients, own.sums);
         for (long block = 0; block < sizes_.units(); ++block)
             for (long gate = 0; gate < Cell::gates; ++gate) {
@@ -501,7 +634,7 @@ private:
 
     // The rest of the state's gradient, through the weights.
     void pass_on(Team<T>& team, Member<T>& own, long t, long alive, Range outputs) {
-        Base::product(team.rows, team.seen[t & 1], main_, sizes_.gate_blocks(), outputs.first, outputs.last, 2, alive,
+        Base::product(team.rows, team.seen_at(t), main_, sizes_.gate_blocks(), outputs.first, outputs.last, 2, alive,
                       own.products, [&](long slot, long vector, long count, const T* values) {
                           for (long v = 0; v < count; ++v) pass_block(own.step[slot], vector + v, load(values + v * L));
                       });
@@ -533,8 +666,112 @@ private:
         }
     }
 
+    // Is anything wanted that is made a window of steps at a time?
+    bool whole_windows() const { return call_.grad_x || call_.grad_weight_x || call_.grad_bias || call_.grad_weight_h; }
+    // Has the projected input gradients of its own, and does anything need them?
+    bool inputs_apart() const {
+        return (Cell::inputs_apart || call_.norm_h) && (call_.grad_x || call_.grad_weight_x || call_.grad_bias);
+    }
+    size_t team_number(const Member<T>& own) const {
+        return static_cast<size_t>(&own - Base::members_.data()) / Base::plan_.members;
+    }
+    long steps_of(const Rows& rows) const {
+        constexpr long most_bytes = 3 << 20;
+        const long bytes = rows.chunks() * chunk_size<T>(sizes_.input_blocks()) * static_cast<long>(sizeof(T));
+        return window_steps(rows.count(), bytes, most_bytes, call_.time);
+    }
+    void prepare_windows(Arena& arena) {
+        for (const Team<T>& team : Base::teams_) {
+            Sum& sum = sums_.emplace_back();
+            for (size_t i = 0; inputs_apart() && i < team.seen.size(); ++i)
+                sum.inputs.push_back(arena.zeros<T>(team.rows.chunks() * chunk_size<T>(sizes_.input_blocks())));
+            if (call_.grad_bias) sum.bias = arena.zeros<T>(sizes_.input_blocks() * L);
+            if (call_.grad_weight_x) sums_x_.emplace_back(arena, sizes_.input_blocks(), call_.input);
+            if (call_.grad_weight_h) sums_h_.emplace_back(arena, sizes_.gate_blocks(), sizes_.O);
+        }
+        for (size_t i = 0; i < Base::members_.size(); ++i) {
+            const Team<T>& team = Base::teams_[i / Base::plan_.members];
+            const long lines = static_cast<long>(team.seen.size()) * team.rows.count();
+            views_.emplace_back().columns = arena.take<T>(lines * outer_vectors * L);
+        }
+    }
+    // The chunks of a window's gradients, in the order of its rows.
+    void list(const Team<T>& team, const Window& window, const std::vector<T*>& chunks, long kblocks,
+              std::vector<Piece<T>>& pieces) const {
+        pieces.clear();
+        const long per_chunk = team.rows.per_chunk;
+        for (long t = window.begin; t < window.end; ++t)
+            for (long slot = 0; slot < window.alive(t); slot += per_chunk)
+                pieces.push_back({Base::slot_of(chunks[t % chunks.size()], team.rows, slot, kblocks),
+                                  std::min(per_chunk, window.alive(t) - slot)});
+    }
+    // The member's share of what steps `begin` to `end` give to x and to the weights.
+    void finish_window(const Team<T>& team, Member<T>& own, long begin, long end, int member, int members) {
+        const size_t number = team_number(own);
+        const Range recurrent = share(sizes_.gate_blocks(), member, members);
+        const Range inputs = share(sizes_.input_blocks(), member, members);
+        View& view = views_[&own - Base::members_.data()];
+        const Window& window = view.window;
+        view.window.set(team.rows, begin, end);
+        list(team, window, team.seen, sizes_.gate_blocks(), view.recurrent);
+        if (inputs_apart()) list(team, window, sums_[number].inputs, sizes_.input_blocks(), view.inputs);
+        const std::vector<Piece<T>>& given = inputs_apart() ? view.inputs : view.recurrent;
+        if (call_.grad_x) back_to_x(team, window, given, own, share(blocks<T>(call_.input), member, members));
+        if (call_.grad_weight_x) {
+            view.lines.clear();
+            window.each([&](long t, long slot) {
+                view.lines.push_back({problem_.step(call_.x, team.rows.row[slot], t, call_.input), nullptr});
+            });
+            sums_x_[number].add(given, view.lines, inputs, view.columns);
+        }
+        if (call_.grad_weight_h) {
+            view.lines.clear();
+            window.each([&](long t, long slot) {
+                const long b = team.rows.row[slot];
+                view.lines.push_back({h_before(b, t, problem_.resets(b, t)), problem_.mask(b, t)});
+            });
+            sums_h_[number].add(view.recurrent, view.lines, recurrent, view.columns);
+        }
+        if (call_.grad_bias) add_rows(given, inputs, sums_[number].bias);
+    }
+    static void add_rows(const std::vector<Piece<T>>& pieces, Range blocks, T* sums) {
+        for (long block = blocks.first; block < blocks.last; ++block) {
+            Vector<T> total = load(sums + block * L);
+            for (const Piece<T>& piece : pieces)
+                for (long row = 0; row < piece.count; ++row)
+                    total += load(piece.chunk + (block * row_slots + row) * L);
+            store(sums + block * L, total);
+        }
+    }
+    void back_to_x(const Team<T>& team, const Window& window, const std::vector<Piece<T>>& pieces, Member<T>& own,
+                   Range vectors) const {
+        const long kblocks = sizes_.input_blocks();
+        for (long vector = vectors.first; vector < vectors.last; vector += 2) {
+            const T* panel = weight_x_.panels + vector / 2 * panel_size<T>(kblocks);
+            const Piece<T>* piece = pieces.data();
+            long left = 0;
+            const T* values = own.products;
+            window.each([&](long t, long slot) {
+                if (left == 0) {
+                    tiles<T, T>[piece->count - 1](piece->chunk, panel, kblocks, own.products, 2 * L, nullptr);
+                    left = piece++->count;
+                    values = own.products;
+                }
+                T* to = problem_.step(call_.grad_x, team.rows.row[slot], t, call_.input) + vector * L;
+                for (long v = 0; v < 2; ++v) store(to + v * L, load(values + v * L), call_.input - (vector + v) * L);
+                values += 2 * L;
+                --left;
+            });
+        }
+    }
+
     void join() {
         const long H = sizes_.H, wide = sizes_.wide_h;
+        join_bias();
+        parallel(Base::plan_.teams * Base::plan_.members, [this](int thread, int threads) {
+            join_weights(sums_x_, call_.grad_weight_x, Cell::all_gates, call_.input, thread, threads);
+            join_weights(sums_h_, call_.grad_weight_h, Cell::gates, sizes_.O, thread, threads);
+        });
         join(call_.grad_peephole, &Sums<T>::peephole, Cell::all_gates - 1, H, wide);
         join(call_.grad_bias_h, &Sums<T>::bias_h, 1, H, wide);
         join(call_.grad_norm_h, &Sums<T>::norm_h, Cell::all_gates, H, wide);
@@ -543,6 +780,20 @@ private:
             join(call_.grad_start_h, &Sums<T>::start_h, 1, sizes_.O, sizes_.wide_o);
             join(call_.grad_start_c, &Sums<T>::start_c, 1, H, wide);
         }
+    }
+    void join_weights(const std::vector<OuterSum<T>>& sums, int64_t to, long gates, long width, int thread, int threads) {
+        const long count = sizes_.units() * gates * L;
+        for (long k = count * thread / threads; to && k < count * (thread + 1) / threads; ++k)
+            if (const GateUnit at = gate_unit(k, gates); at.unit < sizes_.H)
+                OuterSum<T>::write(sums, k, Problem<T>::at(to) + (at.gate * sizes_.H + at.unit) * width);
+    }
+    void join_bias() {
+        for (long k = 0; call_.grad_bias && k < sizes_.input_blocks() * L; ++k)
+            if (const GateUnit at = gate_unit(k, Cell::all_gates); at.unit < sizes_.H) {
+                T total = 0;
+                for (const Sum& sum : sums_) total += sum.bias[k];
+                problem_.at(call_.grad_bias)[at.gate * sizes_.H + at.unit] = total;
+            }
     }
     void join(int64_t to, T* Sums<T>::*part, long rows, long width, long wide) {
         if (!to) return;

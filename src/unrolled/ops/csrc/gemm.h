@@ -92,13 +92,18 @@ Stored narrow(T value, T inverse_scale) {
     }
 }
 
-// out[row][0, 2 lanes) = rows @ panel for the first `Rows` rows of a chunk; `stride` between rows of out.
+// out[row][0, 2 lanes) = start + rows @ panel for the first `Rows` rows of a chunk; `stride` between rows of out. `start` is
+// one row for all of them, or null for zeros.
 template <class T, int Rows, class Stored>
-void tile(const T* rows, const Stored* panel, long kblocks, T* out, long stride) {
+void tile(const T* rows, const Stored* panel, long kblocks, T* out, long stride, const T* start) {
     constexpr long L = lanes<T>;
     // With few rows, several partial sums hide the latency of a multiply-add.
     constexpr int parts = Rows == 1 ? 4 : Rows == 2 ? 2 : 1;
     Vector<T> sums[parts][Rows][2] = {};
+    for (int row = 0; start && row < Rows; ++row) {
+        sums[0][row][0] = load(start);
+        sums[0][row][1] = load(start + L);
+    }
     for (long block = 0; block < kblocks; ++block) {
 #pragma GCC unroll 16
         for (int k = 0; k < L; ++k) {
@@ -125,13 +130,65 @@ void tile(const T* rows, const Stored* panel, long kblocks, T* out, long stride)
 }
 
 template <class T, class Stored>
-using Tile = void (*)(const T*, const Stored*, long, T*, long);
+using Tile = void (*)(const T*, const Stored*, long, T*, long, const T*);
 
 // tiles<T, Stored>[n - 1] serves n rows.
 template <class T, class Stored>
 inline constexpr auto tiles = []<std::size_t... n>(std::index_sequence<n...>) {
     return std::array<Tile<T, Stored>, sizeof...(n)>{tile<T, static_cast<int>(n) + 1, Stored>...};
 }(std::make_index_sequence<row_slots>{});
+
+// The gradient of a weight, summed over rows: `Units` rows of it by `Vectors` vectors.
+//
+// Its left factor stands in chunks, of each of which `count` rows are used; its right factor, `columns`, has one line of
+// `Vectors` vectors for each of those rows.
+template <class T>
+struct Piece {
+    const T* chunk;
+    long count;
+};
+
+// Of how many units one call sums up; they must be neighbours in a block of lanes.
+template <class T>
+inline constexpr int outer_units = std::min(static_cast<int>(lanes<T>), row_slots > 8 ? 8 : 4);
+
+inline constexpr int outer_vectors = 3;
+
+// sums[unit][0, Vectors lanes) += sum over the rows of chunk[offset + unit] * columns.
+template <class T, int Vectors>
+void outer(const Piece<T>* pieces, long count, long offset, const T* columns, T* sums) {
+    constexpr long L = lanes<T>;
+    constexpr int Units = outer_units<T>;
+    Vector<T> total[Units][Vectors];
+#pragma GCC unroll 8
+    for (int unit = 0; unit < Units; ++unit)
+#pragma GCC unroll 3
+        for (int v = 0; v < Vectors; ++v) total[unit][v] = load(sums + (unit * Vectors + v) * L);
+    for (long piece = 0; piece < count; ++piece) {
+        const T* from = pieces[piece].chunk + offset;
+        const T* end = from + pieces[piece].count * L;
+        for (; from != end; from += L, columns += Vectors * L) {
+            Vector<T> right[Vectors];
+#pragma GCC unroll 3
+            for (int v = 0; v < Vectors; ++v) right[v] = load(columns + v * L);
+#pragma GCC unroll 8
+            for (int unit = 0; unit < Units; ++unit)
+#pragma GCC unroll 3
+                for (int v = 0; v < Vectors; ++v) total[unit][v] += from[unit] * right[v];
+        }
+    }
+#pragma GCC unroll 8
+    for (int unit = 0; unit < Units; ++unit)
+#pragma GCC unroll 3
+        for (int v = 0; v < Vectors; ++v) store(sums + (unit * Vectors + v) * L, total[unit][v]);
+}
+
+template <class T>
+using Outer = void (*)(const Piece<T>*, long, long, const T*, T*);
+
+// outers<T>[n - 1] serves n vectors.
+template <class T>
+inline constexpr std::array<Outer<T>, outer_vectors> outers = {outer<T, 1>, outer<T, 2>, outer<T, 3>};
 
 // The largest value of a column, as a share of the largest that is stored; 1 for a column of zeros.
 template <class T>

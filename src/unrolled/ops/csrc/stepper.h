@@ -69,7 +69,7 @@ public:
           inputs_(blocks<T>(given.input)),
           portion_(std::max(1L, portion_rows / given.batch)) {
         Base::prepare(arena, planned());
-        weight_x_ = Base::packed_gates(arena, problem_.at(call.weight_x), G, call.input);
+        weight_x_ = Base::packed_gates(arena, sizes_, problem_.at(call.weight_x), G, call.input);
         call.gates = reinterpret_cast<int64_t>(arena.template take<T>(portion_ * call.batch * G * call.hidden));
         for (const Team<T>& team : teams_) {
             Input& input = inputs_of_.emplace_back();
@@ -99,7 +99,7 @@ public:
                 fill(team.rows, input, from, here, member, members);
                 team.barrier.wait(members);
                 project(team.rows, input, products_[number], here, member, members);
-                Base::advance(team, own, here, member, members);
+                Base::advance(team, own, 0, here, member, members);
             });
             rest_ = rest_ > 0 ? rest_ - here : waited_long(here_threads, here, Clock::now() - began) ? long_rest : 0;
         }

@@ -12,22 +12,24 @@ namespace unrolled {
 // type      0 float, 1 double
 // threads   the most that may be used
 // time_first  1: gates, y and whatever else has a time are (T, B, ...); without lengths only
-// gates (B, T, G H), h0 (B, O), c0 (B, H), weight_h (G H, O), peephole (G - 1, H), weight_p (O, H), bias_h (H),
+// gates (B, T, G H), or x (B, T, I), weight_x (G H, I) and bias (G H), of which the gates are made here; h0 (B, O), c0 (B, H), weight_h (G H, O), peephole (G - 1, H), weight_p (O, H), bias_h (H),
 // norm_h (G H), norm_c (2, H), mask_h (B, T, O) or, with mask_steps 0, (B, O) for all steps, zone_h (B, T, O) bool,
 // zone_c (B, T, H) bool, lengths (B) int64, reset (B, T) bool, start_h (start_rows, O), start_c (start_rows, H)
 // y (B, T, O), h (B, O), c (B, H), memory (B, T, memory_width)
 //
 // Of the backward pass: grad_y, grad_h, grad_c come in; all else goes out, each where its address is given.
+// grad_x, grad_weight_x, grad_bias, grad_weight_h: as what they are the gradients of (grad_weight_h not for reset before)
 // grad_recurrent (B, T, G H): of weight_h's product, where it differs from grad_gates (layer norm, GRU)
 // previous (B, T, O): the masked h that weight_h saw; grad_projected (B, T, O) and unprojected (B, T, H): of weight_p's product;
 // gated (B, T, H): r * h that the candidate's matrix saw (reset before)
 #define UNROLLED_GATED_FIELDS(X)                                                                                       \
     X(cell) X(type) X(threads) X(batch) X(time) X(time_first) X(hidden) X(output)                                     \
-    X(gates) X(h0) X(c0) X(weight_h) X(peephole) X(weight_p) X(bias_h) X(norm_h) X(norm_c)                            \
+    X(gates) X(x) X(input) X(weight_x) X(bias) X(h0) X(c0) X(weight_h) X(peephole) X(weight_p) X(bias_h) X(norm_h) X(norm_c)                            \
     X(mask_h) X(mask_steps) X(zone_h) X(zone_c) X(lengths) X(reset) X(start_h) X(start_c) X(start_rows)               \
     X(y) X(h) X(c) X(memory) X(memory_width)                                                                          \
     X(grad_y) X(grad_h) X(grad_c) X(grad_gates) X(grad_recurrent) X(grad_h0) X(grad_c0) X(grad_peephole)              \
     X(grad_bias_h) X(grad_norm_h) X(grad_norm_c) X(grad_mask_h) X(grad_start_h) X(grad_start_c)                       \
+    X(grad_x) X(grad_weight_x) X(grad_bias) X(grad_weight_h)                                                           \
     X(previous) X(grad_projected) X(unprojected) X(gated)
 
 struct GatedCall {
@@ -51,8 +53,8 @@ struct DiagonalCall {
 };
 
 // One layer of a stepper. Of the gated fields it reads the kind of cell, the sizes and the weights, and copies what it
-// needs; weight_x (G H, I), bias (G H), norm_x (G H). stored: 0 weights as they are, 1 bf16, 2 int8.
-#define UNROLLED_LIVE_FIELDS(X) X(input) X(weight_x) X(bias) X(norm_x) X(stored)
+// needs; norm_x (G H). stored: 0 weights as they are, 1 bf16, 2 int8.
+#define UNROLLED_LIVE_FIELDS(X) X(norm_x) X(stored)
 
 struct LiveCall : GatedCall {
 #define X(name) int64_t name;

@@ -7,14 +7,14 @@ from torch import Tensor
 from unrolled.ops.gru.cpp import cpp_kernel
 from unrolled.ops.gru.reference import GRUOperands, GRUWeights, gru_step
 from unrolled.ops.register import reference_kernel, register
-from unrolled.ops.scan import scan
+from unrolled.ops.scan import project, scan
 from unrolled.state import HState
 
 __all__ = ["gru", "memory_shape"]
 
 
 def _forward(
-    gates: Tensor,
+    x: Tensor,
     h0: Tensor,
     weight_h: Tensor,
     bias_h: Tensor | None,
@@ -24,6 +24,8 @@ def _forward(
     lengths: Tensor | None,
     reset: Tensor | None,
     start_h: Tensor | None,
+    weight_x: Tensor | None,
+    bias: Tensor | None,
     reset_after: bool,
     rate_h: float,
 ) -> tuple[Tensor, Tensor]:
@@ -31,28 +33,31 @@ def _forward(
     start = None if start_h is None else HState(start_h)
     y, final = scan(
         lambda operands, state: gru_step(operands, state, weights, reset_after, rate_h),
-        GRUOperands(gates, mask_h, zone_h), HState(h0), lengths=lengths, reset=reset, start=start,
+        GRUOperands(project(x, weight_x, bias), mask_h, zone_h), HState(h0), lengths=lengths, reset=reset, start=start,
     )  # fmt: skip
     return y, final.h
 
 
-def _shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-    return gates.new_empty((*gates.shape[:2], h0.shape[1])), gates.new_empty(h0.shape)
+def _shapes(x: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+    return x.new_empty((*x.shape[:2], h0.shape[1])), x.new_empty(h0.shape)
 
 
 def memory_shape(
-    gates: Tensor, h0: Tensor, weight_h: Tensor, bias_h: Tensor | None, norm_h: Tensor | None, *_: object
+    x: Tensor, h0: Tensor, weight_h: Tensor, bias_h: Tensor | None, norm_h: Tensor | None, *_: object
 ) -> tuple[int, ...]:
     """(batch, time, numbers): for each row and step the three gates and one vector as wide as h.
 
     norm_h adds another three and two numbers. What stands where is the kernel's business.
     """
-    stacked = gates.shape[2]
+    stacked = weight_h.shape[0]
     width = stacked + h0.shape[1]
-    return (*gates.shape[:2], width if norm_h is None else width + stacked + 2)
+    return (*x.shape[:2], width if norm_h is None else width + stacked + 2)
 
 
-TENSORS = ("gates", "h0", "weight_h", "bias_h?", "norm_h?", "mask_h?", "zone_h?", "lengths?", "reset?", "start_h?")
+TENSORS = (
+    "x", "h0", "weight_h", "bias_h?", "norm_h?", "mask_h?", "zone_h?", "lengths?", "reset?", "start_h?", "weight_x?",
+    "bias?",
+)  # fmt: skip
 
 gru = register(
     "gru",

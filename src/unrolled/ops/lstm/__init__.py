@@ -7,13 +7,13 @@ from torch import Tensor
 from unrolled.ops.lstm.cpp import cpp_kernel
 from unrolled.ops.lstm.reference import LSTMOperands, LSTMState, LSTMWeights, lstm_step
 from unrolled.ops.register import reference_kernel, register
-from unrolled.ops.scan import scan
+from unrolled.ops.scan import project, scan
 
 __all__ = ["lstm", "memory_shape"]
 
 
 def _forward(
-    gates: Tensor,
+    x: Tensor,
     h0: Tensor,
     c0: Tensor,
     weight_h: Tensor,
@@ -28,6 +28,8 @@ def _forward(
     reset: Tensor | None,
     start_h: Tensor | None,
     start_c: Tensor | None,
+    weight_x: Tensor | None,
+    bias: Tensor | None,
     coupled: bool,
     rate_h: float,
     rate_c: float,
@@ -36,18 +38,19 @@ def _forward(
     start = None if start_h is None or start_c is None else LSTMState(start_h, start_c)
     y, final = scan(
         lambda operands, state: lstm_step(operands, state, weights, coupled, rate_h, rate_c),
-        LSTMOperands(gates, mask_h, zone_h, zone_c), LSTMState(h0, c0), lengths=lengths, reset=reset, start=start,
+        LSTMOperands(project(x, weight_x, bias), mask_h, zone_h, zone_c), LSTMState(h0, c0),
+        lengths=lengths, reset=reset, start=start,
     )  # fmt: skip
     return y, final.h, final.c
 
 
-def _shapes(gates: Tensor, h0: Tensor, c0: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
-    y = gates.new_empty((*gates.shape[:2], h0.shape[1]))
-    return y, gates.new_empty(h0.shape), gates.new_empty(c0.shape)
+def _shapes(x: Tensor, h0: Tensor, c0: Tensor, *_: object) -> tuple[Tensor, Tensor, Tensor]:
+    y = x.new_empty((*x.shape[:2], h0.shape[1]))
+    return y, x.new_empty(h0.shape), x.new_empty(c0.shape)
 
 
 def memory_shape(
-    gates: Tensor,
+    x: Tensor,
     h0: Tensor,
     c0: Tensor,
     weight_h: Tensor,
@@ -61,18 +64,18 @@ def memory_shape(
 
     norm_h adds another set of gates and one number, norm_c two numbers. What stands where is the kernel's business.
     """
-    stacked = gates.shape[2]
+    stacked = weight_h.shape[0]
     width = stacked + c0.shape[1]
     if norm_h is not None:
         width = width + stacked + 1
     if norm_c is not None:
         width = width + 2
-    return (*gates.shape[:2], width)
+    return (*x.shape[:2], width)
 
 
 TENSORS = (
-    "gates", "h0", "c0", "weight_h", "peephole?", "weight_p?", "norm_h?", "norm_c?", "mask_h?",
-    "zone_h?", "zone_c?", "lengths?", "reset?", "start_h?", "start_c?",
+    "x", "h0", "c0", "weight_h", "peephole?", "weight_p?", "norm_h?", "norm_c?", "mask_h?",
+    "zone_h?", "zone_c?", "lengths?", "reset?", "start_h?", "start_c?", "weight_x?", "bias?",
 )  # fmt: skip
 
 lstm = register(

@@ -25,6 +25,9 @@ class LSTMState(NamedTuple):
 class LSTMOperands(NamedTuple):
     """What a step needs besides the state: projected gates (batch, gates * hidden) and optional masks.
 
+    For a whole sequence all have a time after the batch; with weight_x, `gates` is then the input that weight_x
+    (gates * hidden, input) and bias (gates * hidden,) project.
+
     mask_h (batch, output) multiplies the h that weight_h sees; zone_h (batch, output) and zone_c (batch, hidden) are
     bool: True takes the new value, False keeps the old one.
     """
@@ -33,6 +36,8 @@ class LSTMOperands(NamedTuple):
     mask_h: Tensor | None = None
     zone_h: Tensor | None = None
     zone_c: Tensor | None = None
+    weight_x: Tensor | None = None
+    bias: Tensor | None = None
 
 
 class LSTMWeights(NamedTuple):

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import torch
 
-from unrolled.ops.samples import RATE, Sample, Shape, draw, draw_mask, draw_resets, draw_zone, variants
+from unrolled.ops.samples import RATE, Sample, Shape, draw, draw_input, draw_mask, draw_resets, draw_zone, variants
 
 __all__ = ["samples"]
 
 OPTIONS = (
-    "peephole", "weight_p", "norm_h", "norm_c", "mask_h", "zone_h", "zone_c", "lengths", "reset", "start", "coupled",
-    "rate_h", "rate_c",
+    "weight_x", "bias", "peephole", "weight_p", "norm_h", "norm_c", "mask_h", "zone_h", "zone_c", "lengths", "reset",
+    "start", "coupled", "rate_h", "rate_c",
 )  # fmt: skip
 
 
@@ -24,14 +24,15 @@ def samples() -> Iterator[Sample]:
 
 
 def _arguments(generator: torch.Generator, shape: Shape, options: frozenset[str]) -> tuple[object, ...]:
-    batch, time, width, lengths = shape
+    batch, _, width, lengths = shape
     output = max(1, width - 2) if "weight_p" in options else width
     gates = 3 if "coupled" in options else 4
     resets = "reset" in options
     ragged = lengths if "lengths" in options else None
     rows = 1 if "start" in options else batch
+    x, *projection = draw_input(generator, shape, gates * width, options)
     return (
-        draw(generator, batch, time, gates * width),
+        x,
         draw(generator, batch, output),
         draw(generator, batch, width),
         draw(generator, gates * width, output, scale=output**-0.5),
@@ -46,6 +47,7 @@ def _arguments(generator: torch.Generator, shape: Shape, options: frozenset[str]
         draw_resets(generator, shape, ragged) if resets else None,
         draw(generator, rows, output) if resets else None,
         draw(generator, rows, width) if resets else None,
+        *projection,
         "coupled" in options,
         RATE if "rate_h" in options else 0.0,
         RATE if "rate_c" in options else 0.0,

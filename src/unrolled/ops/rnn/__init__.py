@@ -7,14 +7,14 @@ from torch import Tensor
 from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.rnn.cpp import cpp_kernel
 from unrolled.ops.rnn.reference import RNNOperands, rnn_step
-from unrolled.ops.scan import scan
+from unrolled.ops.scan import project, scan
 from unrolled.state import HState
 
 __all__ = ["memory_shape", "rnn"]
 
 
 def _forward(
-    gates: Tensor,
+    x: Tensor,
     h0: Tensor,
     weight_h: Tensor,
     mask_h: Tensor | None,
@@ -22,27 +22,31 @@ def _forward(
     lengths: Tensor | None,
     reset: Tensor | None,
     start_h: Tensor | None,
+    weight_x: Tensor | None,
+    bias: Tensor | None,
     nonlinearity: str,
     rate_h: float,
 ) -> tuple[Tensor, Tensor]:
     start = None if start_h is None else HState(start_h)
     y, final = scan(
         lambda operands, state: rnn_step(operands, state, weight_h, nonlinearity, rate_h),
-        RNNOperands(gates, mask_h, zone_h), HState(h0), lengths=lengths, reset=reset, start=start,
+        RNNOperands(project(x, weight_x, bias), mask_h, zone_h), HState(h0), lengths=lengths, reset=reset, start=start,
     )  # fmt: skip
     return y, final.h
 
 
-def _shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-    return gates.new_empty((*gates.shape[:2], h0.shape[1])), gates.new_empty(h0.shape)
+def _shapes(x: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
+    return x.new_empty((*x.shape[:2], h0.shape[1])), x.new_empty(h0.shape)
 
 
-def memory_shape(gates: Tensor, h0: Tensor, *_: object) -> tuple[int, ...]:
+def memory_shape(x: Tensor, h0: Tensor, *_: object) -> tuple[int, ...]:
     """(batch, time, hidden): one number for each entry of h and step; what stands there is the kernel's business."""
-    return (*gates.shape[:2], h0.shape[1])
+    return (*x.shape[:2], h0.shape[1])
 
 
-TENSORS = ("gates", "h0", "weight_h", "mask_h?", "zone_h?", "lengths?", "reset?", "start_h?")
+TENSORS = (
+    "x", "h0", "weight_h", "mask_h?", "zone_h?", "lengths?", "reset?", "start_h?", "weight_x?", "bias?",
+)  # fmt: skip
 
 rnn = register(
     "rnn",

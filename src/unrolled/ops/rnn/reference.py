@@ -19,12 +19,16 @@ NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu}
 class RNNOperands(NamedTuple):
     """What a step needs besides the state: the projected input and optional masks, (batch, hidden) each.
 
-    mask_h multiplies the h that weight_h sees; zone_h is bool: True takes the new h, False keeps the old one.
+    mask_h multiplies the h that weight_h sees; zone_h is bool: True takes the new h, False keeps the old one. For a
+    whole sequence all have a time after the batch; with weight_x, `gates` is then the input (batch, time, input) that
+    weight_x (hidden, input) and bias (hidden,) project.
     """
 
     gates: Tensor
     mask_h: Tensor | None = None
     zone_h: Tensor | None = None
+    weight_x: Tensor | None = None
+    bias: Tensor | None = None
 
 
 def rnn_step(

@@ -6,24 +6,25 @@ from collections.abc import Iterator
 
 import torch
 
-from unrolled.ops.samples import RATE, Sample, draw, draw_mask, draw_resets, draw_zone, variants
+from unrolled.ops.samples import RATE, Sample, draw, draw_input, draw_mask, draw_resets, draw_zone, variants
 
 __all__ = ["samples"]
 
-OPTIONS = ("mask_h", "zone_h", "lengths", "reset", "start_h", "relu", "rate_h")
+OPTIONS = ("weight_x", "bias", "mask_h", "zone_h", "lengths", "reset", "start_h", "relu", "rate_h")
 
 
 def samples() -> Iterator[Sample]:
     """Every option on and off, over the odd shapes."""
     for number, (shape, options) in enumerate(variants(OPTIONS)):
         generator = torch.Generator().manual_seed(number)
-        batch, time, width, lengths = shape
+        batch, _, width, lengths = shape
         ragged = lengths if "lengths" in options else None
         resets = "reset" in options
+        x, *projection = draw_input(generator, shape, width, options)
         yield Sample(
             f"{shape} {sorted(options)}",
             (
-                draw(generator, batch, time, width),
+                x,
                 draw(generator, batch, width),
                 draw(generator, width, width, scale=width**-0.5),
                 draw_mask(generator, shape, width, expanded=not resets) if "mask_h" in options else None,
@@ -31,6 +32,7 @@ def samples() -> Iterator[Sample]:
                 None if ragged is None else torch.tensor(ragged),
                 draw_resets(generator, shape, ragged) if resets else None,
                 draw(generator, 1 if "start_h" in options else batch, width) if resets else None,
+                *projection,
                 "relu" if "relu" in options else "tanh",
                 RATE if "rate_h" in options else 0.0,
             ),
