@@ -76,9 +76,9 @@ def check_kernel(
     op: the name of an op of this library, or an `Op`, which then needs `samples`. The error of a kernel in a dtype may
     be 4 times that of the reference in that dtype (for float64, where the reference is the truth: its loss in float32,
     scaled), or what rounding the arguments does to the results, plus 32 units in the last place. A kernel must also
-    leave its arguments as they are, return fresh tensors, fill its outputs, give the same outputs whether it saves for a backward pass or not, leave what it
-    saved as it is, give each gradient the same whichever others are wanted, pass torch's opcheck, and agree in a graph
-    (opcheck=False leaves out the last two).
+    leave its arguments as they are, return fresh tensors, fill its outputs, give the same outputs whether it saves for
+    a backward pass or not, leave what it saved as it is, give each gradient the same whichever others are wanted, pass
+    torch's opcheck, and agree in a graph (opcheck=False leaves out the last two).
 
     Returns how many calls each kernel ran: 0 means that it refused every sample, and that nothing is proved.
     Raises LawBroken.
