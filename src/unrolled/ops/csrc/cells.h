@@ -27,7 +27,7 @@ struct Row {
     const T* mask;
     const uint8_t *zone_h, *zone_c;
     T *y, *memory, *h, *c, *seen, *second, *extra;
-    Vector<T> gate(long g, long block, long left) const {
+    UNROLLED_INLINE Vector<T> gate(long g, long block, long left) const {
         return load(gates + block * block_step + g * gate_step, left);
     }
     // Of the backward pass; h_old and c_old are the state before the step.
@@ -91,14 +91,14 @@ struct CellBase {
     bool whole_rows() const { return norm_h != nullptr || norm_c != nullptr; }
 
     // h, before zoning, becomes the state and the output.
-    void keep(const Row<T>& row, long block, Vector<T> fresh) const {
+    UNROLLED_INLINE void keep(const Row<T>& row, long block, Vector<T> fresh) const {
         const long j = block * L, left = O - j;
         const Vector<T> h = zone<T>(fresh, load(row.h + j), row.zone_h, j, left, rate_h);
         store(row.h + j, cut<T>(h, left));
         store(row.y + j, h, left);
     }
     // The gradient of the new h; row.h keeps what passes to the old one.
-    Vector<T> incoming(const Row<T>& row, long block) const {
+    UNROLLED_INLINE Vector<T> incoming(const Row<T>& row, long block) const {
         const long j = block * L, left = O - j;
         Vector<T> old;
         const Vector<T> fresh =
@@ -117,7 +117,7 @@ struct CellBase {
     void unnormalise_second(const Row<T>&, T*, Sums<T>&) const {}
 
     // One gate's gradient: to the caller's tensor and to where the product takes it from.
-    void give(const Row<T>& row, long gate, long j, Vector<T> gradient, T* to) const {
+    UNROLLED_INLINE void give(const Row<T>& row, long gate, long j, Vector<T> gradient, T* to) const {
         store(to, cut<T>(gradient, H - j));
         if (row.grad_gates) store(row.grad_gates + gate * H + j, gradient, H - j);
     }
@@ -262,7 +262,7 @@ struct Lstm : CellBase<T> {
             emit(row, j / L, load(row.extra + padded<T>(H) + j) * tanh<T>(inside));
         }
     }
-    void emit(const Row<T>& row, long block, Vector<T> h) const {
+    UNROLLED_INLINE void emit(const Row<T>& row, long block, Vector<T> h) const {
         if (Base::projected) {
             store(place(row.second, block), cut<T>(h, H - block * L));
         } else {
@@ -279,7 +279,7 @@ struct Lstm : CellBase<T> {
     struct Values {
         Vector<T> i, f, g, o, old, c;
     };
-    Values values(const Row<T>& row, long j, long left) const {
+    UNROLLED_INLINE Values values(const Row<T>& row, long j, long left) const {
         const T* memory = row.memory + j;
         Values v;
         v.i = load(memory, left);
@@ -417,7 +417,7 @@ struct Gru : CellBase<T> {
         const long j = block * L;
         choose_candidate(row, block, load(row.extra + j), tanh<T>(row.gate(2, block, H - j) + load(product)));
     }
-    void choose_candidate(const Row<T>& row, long block, Vector<T> z, Vector<T> n) const {
+    UNROLLED_INLINE void choose_candidate(const Row<T>& row, long block, Vector<T> z, Vector<T> n) const {
         const long j = block * L;
         if (row.memory) store(row.memory + 2 * H + j, n, H - j);
         Base::keep(row, block, z * load(row.h + j) + (T(1) - z) * n);
@@ -426,7 +426,7 @@ struct Gru : CellBase<T> {
     struct Values {
         Vector<T> r, z, n, old;
     };
-    Values values(const Row<T>& row, long j, long left) const {
+    UNROLLED_INLINE Values values(const Row<T>& row, long j, long left) const {
         return {load(row.memory + j, left), load(row.memory + H + j, left), load(row.memory + 2 * H + j, left),
                 load(row.h_old + j, left)};
     }

@@ -29,8 +29,10 @@ struct Problem {
         return reinterpret_cast<U*>(address);
     }
     // Row (b, t) of a (B, T, width) tensor, or of a (T, B, width) one in live steps; null if it is absent.
+    // In a walk from right to left time t is the t-th step from the row's end; what follows the end stays where it is.
     template <class U = T>
     U* step(int64_t address, long b, long t, long width) const {
+        if (call.reverse && t < length(b)) t = length(b) - 1 - t;
         const long row = call.time_first ? t * call.batch + b : b * call.time + t;
         return address ? at<U>(address) + row * width : nullptr;
     }
@@ -161,10 +163,12 @@ inline Range share(long count, int member, int members) {
 // the columns of each step. They wait for each other and for each other's part of h, which costs more than it saves else.
 struct Spread {
     long teams, members;
+    // One row and two threads: while one walks, the other makes what a window of steps takes in or leaves.
+    bool assisted = false;
 };
 
 template <class T>
-Spread spread(const Problem<T>& problem, long gates, bool whole_rows) {
+Spread spread(const Problem<T>& problem, long gates, bool whole_rows, bool windows) {
     const GatedCall& call = problem.call;
     const long weights = gates * call.hidden * call.output, threads = std::max<long>(1, call.threads);
     const double work = static_cast<double>(call.batch) * weights;
@@ -172,7 +176,7 @@ Spread spread(const Problem<T>& problem, long gates, bool whole_rows) {
     if (threads == 1 || work * call.time < little) return {1, 1};
     const bool large = static_cast<double>(weights) * sizeof(T) > cache;
     if (!whole_rows && work > least_step && ((large && call.batch < 4 * threads) || call.batch < threads)) return {1, threads};
-    return {std::min<long>(threads, call.batch), 1};
+    return {std::min<long>(threads, call.batch), 1, windows && call.batch == 1};
 }
 
 }  // namespace unrolled::UNROLLED_LEVEL

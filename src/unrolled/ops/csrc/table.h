@@ -11,6 +11,7 @@ namespace unrolled {
 // cell      0 RNN tanh, 1 RNN relu, 2 LSTM, 3 LSTM coupled, 4 GRU reset after, 5 GRU reset before
 // type      0 float, 1 double
 // threads   the most that may be used
+// reverse   1: from right to left, each row from its own end
 // time_first  1: gates, y and whatever else has a time are (T, B, ...); without lengths only
 // gates (B, T, G H), or x (B, T, I), weight_x (G H, I) and bias (G H), of which the gates are made here; h0 (B, O), c0 (B, H), weight_h (G H, O), peephole (G - 1, H), weight_p (O, H), bias_h (H),
 // norm_h (G H), norm_c (2, H), mask_h (B, T, O) or, with mask_steps 0, (B, O) for all steps, zone_h (B, T, O) bool,
@@ -23,7 +24,7 @@ namespace unrolled {
 // previous (B, T, O): the masked h that weight_h saw; grad_projected (B, T, O) and unprojected (B, T, H): of weight_p's product;
 // gated (B, T, H): r * h that the candidate's matrix saw (reset before)
 #define UNROLLED_GATED_FIELDS(X)                                                                                       \
-    X(cell) X(type) X(threads) X(batch) X(time) X(time_first) X(hidden) X(output)                                     \
+    X(cell) X(type) X(threads) X(batch) X(time) X(time_first) X(reverse) X(hidden) X(output)                                     \
     X(gates) X(x) X(input) X(weight_x) X(bias) X(h0) X(c0) X(weight_h) X(peephole) X(weight_p) X(bias_h) X(norm_h) X(norm_c)                            \
     X(mask_h) X(mask_steps) X(zone_h) X(zone_c) X(lengths) X(reset) X(start_h) X(start_c) X(start_rows)               \
     X(y) X(h) X(c) X(memory) X(memory_width)                                                                          \
