@@ -10,8 +10,8 @@ from unrolled.errors import LengthsError
 from unrolled.padding import (
     from_packed,
     last_step,
+    resets_from_the_right,
     reverse_padded,
-    reverse_resets,
     to_packed,
     valid_mask,
     zero_padding,
@@ -70,12 +70,13 @@ def test_reversed_resets_stand_where_each_segment_ended() -> None:
     reset = torch.zeros(4, 4, dtype=torch.bool)
     reset[0, 0] = reset[0, 1] = reset[1, 1] = True
     # Row 0 has the segments [0], [1 2 3]; reversed: [3 2 1], [0]. Row 1: [0], [1] -> [1], [0].
-    assert reverse_resets(reset, LENGTHS).int().tolist() == [[0, 0, 0, 1], [0, 1, 0, 0], [0] * 4, [0] * 4]
+    found = reverse_padded(resets_from_the_right(reset), LENGTHS)
+    assert found.int().tolist() == [[0, 0, 0, 1], [0, 1, 0, 0], [0] * 4, [0] * 4]
 
 
 def test_reversed_resets_of_one_and_two_steps() -> None:
-    assert reverse_resets(torch.ones(1, 1, dtype=torch.bool), None).tolist() == [[False]]
-    assert reverse_resets(torch.ones(1, 2, dtype=torch.bool), None).tolist() == [[False, True]]
+    assert resets_from_the_right(torch.ones(1, 1, dtype=torch.bool)).tolist() == [[False]]
+    assert resets_from_the_right(torch.ones(1, 2, dtype=torch.bool)).tolist() == [[True, False]]
 
 
 def test_last_step_is_the_last_valid_one_and_zero_for_an_empty_row() -> None:

@@ -8,7 +8,15 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from unrolled.errors import LengthsError
 
-__all__ = ["from_packed", "last_step", "reverse_padded", "reverse_resets", "to_packed", "valid_mask", "zero_padding"]
+__all__ = [
+    "from_packed",
+    "last_step",
+    "resets_from_the_right",
+    "reverse_padded",
+    "to_packed",
+    "valid_mask",
+    "zero_padding",
+]
 
 
 def valid_mask(lengths: Tensor, time: int) -> Tensor:
@@ -34,17 +42,16 @@ def reverse_padded(x: Tensor, lengths: Tensor | None) -> Tensor:
     return x.gather(1, index.view(*index.shape, *[1] * (x.ndim - 2)).expand_as(x))
 
 
-def reverse_resets(reset: Tensor, lengths: Tensor | None) -> Tensor:
-    """The resets that a reversed row needs so that each segment between resets stays by itself.
+def resets_from_the_right(reset: Tensor) -> Tensor:
+    """The resets by which a walk from right to left keeps each segment between resets by itself.
 
-    A reversed segment starts where the segment ended: at a step whose right neighbour is reset. reset: (batch, time)
+    Seen from the right a segment starts where it ends: at a step whose right neighbour is reset. reset: (batch, time)
     bool, False in the padding.
     """
     # By index: joining a slice of time - 1 steps would make an exported program refuse two steps.
     steps = torch.arange(reset.shape[1], device=reset.device)
     right = (steps + 1).clamp(max=reset.shape[1] - 1)
-    after = reset[:, right] & (steps < reset.shape[1] - 1)
-    return reverse_padded(after, lengths)
+    return reset[:, right] & (steps < reset.shape[1] - 1)
 
 
 def last_step(y: Tensor, lengths: Tensor | None) -> Tensor:

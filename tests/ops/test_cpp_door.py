@@ -63,7 +63,7 @@ def plain_lstm(batch: int = 3, time: int = 4, width: int = 5) -> list[Any]:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     tensors = [draw(batch, time, 4 * width), draw(batch, width), draw(batch, width), draw(4 * width, width)]
-    return [*tensors, *[None] * (len(ops.lstm.tensors) - 4), False, 0.0, 0.0]
+    return [*tensors, *[None] * (len(ops.lstm.tensors) - 4), False, 0.0, 0.0, False]
 
 
 def place(argument: str) -> int:

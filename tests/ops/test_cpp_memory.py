@@ -31,7 +31,8 @@ def resident():
 
 def lstm(gates, width, weight):
     zeros = torch.zeros(len(gates), width)
-    return ops.lstm(gates, zeros, zeros, weight, *[None] * (len(ops.lstm.tensors) - 4), False, 0.0, 0.0, kernel="cpp")
+    rest = [None] * (len(ops.lstm.tensors) - 4)
+    return ops.lstm(gates, zeros, zeros, weight, *rest, False, 0.0, 0.0, False, kernel="cpp")
 """
 
 

@@ -68,9 +68,9 @@ def test_the_memory_has_room_for_what_the_backward_pass_reads() -> None:
         norms = 0 if norm_h is None else 3 * h0.shape[1] + 2
         assert ops.gru.memory(*arguments) == (*x.shape[:2], 4 * h0.shape[1] + norms)
     for arguments in (sample.arguments for sample in samples_of("lstm")):
-        x, _, c0, _, _, _, norm_h, norm_c, *_ = arguments
-        count, width = 3 if arguments[-3] else 4, c0.shape[1]
-        norms = (0 if norm_h is None else count * width + 1) + (0 if norm_c is None else 2)
+        x, _, c0, _, _, _, norm_h, *_ = arguments
+        count, width = 3 if arguments[-4] else 4, c0.shape[1]
+        norms = 0 if norm_h is None else count * width + 1
         assert ops.lstm.memory(*arguments) == (*x.shape[:2], (count + 1) * width + norms)
 
 

@@ -47,7 +47,7 @@ def op_with() -> Iterator[Callable[..., Op]]:
         return register(
             name,
             tensors=TENSORS,
-            attributes=("str nonlinearity", "float rate_h"),
+            attributes=("str nonlinearity", "float rate_h", "bool reverse"),
             outputs=2,
             shapes=fake,
             memory=memory_shape,
@@ -128,15 +128,19 @@ def returns_argument(gates: Tensor, h0: Tensor, *rest: Any) -> tuple[Tensor, Ten
 
 
 def ignores_the_zone(*arguments: Any) -> tuple[Tensor, Tensor]:
-    return run(*arguments[:4], None, *arguments[5:-1], 0.0)
+    return run(*arguments[:4], None, *arguments[5:-2], 0.0, arguments[-1])
 
 
 def ignores_the_rate(*arguments: Any) -> tuple[Tensor, Tensor]:
-    return run(*arguments[:-1], 0.0)
+    return run(*arguments[:-2], 0.0, arguments[-1])
 
 
 def mixes_where_it_should_choose(*arguments: Any) -> tuple[Tensor, Tensor]:
-    return run(*arguments[:4], arguments[4] if arguments[-1] == 0 else None, *arguments[5:])
+    return run(*arguments[:4], arguments[4] if arguments[-2] == 0 else None, *arguments[5:])
+
+
+def walks_forwards_all_the_same(*arguments: Any) -> tuple[Tensor, Tensor]:
+    return run(*arguments[:-1], False)
 
 
 FORWARD = [
@@ -152,6 +156,7 @@ FORWARD = [
     (ignores_the_zone, "differs"),
     (ignores_the_rate, "differs"),
     (mixes_where_it_should_choose, "differs"),
+    (walks_forwards_all_the_same, "differs"),
 ]
 
 
@@ -242,7 +247,7 @@ def eats_grad(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, ne
 
 
 def forgets_the_zone(given: Any, values: Any, *rest: Any) -> Any:
-    return REFERENCE.backward([*given[:4], None, *given[5:]], (values[0], 0.0), *rest)
+    return REFERENCE.backward([*given[:4], None, *given[5:]], (values[0], 0.0, values[2]), *rest)
 
 
 def works_in_its_memory(given: Any, values: Any, outputs: Any, memory: Any, grads: Any, needs: Any) -> Any:

@@ -10,7 +10,6 @@ from torch import Tensor
 from unrolled.errors import OptionError
 from unrolled.nn.held import held_layer
 from unrolled.nn.recurrent import Recurrent
-from unrolled.padding import reverse_padded, reverse_resets
 
 __all__ = ["Bidirectional", "Both"]
 
@@ -67,10 +66,5 @@ class Bidirectional(Recurrent[Both]):
 
     def sequence(self, x: Tensor, state: Both, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Both]:
         y_forward, forward = self.forward_layer.sequence(x, state.forward, lengths, reset)
-        y_backward, backward = self.backward_layer.sequence(
-            reverse_padded(x, lengths),
-            state.backward,
-            lengths,
-            None if reset is None else reverse_resets(reset, lengths),
-        )
-        return torch.cat([y_forward, reverse_padded(y_backward, lengths)], -1), Both(forward, backward)
+        y_backward, backward = self.backward_layer.sequence_backwards(x, state.backward, lengths, reset)
+        return torch.cat([y_forward, y_backward], -1), Both(forward, backward)

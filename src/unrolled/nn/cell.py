@@ -14,6 +14,7 @@ from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
 from unrolled.ops.scan import outside_autocast, scan
 from unrolled.ops.zone import zone_state
+from unrolled.padding import resets_from_the_right
 from unrolled.state import leaves, map_state
 
 __all__ = ["Cell", "projected_inside"]
@@ -60,12 +61,22 @@ class Cell(Recurrent[S]):
     def recur(self, operands: Any, state: S) -> tuple[Tensor, S]:
         """One step: operands of one time and the state -> y (batch, output_size) and the next state."""
 
-    def run(self, operands: Any, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
-        """The walk over time: operands (batch, time, ...)."""
-        return scan(self.recur, operands, state, lengths=lengths, reset=reset, start=self.start(state, reset))
+    def run(
+        self, operands: Any, state: S, lengths: Tensor | None, reset: Tensor | None, reverse: bool = False
+    ) -> tuple[Tensor, S]:
+        """The walk over time: operands (batch, time, ...); reverse: from each row's last valid step to its first."""
+        start = self.start(state, reset)
+        return scan(self.recur, operands, state, lengths=lengths, reset=reset, start=start, reverse=reverse)
 
     def run_zoned(
-        self, operands: Any, state: S, lengths: Tensor | None, reset: Tensor | None, masks: S | None, rates: S
+        self,
+        operands: Any,
+        state: S,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        masks: S | None,
+        rates: S,
+        reverse: bool = False,
     ) -> tuple[Tensor, S]:
         """`run` with zoneout after every step, for a cell with `emits_state`: y is the first leaf of the zoned state.
 
@@ -79,7 +90,7 @@ class Cell(Recurrent[S]):
             return leaves(zoned)[0], zoned
 
         start = self.start(state, reset)
-        return scan(step, (operands, masks), state, lengths=lengths, reset=reset, start=start)
+        return scan(step, (operands, masks), state, lengths=lengths, reset=reset, start=start, reverse=reverse)
 
     def mask_recurrent(self, operands: Any, mask: Tensor) -> Any:
         """The operands with `mask` (batch, time, output_size), or without time, laid on the h that the weights see."""
@@ -112,6 +123,12 @@ class Cell(Recurrent[S]):
         if elsewhere or self.op_projects(x):
             return self.run(self.operands(x), state, lengths, reset)
         return self._in_parts(x, state, lengths, reset)
+
+    def sequence_backwards(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
+        if not self.op_projects(x):
+            return super().sequence_backwards(x, state, lengths, reset)
+        back = None if reset is None else resets_from_the_right(reset)
+        return self.run(self.operands(x), state, lengths, back, reverse=True)
 
     def _in_parts(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
         """The sequence in parts whose projected input the cache holds: besides x and y no memory grows with time."""

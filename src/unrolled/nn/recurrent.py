@@ -19,7 +19,7 @@ from unrolled.check import (
     check_step,
 )
 from unrolled.errors import NotStreamable
-from unrolled.padding import zero_padding
+from unrolled.padding import resets_from_the_right, reverse_padded, zero_padding
 
 __all__ = ["Recurrent"]
 
@@ -54,6 +54,16 @@ class Recurrent(nn.Module, ABC, Generic[S]):
     @abstractmethod
     def sequence(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
         """The hook behind `forward`, unchecked: wrappers call it on what they hold. None means all full, no reset."""
+
+    def sequence_backwards(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
+        """`sequence` from right to left: every row from its last valid step, every segment between resets by itself.
+
+        x, lengths and reset are those of the walk from left to right, and y stands beside x. `state` enters each row at
+        its right end; the one returned leaves at its left end.
+        """
+        back = None if reset is None else reverse_padded(resets_from_the_right(reset), lengths)
+        y, state = self.sequence(reverse_padded(x, lengths), state, lengths, back)
+        return reverse_padded(y, lengths), state
 
     def advance(self, x: Tensor, state: S) -> tuple[Tensor, S]:
         """The hook behind `step`, unchecked: x (batch, input_size)."""

@@ -93,9 +93,14 @@ class Zoneout(Cell[Any]):
         return leaves(state)[0], state
 
     def run(
-        self, operands: ZoneoutOperands, state: Any, lengths: Tensor | None, reset: Tensor | None
+        self,
+        operands: ZoneoutOperands,
+        state: Any,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        reverse: bool = False,
     ) -> tuple[Tensor, Any]:
-        return self.cell.run_zoned(operands.inner, state, lengths, reset, operands.masks, self.rates)
+        return self.cell.run_zoned(operands.inner, state, lengths, reset, operands.masks, self.rates, reverse)
 
     def _draw(self, x: Tensor) -> Any:
         def mask(leaf: Tensor, rate: float) -> Tensor:

@@ -31,7 +31,8 @@ def gated_kernel(
 ) -> Kernel:
     """The kernel "cpp" of a gated op.
 
-    tensors: the op's argument names in order, as `register` takes them. cell(*attributes): one of `CELLS`.
+    tensors: the op's argument names in order, as `register` takes them; its last attribute is `reverse`.
+    cell(*attributes): one of `CELLS`.
     memory(*arguments): the shape of what the forward pass leaves. rates(*attributes): zoneout of h and c in evaluation.
     """
     count, tensors = len(tensors), [name.rstrip("?") for name in tensors]
@@ -43,7 +44,7 @@ def gated_kernel(
     def forward(*arguments: Any) -> tuple[Tensor, ...]:
         *plain, save = arguments
         given = dict(zip(tensors, plain[:count], strict=True))
-        call = _Call(given, cell(*plain[count:]))
+        call = _Call(given, cell(*plain[count:]), reverse=plain[-1])
         x = call.x
         results = [x.new_empty((*x.shape[:2], call.output)), x.new_empty(x.shape[0], call.output)]
         if call.c0 is not None:
@@ -65,7 +66,7 @@ def gated_kernel(
         needs: Sequence[bool],
     ) -> Sequence[Tensor | None]:
         given = dict(zip(tensors, plain, strict=True))
-        call = _Call(given, cell(*values))
+        call = _Call(given, cell(*values), reverse=values[-1])
         call.put(y=outputs[0], memory=left, memory_width=left.shape[2])
         call.put(**dict(zip(("grad_y", "grad_h", "grad_c"), grads, strict=False)))
         found = _Gradients(call, {name for name, need in zip(tensors, needs, strict=True) if need})
@@ -79,7 +80,7 @@ def gated_kernel(
 class _Call:
     """The fields of one call, and the tensors behind their addresses, which must live until it is over."""
 
-    def __init__(self, given: Tensors, cell: str) -> None:
+    def __init__(self, given: Tensors, cell: str, reverse: bool) -> None:
         self.given, self.cell = given, cell
         self.fields: dict[str, int] = {}
         self.alive: list[Tensor] = []
@@ -90,6 +91,7 @@ class _Call:
         self.output = _tensor(given, "h0").shape[1]
         self.hidden = _tensor(given, "weight_h").shape[0] // _gate_count(cell)
         self.put(cell=CELLS.index(cell), type=_TYPES[self.x.dtype], threads=native.threads(), batch=batch, time=time)
+        self.put(reverse=int(reverse))
         self.put(hidden=self.hidden, output=self.output, **{k: v for k, v in given.items() if k not in ("x", "mask_h")})
         self.put(**({"x": self.x, "input": width} if self.projects else {"gates": self.x}))
         mask, start = given.get("mask_h"), given.get("start_h")

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from unrolled.errors import ShapeError
+from unrolled.padding import reverse_padded
 from unrolled.state import leaves, map_state, where_rows
 
 __all__ = ["outside_autocast", "project", "scan"]
@@ -31,16 +32,22 @@ def scan(
     lengths: Tensor | None = None,
     reset: Tensor | None = None,
     start: S | None = None,
+    reverse: bool = False,
 ) -> tuple[Tensor, S]:
     """Walk `step` over time and return (y (batch, time, output), final state).
 
     operands: a tuple of tensors (batch, time, ...), any of them None; `step` sees them at one time, without the time
     dimension. A row's state freezes after its last valid step and y is zero from there on. Where reset (batch, time) is
-    True, the state becomes `start` (one row, or batch rows) before the step. Plain differentiable torch.
+    True, the state becomes `start` (one row, or batch rows) before the step. reverse: from each row's last valid step
+    to its first; everything keeps its place. Plain differentiable torch.
     """
     if reset is not None and start is None:
         raise ShapeError("scan: reset needs start, the state that a reset row returns to; pass the initial state.")
-    return outside_autocast(lambda steps, first: _walk(step, steps, first, lengths, reset, start), operands, state)
+    if reverse:
+        operands = map_state(lambda leaf: reverse_padded(leaf, lengths), operands)
+        reset = None if reset is None else reverse_padded(reset, lengths)
+    y, state = outside_autocast(lambda steps, first: _walk(step, steps, first, lengths, reset, start), operands, state)
+    return reverse_padded(y, lengths) if reverse else y, state
 
 
 def outside_autocast(run: Callable[[Any, S], R], operands: Any, state: S) -> R:

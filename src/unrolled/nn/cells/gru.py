@@ -123,9 +123,14 @@ class GRU(Cell[HState]):
         return gru_step(operands, state, weights, self.reset == "after")
 
     def run(
-        self, operands: GRUOperands, state: HState, lengths: Tensor | None, reset: Tensor | None
+        self,
+        operands: GRUOperands,
+        state: HState,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        reverse: bool = False,
     ) -> tuple[Tensor, HState]:
-        return self._run(operands, state, lengths, reset, 0.0)
+        return self._run(operands, state, lengths, reset, 0.0, reverse)
 
     def run_zoned(
         self,
@@ -135,19 +140,26 @@ class GRU(Cell[HState]):
         reset: Tensor | None,
         masks: HState | None,
         rates: Any,
+        reverse: bool = False,
     ) -> tuple[Tensor, HState]:
         if masks is not None:
             operands = operands._replace(zone_h=masks.h)
-        return self._run(operands, state, lengths, reset, rates.h)
+        return self._run(operands, state, lengths, reset, rates.h, reverse)
 
     def _run(
-        self, operands: GRUOperands, state: HState, lengths: Tensor | None, reset: Tensor | None, rate_h: float
+        self,
+        operands: GRUOperands,
+        state: HState,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        rate_h: float,
+        reverse: bool,
     ) -> tuple[Tensor, HState]:
         start = self.start(state, reset)
         y, h = gru(
             operands.gates, state.h, self.weight_h, self.bias_h, self.norm_h, operands.mask_h, operands.zone_h,
             lengths, reset, None if start is None else start.h, operands.weight_x, operands.bias,
-            self.reset == "after", rate_h, kernel=self.kernel,
+            self.reset == "after", rate_h, reverse, kernel=self.kernel,
         )  # fmt: skip
         return y, HState(h)
 

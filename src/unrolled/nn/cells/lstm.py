@@ -146,9 +146,14 @@ class LSTM(Cell[LSTMState]):
         return lstm_step(operands, state, self._weights(), self.coupled)
 
     def run(
-        self, operands: LSTMOperands, state: LSTMState, lengths: Tensor | None, reset: Tensor | None
+        self,
+        operands: LSTMOperands,
+        state: LSTMState,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        reverse: bool = False,
     ) -> tuple[Tensor, LSTMState]:
-        return self._run(operands, state, lengths, reset, (0.0, 0.0))
+        return self._run(operands, state, lengths, reset, (0.0, 0.0), reverse)
 
     def run_zoned(
         self,
@@ -158,10 +163,11 @@ class LSTM(Cell[LSTMState]):
         reset: Tensor | None,
         masks: LSTMState | None,
         rates: Any,
+        reverse: bool = False,
     ) -> tuple[Tensor, LSTMState]:
         if masks is not None:
             operands = operands._replace(zone_h=masks.h, zone_c=masks.c)
-        return self._run(operands, state, lengths, reset, rates)
+        return self._run(operands, state, lengths, reset, rates, reverse)
 
     def _run(
         self,
@@ -170,12 +176,13 @@ class LSTM(Cell[LSTMState]):
         lengths: Tensor | None,
         reset: Tensor | None,
         rates: tuple[float, float],
+        reverse: bool,
     ) -> tuple[Tensor, LSTMState]:
         start = self.start(state, reset) or (None, None)
         gates, *masks, weight_x, bias = operands
         y, h, c = lstm(
             gates, *state, *self._weights(), *masks, lengths, reset, *start, weight_x, bias, self.coupled, *rates,
-            kernel=self.kernel,
+            reverse, kernel=self.kernel,
         )  # fmt: skip
         return y, LSTMState(h, c)
 

@@ -91,9 +91,14 @@ class RNN(Cell[HState]):
         return rnn_step(operands, state, self.weight_h, self.nonlinearity)
 
     def run(
-        self, operands: RNNOperands, state: HState, lengths: Tensor | None, reset: Tensor | None
+        self,
+        operands: RNNOperands,
+        state: HState,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        reverse: bool = False,
     ) -> tuple[Tensor, HState]:
-        return self._run(operands, state, lengths, reset, 0.0)
+        return self._run(operands, state, lengths, reset, 0.0, reverse)
 
     def run_zoned(
         self,
@@ -103,19 +108,26 @@ class RNN(Cell[HState]):
         reset: Tensor | None,
         masks: HState | None,
         rates: Any,
+        reverse: bool = False,
     ) -> tuple[Tensor, HState]:
         if masks is not None:
             operands = operands._replace(zone_h=masks.h)
-        return self._run(operands, state, lengths, reset, rates.h)
+        return self._run(operands, state, lengths, reset, rates.h, reverse)
 
     def _run(
-        self, operands: RNNOperands, state: HState, lengths: Tensor | None, reset: Tensor | None, rate_h: float
+        self,
+        operands: RNNOperands,
+        state: HState,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        rate_h: float,
+        reverse: bool,
     ) -> tuple[Tensor, HState]:
         start = self.start(state, reset)
         y, h = rnn(
             operands.gates, state.h, self.weight_h, operands.mask_h, operands.zone_h, lengths, reset,
             None if start is None else start.h, operands.weight_x, operands.bias, self.nonlinearity, rate_h,
-            kernel=self.kernel,
+            reverse, kernel=self.kernel,
         )  # fmt: skip
         return y, HState(h)
 

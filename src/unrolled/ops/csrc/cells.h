@@ -205,8 +205,7 @@ struct Rnn : CellBase<T> {
     }
 };
 
-// Memory of a row: i, f, g, o (i, g, o when coupled), c; with norm_h the normalised product and one over its deviation;
-// with norm_c mean and one over the deviation of c.
+// Memory of a row: i, f, g, o (i, g, o when coupled), c; with norm_h the normalised product and one over its deviation.
 template <class T, bool coupled>
 struct Lstm : CellBase<T> {
     using Base = CellBase<T>;
@@ -217,7 +216,6 @@ struct Lstm : CellBase<T> {
 
     T* hat(T* memory) const { return memory ? memory + (gates + 1) * H : nullptr; }
     T* inverse(T* memory) const { return memory ? memory + (2 * gates + 1) * H : nullptr; }
-    T* moments(T* memory) const { return memory ? memory + (gates + 1) * H + (norm_h ? gates * H + 1 : 0) : nullptr; }
 
     void normalise_rows(const Row<T>& row, T* product) const {
         if (norm_h) normalise<T>(product, gates, 0, gates, H, norm_h, hat(row.memory), inverse(row.memory));
@@ -255,7 +253,6 @@ struct Lstm : CellBase<T> {
     void finish(const Row<T>& row) const {
         if (!norm_c) return;
         const auto [mean, scale] = c_moments(row.extra);
-        if (T* memory = moments(row.memory)) memory[0] = mean, memory[1] = scale;
         for (long j = 0; j < H; j += L) {
             const Vector<T> normal = (load(row.extra + j) - mean) * scale;
             const Vector<T> inside = normal * load(norm_c + j, H - j) + load(norm_c + H + j, H - j);
@@ -293,13 +290,15 @@ struct Lstm : CellBase<T> {
     // The gradient of c through its layer norm, for the whole row: `extra` receives it, then tanh of the normed c.
     void back_through_norm(const Row<T>& row, const T* dh, Sums<T>& sums) const {
         if (!norm_c) return;
-        const T* moment = moments(row.memory);
         const long wide = padded<T>(H);
+        for (long j = 0; j < H; j += L) store(row.extra + j, values(row, j, H - j).c);
+        // Of these very values, not of the forward pass's: a c that is nearly constant would multiply what differs.
+        const auto [c_mean, scale] = c_moments(row.extra);
         Vector<T> total = {}, along = {};
         for (long j = 0; j < H; j += L) {
             const long left = H - j;
             const Values v = values(row, j, left);
-            Vector<T> normal = (v.c - moment[0]) * moment[1];
+            const Vector<T> normal = (load(row.extra + j) - c_mean) * scale;
             const Vector<T> gain = load(norm_c + j, left);
             const Vector<T> squashed = tanh<T>(normal * gain + load(norm_c + H + j, left));
             const Vector<T> incoming = cut<T>(load(dh + j), left);
@@ -313,8 +312,8 @@ struct Lstm : CellBase<T> {
         }
         const T mean = sum<T>(total) / T(H), slope = sum<T>(along) / T(H);
         for (long j = 0; j < H; j += L) {
-            const Vector<T> normal = (values(row, j, H - j).c - moment[0]) * moment[1];
-            store(row.extra + j, moment[1] * (load(row.extra + j) - mean - normal * slope));
+            const Vector<T> normal = (values(row, j, H - j).c - c_mean) * scale;
+            store(row.extra + j, scale * (load(row.extra + j) - mean - normal * slope));
         }
     }
     void back(const Row<T>& row, long block, Vector<T> dh, T* to, long stride, Sums<T>& sums) const {

@@ -28,12 +28,14 @@ def _forward(
     bias: Tensor | None,
     reset_after: bool,
     rate_h: float,
+    reverse: bool,
 ) -> tuple[Tensor, Tensor]:
     weights = GRUWeights(weight_h, bias_h, norm_h)
     start = None if start_h is None else HState(start_h)
     y, final = scan(
         lambda operands, state: gru_step(operands, state, weights, reset_after, rate_h),
-        GRUOperands(project(x, weight_x, bias), mask_h, zone_h), HState(h0), lengths=lengths, reset=reset, start=start,
+        GRUOperands(project(x, weight_x, bias), mask_h, zone_h), HState(h0),
+        lengths=lengths, reset=reset, start=start, reverse=reverse,
     )  # fmt: skip
     return y, final.h
 
@@ -62,7 +64,7 @@ TENSORS = (
 gru = register(
     "gru",
     tensors=TENSORS,
-    attributes=("bool reset_after", "float rate_h"),
+    attributes=("bool reset_after", "float rate_h", "bool reverse"),
     outputs=2,
     shapes=_shapes,
     memory=memory_shape,

@@ -16,5 +16,5 @@ def cpp_kernel(tensors: tuple[str, ...], memory: Callable[..., tuple[int, ...]])
         tensors,
         cell=lambda reset_after, *_: "gru after" if reset_after else "gru before",
         memory=memory,
-        rates=lambda _, rate_h: (rate_h, 0.0),
+        rates=lambda _, rate_h, __: (rate_h, 0.0),
     )

@@ -12,6 +12,7 @@ __all__ = ["samples"]
 
 OPTIONS = (
     "weight_x", "bias", "bias_h", "norm_h", "mask_h", "zone_h", "lengths", "reset", "start_h", "reset_after", "rate_h",
+    "reverse",
 )  # fmt: skip
 
 
@@ -40,5 +41,6 @@ def samples() -> Iterator[Sample]:
                 *projection,
                 after,
                 RATE if "rate_h" in options else 0.0,
+                "reverse" in options,
             ),
         )

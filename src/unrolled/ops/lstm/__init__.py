@@ -33,13 +33,14 @@ def _forward(
     coupled: bool,
     rate_h: float,
     rate_c: float,
+    reverse: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     weights = LSTMWeights(weight_h, peephole, weight_p, norm_h, norm_c)
     start = None if start_h is None or start_c is None else LSTMState(start_h, start_c)
     y, final = scan(
         lambda operands, state: lstm_step(operands, state, weights, coupled, rate_h, rate_c),
         LSTMOperands(project(x, weight_x, bias), mask_h, zone_h, zone_c), LSTMState(h0, c0),
-        lengths=lengths, reset=reset, start=start,
+        lengths=lengths, reset=reset, start=start, reverse=reverse,
     )  # fmt: skip
     return y, final.h, final.c
 
@@ -57,19 +58,16 @@ def memory_shape(
     peephole: Tensor | None,
     weight_p: Tensor | None,
     norm_h: Tensor | None,
-    norm_c: Tensor | None,
     *_: object,
 ) -> tuple[int, ...]:
     """(batch, time, numbers): for each row and step every gate and one vector as wide as c.
 
-    norm_h adds another set of gates and one number, norm_c two numbers. What stands where is the kernel's business.
+    norm_h adds another set of gates and one number. What stands where is the kernel's business.
     """
     stacked = weight_h.shape[0]
     width = stacked + c0.shape[1]
     if norm_h is not None:
         width = width + stacked + 1
-    if norm_c is not None:
-        width = width + 2
     return (*x.shape[:2], width)
 
 
@@ -81,7 +79,7 @@ TENSORS = (
 lstm = register(
     "lstm",
     tensors=TENSORS,
-    attributes=("bool coupled", "float rate_h", "float rate_c"),
+    attributes=("bool coupled", "float rate_h", "float rate_c", "bool reverse"),
     outputs=3,
     shapes=_shapes,
     memory=memory_shape,

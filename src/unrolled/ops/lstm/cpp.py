@@ -16,5 +16,5 @@ def cpp_kernel(tensors: tuple[str, ...], memory: Callable[..., tuple[int, ...]])
         tensors,
         cell=lambda coupled, *_: "lstm coupled" if coupled else "lstm",
         memory=memory,
-        rates=lambda _, rate_h, rate_c: (rate_h, rate_c),
+        rates=lambda _, rate_h, rate_c, __: (rate_h, rate_c),
     )

@@ -12,7 +12,7 @@ __all__ = ["samples"]
 
 OPTIONS = (
     "weight_x", "bias", "peephole", "weight_p", "norm_h", "norm_c", "mask_h", "zone_h", "zone_c", "lengths", "reset",
-    "start", "coupled", "rate_h", "rate_c",
+    "start", "coupled", "rate_h", "rate_c", "reverse",
 )  # fmt: skip
 
 
@@ -51,4 +51,5 @@ def _arguments(generator: torch.Generator, shape: Shape, options: frozenset[str]
         "coupled" in options,
         RATE if "rate_h" in options else 0.0,
         RATE if "rate_c" in options else 0.0,
+        "reverse" in options,
     )

@@ -26,11 +26,13 @@ def _forward(
     bias: Tensor | None,
     nonlinearity: str,
     rate_h: float,
+    reverse: bool,
 ) -> tuple[Tensor, Tensor]:
     start = None if start_h is None else HState(start_h)
     y, final = scan(
         lambda operands, state: rnn_step(operands, state, weight_h, nonlinearity, rate_h),
-        RNNOperands(project(x, weight_x, bias), mask_h, zone_h), HState(h0), lengths=lengths, reset=reset, start=start,
+        RNNOperands(project(x, weight_x, bias), mask_h, zone_h), HState(h0),
+        lengths=lengths, reset=reset, start=start, reverse=reverse,
     )  # fmt: skip
     return y, final.h
 
@@ -51,7 +53,7 @@ TENSORS = (
 rnn = register(
     "rnn",
     tensors=TENSORS,
-    attributes=("str nonlinearity", "float rate_h"),
+    attributes=("str nonlinearity", "float rate_h", "bool reverse"),
     outputs=2,
     shapes=_shapes,
     memory=memory_shape,

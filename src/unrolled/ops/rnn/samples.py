@@ -10,7 +10,7 @@ from unrolled.ops.samples import RATE, Sample, draw, draw_input, draw_mask, draw
 
 __all__ = ["samples"]
 
-OPTIONS = ("weight_x", "bias", "mask_h", "zone_h", "lengths", "reset", "start_h", "relu", "rate_h")
+OPTIONS = ("weight_x", "bias", "mask_h", "zone_h", "lengths", "reset", "start_h", "relu", "rate_h", "reverse")
 
 
 def samples() -> Iterator[Sample]:
@@ -35,5 +35,6 @@ def samples() -> Iterator[Sample]:
                 *projection,
                 "relu" if "relu" in options else "tanh",
                 RATE if "rate_h" in options else 0.0,
+                "reverse" in options,
             ),
         )
