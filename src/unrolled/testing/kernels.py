@@ -25,7 +25,7 @@ FLOOR = 32
 """Units in the last place of a tensor's largest value that are always granted: the reference may be lucky."""
 
 JITTERS = 3
-"""So often the arguments are rounded at random, to see what that does to the results: a kernel may do as much."""
+"""So often the arguments are moved in their last place, to see what the reference loses: once may be luck."""
 
 SMALLEST = 1e-2
 """The least that a largest value counts for: what cancels to almost nothing still carries the rounding of its terms."""
@@ -74,8 +74,8 @@ def check_kernel(
     """Prove every kernel of an op, in outputs and all gradients, on contiguous and strided tensors.
 
     op: the name of an op of this library, or an `Op`, which then needs `samples`. The error of a kernel in a dtype may
-    be 4 times that of the reference in that dtype (for float64, where the reference is the truth: its loss in float32,
-    scaled), or what rounding the arguments does to the results, plus 32 units in the last place. A kernel must also
+    be 4 times that of the reference in that dtype (at least what float64 loses, scaled, when the arguments move in the
+    last place), plus 32 units in the last place. A kernel must also
     leave its arguments as they are, return fresh tensors, fill its outputs, give the same outputs whether it saves for
     a backward pass or not, leave what it saved as it is, give each gradient the same whichever others are wanted, pass
     torch's opcheck, and agree in a graph (opcheck=False leaves out the last two).
@@ -200,41 +200,38 @@ def _alike(one: Tensor, other: Tensor) -> bool:
 
 
 def _truth(op: Op, arguments: Sequence[Any], device: torch.device | str) -> Bound:
-    """The truth, and what rounding the arguments in the last place does to it, in units in the last place of 1."""
+    """The truth, and what the reference loses in float64 when its arguments move in the last place, in units of 1's."""
     exact = _cast(arguments, torch.float64, device)
     truth = _run(op, _plain(op), exact).named()
     units = dict.fromkeys(truth, 0.0)
     for seed in range(JITTERS):
         moved = _run(op, _plain(op), _rounded(exact, torch.Generator().manual_seed(seed))).named()
         for name, want in truth.items():
-            units[name] = max(units[name], float((moved[name] - want).abs().max()) / _JITTER)
+            loss = float((moved[name] - want).abs().max()) / torch.finfo(torch.float64).eps
+            units[name] = max(units[name], loss)
     return Bound(truth, units)
 
 
-_JITTER = torch.finfo(torch.float32).eps
-"""Larger than what float64 itself loses, so that only the change shows."""
-
-
 def _rounded(arguments: Sequence[Any], generator: torch.Generator) -> list[Any]:
-    """The arguments, every number moved up or down by a unit in the last place of float32."""
+    """The arguments, every number moved up or down by a unit in its last place."""
     moved = []
     for argument in arguments:
         if isinstance(argument, Tensor) and argument.dtype.is_floating_point:
             signs = 2 * torch.randint(0, 2, argument.shape, generator=generator).to(argument) - 1
-            argument = argument * (1 + _JITTER * signs)
+            argument = argument * (1 + torch.finfo(argument.dtype).eps * signs)
         moved.append(argument)
     return moved
 
 
 def _bound(op: Op, arguments: Sequence[Any], ideal: Bound, dtype: torch.dtype, device: torch.device | str) -> Bound:
-    truth, response = ideal
+    truth, lost = ideal
     # In float64 the reference is the truth and has no error to show: its loss in float32 stands in, in units.
     measured = torch.float32 if dtype == torch.float64 else dtype
     rough = _run(op, _plain(op), _cast(arguments, measured, device)).named()
     units = {}
     for name, want in truth.items():
         loss = float((rough[name].double() - want).abs().max()) / torch.finfo(measured).eps
-        units[name] = max(MULTIPLE * loss, response[name]) + FLOOR * float(want.abs().max().clamp(min=SMALLEST))
+        units[name] = MULTIPLE * max(loss, lost[name]) + FLOOR * float(want.abs().max().clamp(min=SMALLEST))
     return Bound(truth, units)
 
 
