@@ -137,7 +137,9 @@ private:
         long alive = 0;
         for (long t = end_of_window(team, begin) - 1; t >= begin; --t) {
             alive = team.rows.alive(t, alive);
-            for (long slot = 0; slot < alive; ++slot) own.step[slot] = back_row(team, slot, t, Base::team_of(own));
+            T* seen = team.seen_at(t);
+            T* inputs = inputs_apart() ? sums_[Base::team_of(own)].inputs[t % team.seen.size()] : nullptr;
+            for (long slot = 0; slot < alive; ++slot) own.step[slot] = back_row(team, slot, t, seen, inputs);
             if (Base::has_second()) {
                 open(own, alive, outputs);
                 team.barrier.wait(members);
@@ -153,15 +155,12 @@ private:
         if (resets) return problem_.start(call_.start_h, b, sizes_.O);
         return t == 0 ? problem_.at(call_.h0) + b * sizes_.O : problem_.step(call_.y, b, t - 1, sizes_.O);
     }
-    Row<T> back_row(Team<T>& team, long slot, long t, size_t number) const {
+    Row<T> back_row(Team<T>& team, long slot, long t, T* seen, T* inputs) const {
         const long H = sizes_.H, O = sizes_.O;
         Row<T> row = Base::row_at(team, slot, t);
-        row.seen = Base::slot_of(team.seen_at(t), team.rows, slot, sizes_.gate_blocks());
+        row.seen = Base::slot_of(seen, team.rows, slot, sizes_.gate_blocks());
         row.second = Base::slot_of(team.second, team.rows, slot, sizes_.outputs());
-        if (inputs_apart()) {
-            const std::vector<T*>& inputs = sums_[number].inputs;
-            row.inputs = Base::slot_of(inputs[t % inputs.size()], team.rows, slot, sizes_.input_blocks());
-        }
+        if (inputs) row.inputs = Base::slot_of(inputs, team.rows, slot, sizes_.input_blocks());
         row.h_old = h_before(row.b, t, row.resets);
         if (row.resets) {
             row.c_old = call_.c0 ? problem_.start(call_.start_c, row.b, H) : nullptr;
@@ -297,7 +296,7 @@ private:
     long steps_of(const Rows& rows) const {
         constexpr long most_bytes = 3 << 20;
         const long bytes = rows.chunks() * chunk_size<T>(sizes_.input_blocks()) * static_cast<long>(sizeof(T));
-        return window_steps(rows.count(), bytes, most_bytes, call_.time);
+        return window_steps(rows.count(), bytes, most_bytes, call_.time, Base::plan_.assisted);
     }
     void prepare_windows(Arena& arena) {
         for (const Team<T>& team : Base::teams_) {

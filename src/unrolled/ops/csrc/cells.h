@@ -222,8 +222,8 @@ struct Lstm : CellBase<T> {
     }
     void point(const Row<T>& row, long block, const T* product) const {
         const long j = block * L, left = H - j;
-        const auto gate = [&](int g) { return row.gate(g, block, left) + load(product + g * L); };
-        const auto peep = [&](int g, Vector<T> c) {
+        const auto gate = [&](int g) __attribute__((always_inline)) { return row.gate(g, block, left) + load(product + g * L); };
+        const auto peep = [&](int g, Vector<T> c) __attribute__((always_inline)) {
             return peephole ? load(peephole + g * H + j, left) * c : Vector<T>{};
         };
         const Vector<T> old = load(row.c + j);

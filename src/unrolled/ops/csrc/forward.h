@@ -102,7 +102,7 @@ private:
         for (const Team<T>& team : Base::teams_) {
             const long rows = team.rows.count();
             const long bytes = rows * wide * static_cast<long>(sizeof(T));
-            const long steps = window_steps(rows, bytes, most_bytes, call_.time);
+            const long steps = window_steps(rows, bytes, most_bytes, call_.time, Base::plan_.assisted);
             T* gates = arena.take<T>(steps * rows * wide);
             inputs_.push_back({steps, {gates, Base::plan_.assisted ? arena.take<T>(steps * rows * wide) : gates}});
         }
@@ -190,11 +190,19 @@ private:
     // Resets, and h as the weights see it.
     void see(Team<T>& team, Member<T>& own, long t, long alive, Range units, Range outputs) {
         const long H = sizes_.H, O = sizes_.O;
+        const T* made = call_.x ? made_gates(own, t) : nullptr;
+        T* seen = team.seen_at(t);
         for (long slot = 0; slot < alive; ++slot) {
             Row<T>& row = own.step[slot] = Base::row_at(team, slot, t);
-            find_gates(own, row, slot, units);
+            if (made) {
+                row.gates = made + slot * gates_width();
+                row.block_step = Cell::all_gates * L;
+                row.gate_step = L;
+            } else {
+                find_gates(row, units);
+            }
             row.y = problem_.step(call_.y, row.b, t, O);
-            row.seen = Base::slot_of(team.seen_at(t), team.rows, slot, sizes_.outputs());
+            row.seen = Base::slot_of(seen, team.rows, slot, sizes_.outputs());
             row.second = Base::slot_of(team.second, team.rows, slot, sizes_.units());
             if (row.resets) {
                 copy(problem_.start(call_.start_h, row.b, O), O, row.h, outputs);
@@ -206,14 +214,12 @@ private:
             }
         }
     }
-    void find_gates(const Member<T>& own, Row<T>& row, long slot, Range units) const {
-        if (call_.x) {
-            const Window& window = gatherings_[Base::number_of(own)].window;
-            row.gates = inputs_[Base::team_of(own)].at(window.begin) + window.number(row.t, slot) * gates_width();
-            row.block_step = Cell::all_gates * L;
-            row.gate_step = L;
-            return;
-        }
+    // The gates of the first row at time t, made for the member's window.
+    const T* made_gates(const Member<T>& own, long t) const {
+        const Window& window = gatherings_[Base::number_of(own)].window;
+        return inputs_[Base::team_of(own)].at(window.begin) + window.number(t, 0) * gates_width();
+    }
+    void find_gates(Row<T>& row, Range units) const {
         row.gates = problem_.step(call_.gates, row.b, row.t, Cell::all_gates * sizes_.H);
         row.block_step = L;
         row.gate_step = sizes_.H;

@@ -8,7 +8,7 @@ namespace unrolled::UNROLLED_LEVEL {
 
 // The memory of this thread's calls.
 inline Arena& arena() {
-    static thread_local Arena memory;
+    static thread_local Arena memory(huge_page);
     return memory;
 }
 

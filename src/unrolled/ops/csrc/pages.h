@@ -15,16 +15,18 @@
 
 namespace unrolled::UNROLLED_LEVEL {
 
-// Bytes from which a result is large, and of a cache line.
-constexpr int64_t large_bytes = int64_t(4) << 20, line = 64;
+// Bytes from which a result is large, of a huge page, and of a cache line.
+constexpr int64_t large_bytes = int64_t(4) << 20, huge_page = int64_t(2) << 20, line = 64;
 
 // Asks the system to back the whole huge pages inside the memory by huge pages, where it has not backed them yet. It is
-// advice: contents stay as they are, and a system that cannot or will not follow does nothing.
-inline void prefer_huge_pages([[maybe_unused]] int64_t address, [[maybe_unused]] int64_t bytes) {
+// advice: contents stay as they are, and a system that cannot or will not follow does nothing. Below `least` bytes nothing
+// is asked.
+inline void prefer_huge_pages([[maybe_unused]] int64_t address, [[maybe_unused]] int64_t bytes,
+                              [[maybe_unused]] int64_t least = large_bytes) {
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    constexpr int64_t page = int64_t(2) << 20;
-    const int64_t begin = (address + page - 1) / page * page, end = (address + bytes) / page * page;
-    if (address != 0 && bytes >= large_bytes && begin < end) {
+    const int64_t begin = (address + huge_page - 1) / huge_page * huge_page;
+    const int64_t end = (address + bytes) / huge_page * huge_page;
+    if (address != 0 && bytes >= least && begin < end) {
         madvise(reinterpret_cast<void*>(begin), static_cast<size_t>(end - begin), MADV_HUGEPAGE);
     }
 #endif

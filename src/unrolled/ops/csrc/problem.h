@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gemm.h"
+#include "pages.h"
 #include "table.h"
 #include "threads.h"
 
@@ -50,23 +51,21 @@ struct Problem {
     long length(long b) const { return call.lengths ? at<int64_t>(call.lengths)[b] : call.time; }
 };
 
-// Aligned memory of one call, kept by the thread for its next one: fresh pages cost more than a small sequence.
+// Aligned memory of one call, kept for the next one: fresh pages cost more than a small sequence. It is cut from slabs of
+// at least `least` bytes: what is used together then stands together, and large slabs ask for huge pages, so that no two
+// parts of it drive each other out of the cache by the luck of where their pages fell.
 class Arena {
 public:
+    explicit Arena(size_t least = 0) : least_(least) {}
+
     template <class T>
     T* take(long count) {
         const size_t bytes = (static_cast<size_t>(std::max(count, 1L)) * sizeof(T) + 63) / 64 * 64;
-        if (next_ == pieces_.size()) pieces_.emplace_back();
-        Piece& piece = pieces_[next_++];
-        if (piece.size < bytes) {
-            // First given back: twice the memory is not needed, and after a failure the size must not lie.
-            piece.memory.reset();
-            piece.size = 0;
-            piece.memory.reset(static_cast<char*>(std::aligned_alloc(64, bytes)));
-            if (!piece.memory) throw std::bad_alloc();
-            piece.size = bytes;
-        }
-        return reinterpret_cast<T*>(piece.memory.get());
+        while (next_ < slabs_.size() && (used_ + bytes > slabs_[next_].size || (apart && used_ > 0))) ++next_, used_ = 0;
+        if (next_ == slabs_.size()) add(apart ? bytes : std::max(bytes, least_));
+        char* memory = slabs_[next_].memory.get() + used_;
+        used_ += bytes;
+        return reinterpret_cast<T*>(memory);
     }
     template <class T>
     T* zeros(long count) {
@@ -75,14 +74,14 @@ public:
         return memory;
     }
     void rewind() {
-        next_ = 0;
+        next_ = used_ = 0;
         // A thread that once met a large model does not hold its memory for ever.
         size_t total = 0;
-        for (const Piece& piece : pieces_) total += piece.size;
-        if (total > kept) pieces_.clear();
+        for (const Slab& slab : slabs_) total += slab.size;
+        if (total > kept) slabs_.clear();
     }
 
-    // One call's use of the memory, from the first piece on.
+    // One call's use of the memory, from the first slab on.
     class Use {
     public:
         explicit Use(Arena& arena) : arena_(arena) { arena_.rewind(); }
@@ -95,16 +94,30 @@ public:
     };
 
 private:
-    static constexpr size_t kept = size_t(64) << 20;
+    // A sanitizer sees a step over the end of a slab alone, so for it every piece has one of its own.
+#if defined(__SANITIZE_ADDRESS__)
+    static constexpr bool apart = true;
+#else
+    static constexpr bool apart = false;
+#endif
+    static constexpr size_t kept = size_t(64) << 20, huge = huge_page;
     struct Free {
         void operator()(char* memory) const { std::free(memory); }
     };
-    struct Piece {
+    struct Slab {
         std::unique_ptr<char, Free> memory;
         size_t size = 0;
     };
-    std::vector<Piece> pieces_;
-    size_t next_ = 0;
+    std::vector<Slab> slabs_;
+    size_t least_, next_ = 0, used_ = 0;
+
+    void add(size_t bytes) {
+        const size_t alignment = bytes < huge ? 64 : huge, size = (bytes + alignment - 1) / alignment * alignment;
+        Slab slab{std::unique_ptr<char, Free>(static_cast<char*>(std::aligned_alloc(alignment, size))), size};
+        if (!slab.memory) throw std::bad_alloc();
+        prefer_huge_pages(reinterpret_cast<int64_t>(slab.memory.get()), static_cast<int64_t>(size), huge_page);
+        slabs_.push_back(std::move(slab));
+    }
 };
 
 // Rows that walk through time together, longest first, so that those still alive are always the first ones.

@@ -4,7 +4,6 @@
 #include <deque>
 
 #include "cells.h"
-#include "pages.h"
 
 namespace unrolled::UNROLLED_LEVEL {
 

@@ -35,10 +35,11 @@ struct Window {
     }
 };
 
-// How many steps of `rows` rows a window has, if a step takes `bytes`.
-inline long window_steps(long rows, long bytes, long most_bytes, long time) {
+// How many steps of `rows` rows a window has, if a step takes `bytes`. Two threads that take turns have shorter ones: at
+// either end one of them waits for the other.
+inline long window_steps(long rows, long bytes, long most_bytes, long time, bool in_turns) {
     // So many rows hide what it costs to fetch weights, or sums, from afar.
-    constexpr long enough = 256;
+    const long enough = in_turns ? 48 : 256;
     const long wanted = (enough + rows - 1) / std::max(1L, rows), fit = most_bytes / std::max(1L, bytes);
     return std::clamp(std::min(wanted, fit), 1L, std::max(1L, time));
 }
