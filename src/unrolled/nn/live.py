@@ -69,7 +69,7 @@ def bind(cells: Sequence[Zoned], batch: int, dtype: torch.dtype, stored: str) ->
                 raise objection
             watched.append((zoned.cell._parameters, name, parameter, parameter.detach()))
         layers.append(_fields(zoned, batch, dtype, stored, alive))
-    return native.compiled().Stepper(layers, watched)
+    return native.compiled().Stepper(layers, watched, native.threads)
 
 
 def addresses(state: Any) -> list[int]:

@@ -22,8 +22,6 @@ S = TypeVar("S")
 V = TypeVar("V", np.ndarray, Tensor)
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
-_FEW = 1 << 18
-"""Multiply-adds of a step that more than one thread would only slow down."""
 
 
 class Stepper(Generic[S]):
@@ -67,20 +65,42 @@ class Stepper(Generic[S]):
         self._numpy = _NUMPY.get(self.dtype)
         self._shape = (self.batch, layer.output_size)
         self._like_y = torch.empty(self._shape, dtype=self.dtype)
-        self._large = self.batch * sum(p.numel() for p in layer.parameters()) > _FEW
-        self._native = self._bind()
+        self._memory_x = np.zeros((self.batch, layer.input_size), self._numpy)
+        self._memory_y = np.zeros(self._shape, self._numpy)
+        self._x, self._y = torch.from_numpy(self._memory_x), torch.from_numpy(self._memory_y)
+        self._take(self._bind())
         self._like = layer.initial_state(self.batch, device="meta", dtype=self.dtype)
         self.reset()
 
     def step(self, x: V) -> V:
         """The next step of every stream: x (batch, input_size) -> y (batch, output_size)."""
-        threads = native.threads() if self._large else 1
-        if type(x) is np.ndarray:
-            y: Any = np.empty(self._shape, self._numpy)
-            answer = self._native.step_buffers(x, y, 1, threads, False)
-        else:
-            y, answer = self._run_tensor(x, (self.batch, self.layer.input_size), self._shape, 1, threads)
-        return cast(V, y) if answer == DONE else self._resolve(answer, x, self.step)
+        y = self._step(x)
+        return y if y is not None else self._careful_step(x)
+
+    @property
+    def x(self) -> Tensor:
+        """Where `advance` reads from: (batch, input_size); write into it, `stepper.x[:] = row` or by `x.numpy()`."""
+        return self._x
+
+    @property
+    def y(self) -> Tensor:
+        """Where `advance` writes to: (batch, output_size); the next one writes over it."""
+        return self._y
+
+    def advance(self) -> None:
+        """The next step of every stream, from `x` to `y`: nothing is made and nothing is converted.
+
+        >>> from unrolled.nn import GRU
+        >>> stepper = Stepper(GRU(3, 5))
+        >>> x, y = stepper.x.numpy(), stepper.y.numpy()
+        >>> x[:] = [[0.1, 0.2, 0.3]]
+        >>> stepper.advance()
+        >>> y.shape
+        (1, 5)
+        """
+        answer = self._advance()
+        if answer != DONE:
+            self._resolve(answer, self._x, lambda _: self.advance())
 
     def run(self, xs: V) -> V:
         """Many steps in one call: xs (time, batch, input_size) -> ys (time, batch, output_size); time may be 0."""
@@ -117,8 +137,23 @@ class Stepper(Generic[S]):
     def refresh(self) -> None:
         """Pack the layer's weights anew; the state stays."""
         fresh, state = self._bind(), self.state()
-        self._native = fresh
+        self._take(fresh)
         self.load_state(state)
+
+    def _careful_step(self, x: V) -> V:
+        """`step` with a look at everything that may be wrong."""
+        if type(x) is np.ndarray:
+            y: Any = np.empty(self._shape, self._numpy)
+            answer = self._native.step_buffers(x, y, 1, native.threads(), False)
+        else:
+            wanted = (self.batch, self.layer.input_size)
+            y, answer = self._run_tensor(x, wanted, self._shape, 1, native.threads())
+        return cast(V, y) if answer == DONE else self._resolve(answer, x, self.step)
+
+    def _take(self, fresh: Any) -> None:
+        """Step with these packed weights from now on."""
+        fresh.share(self._memory_x, self._memory_y)
+        self._native, self._step, self._advance = fresh, fresh.step, fresh.advance
 
     def _bind(self) -> Any:
         return bind(self._cells, self.batch, self.dtype, self.weights)
