@@ -123,11 +123,8 @@ class Cell(Recurrent[S]):
         return whole, state
 
     def advance(self, x: Tensor, state: S) -> tuple[Tensor, S]:
-        if torch.is_inference_mode_enabled() and not torch.compiler.is_compiling():
-            found = live.advance(self, x, state)
-            if found is not None:
-                return found
-        return outside_autocast(self.recur, self.project(x), state)
+        found = live.advance(self, x, state)
+        return found if found is not None else outside_autocast(self.recur, self.project(x), state)
 
 
 def _expand(leaf: Tensor, batch_size: int, device: torch.device | str | None, dtype: torch.dtype | None) -> Tensor:

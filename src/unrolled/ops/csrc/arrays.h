@@ -88,8 +88,8 @@ public:
 
     // The memory of a dense tensor (rows, width) of the processor, or null: it is another one, or torch does not tell.
     void* memory(PyObject* x, char format, long rows, long width) const {
+        if (!exchange_) return asked_memory(x, format, rows, width);
         dlpack::Tensor seen;
-        if (!exchange_) return nullptr;
         if (exchange_->look(x, &seen) != 0) {
             PyErr_Clear();
             return nullptr;
@@ -102,6 +102,11 @@ public:
 
     // A fresh tensor (rows, width), and where its memory is. Half the price of torch's own.
     nb::object tensor(char format, long rows, long width, void*& memory) const {
+        if (!exchange_) {
+            nb::object made = empty_tensor_(nb::make_tuple(rows, width), nb::arg("dtype") = dtype(format));
+            memory = reinterpret_cast<void*>(nb::cast<intptr_t>(made.attr("data_ptr")()));
+            return made;
+        }
         Block* block = Block::make(format, rows, width);
         memory = block->managed.tensor.data;
         void* object = nullptr;
@@ -131,7 +136,7 @@ private:
         static void free(dlpack::Managed* managed) { std::free(managed->context); }
     };
 
-    nb::object empty_, float_, double_, is_neg_, capsule_;
+    nb::object empty_, float_, double_, empty_tensor_, torch_float_, torch_double_, strided_, is_neg_, capsule_;
     PyTypeObject *array_, *tensor_, *parameter_;
     const dlpack::Exchange* exchange_ = nullptr;
 
@@ -144,6 +149,10 @@ private:
         array_ = kept_type(numpy.attr("ndarray"));
         tensor_ = kept_type(torch.attr("Tensor"));
         parameter_ = kept_type(parameter);
+        empty_tensor_ = torch.attr("empty");
+        torch_float_ = torch.attr("float32");
+        torch_double_ = torch.attr("float64");
+        strided_ = torch.attr("strided");
         is_neg_ = torch.attr("Tensor").attr("is_neg");
         // Torch has it since 2.10.
         capsule_ = nb::getattr(torch.attr("Tensor"), "__dlpack_c_exchange_api__", nb::none());
@@ -152,6 +161,17 @@ private:
             static_cast<const dlpack::Exchange*>(PyCapsule_GetPointer(capsule_.ptr(), "dlpack_exchange_api"));
         if (exchange->major == 1) exchange_ = exchange;
     }
+    const nb::object& dtype(char format) const { return format == 'd' ? torch_double_ : torch_float_; }
+
+    // `memory` by attributes of Python.
+    void* asked_memory(PyObject* object, char format, long rows, long width) const {
+        const nb::handle x(object);
+        const bool plain = x.attr("layout").is(strided_) && nb::cast<bool>(x.attr("is_cpu"));
+        if (!plain || !x.attr("dtype").is(dtype(format)) || !x.attr("shape").equal(nb::make_tuple(rows, width))) return nullptr;
+        if (!nb::cast<bool>(x.attr("is_contiguous")()) || negated(object)) return nullptr;
+        return reinterpret_cast<void*>(nb::cast<intptr_t>(x.attr("data_ptr")()));
+    }
+
     static PyTypeObject* kept_type(nb::object type) { return reinterpret_cast<PyTypeObject*>(type.release().ptr()); }
 
     // DLPack does not know of values that torch negates when they are read.

@@ -59,8 +59,10 @@ public:
     void move(bool out, const int64_t*& next, const int64_t* rows, int64_t count) {
         LiveState state{reinterpret_cast<void*>(*next++), nullptr, rows, count};
         if (has_c_) state.c = reinterpret_cast<void*>(*next++);
-        (out ? table_->live_get : table_->live_set)(live_, state);
+        out ? get(state) : put(state);
     }
+    void get(const LiveState& state) { table_->live_get(live_, state); }
+    void put(const LiveState& state) { table_->live_set(live_, state); }
     long width() const { return width_; }
     size_t leaves() const { return has_c_ ? 2 : 1; }
 
@@ -74,73 +76,76 @@ private:
 using Addresses = std::vector<int64_t>;
 
 class Stepper {
+    friend int visit_stepper(PyObject*, visitproc, void*);
+    friend int clear_stepper(PyObject*);
+
 public:
     // threads(): how many may be used now.
     Stepper(const std::vector<nb::dict>& layers, const nb::list& watched, nb::object threads)
-        : watch_(watched), threads_(std::move(threads)) {
+        : threads_(std::move(threads)) {
+        pack(layers, watched);
+    }
+
+    // Take these weights from now on; the state is zero then.
+    void pack(const std::vector<nb::dict>& layers, const nb::list& watched) {
+        Watch watch(watched);
+        std::vector<Layer> fresh;
+        table_ = current_table();
         double work = 0;
         for (const nb::dict& fields : layers) {
             const LiveCall call = live_call(fields);
-            if (layers_.empty()) {
-                batch_ = call.batch, input_ = call.input;
+            if (fresh.empty()) {
+                batch_ = call.batch, input_ = call.input, hidden_ = call.hidden;
                 format_ = call.type == 1 ? 'd' : 'f';
             }
-            layers_.emplace_back(current_table(), call);
+            fresh.emplace_back(table_, call);
             work += static_cast<double>(call.batch * call.hidden) * static_cast<double>(4 * (call.input + call.output));
             widest_ = std::max<long>(widest_, call.output);
         }
+        output_ = fresh.back().width();
         large_ = static_cast<long>(held / std::max(work, 1.0));
         parallel_ = work > few;
-        shape_ = nb::make_tuple(batch_, layers_.back().width());
+        shape_ = nb::make_tuple(batch_, output_);
+        const std::lock_guard lock(mutex_);
+        layers_.swap(fresh);
+        std::swap(watch_, watch);
+    }
+
+    // step(x) and advance(): they take over wherever a step is not an ordinary one.
+    void fall_back(nb::object step, nb::object advance) {
+        careful_step_ = std::move(step);
+        careful_advance_ = std::move(advance);
     }
 
     // What a step answers; nothing has happened unless it is done.
     enum Answer : int { done = 0, weights_changed = 1, wrong_buffer = 2, not_finite = 3 };
 
-    // One step of x (B, I), a numpy array or torch tensor, to a fresh y (B, O) of the same kind; None, and nothing has
-    // happened, where `step_buffers` or `step_at` must look closer: at x, or because the weights have changed.
+    // One step of x (B, I), a numpy array or torch tensor, to a fresh y (B, O) of the same kind.
     nb::object step(PyObject* x) {
-        const Arrays& arrays = Arrays::get();
-        if (arrays.is_tensor(x)) {
-            const void* from = arrays.memory(x, format_, batch_, input_);
-            if (!from || !ready(from)) return nb::none();
-            void* to;
-            nb::object y = arrays.tensor(format_, batch_, layers_.back().width(), to);
-            one(from, to);
-            return y;
-        }
-        if (!arrays.is_array(x)) return nb::none();
-        const Buffer from(x, false);
-        const long in[] = {batch_, input_};
-        if (!from.fits(format_, in, 2) || !ready(from.memory())) return nb::none();
-        nb::object y = arrays.array(shape_, format_);
-        const Buffer to(y, true);
-        one(from.memory(), to.memory());
-        return y;
+        nb::object y = ordinary_step(x);
+        return y.is_valid() ? y : careful_step_(nb::handle(x));
     }
 
     // x (B, I) and y (B, O), numpy arrays that `advance` reads and writes from now on.
     void share(const nb::object& x, const nb::object& y) {
         auto from = std::make_unique<Buffer>(x, false), to = std::make_unique<Buffer>(y, true);
-        const long in[] = {batch_, input_}, out[] = {batch_, layers_.back().width()};
+        const long in[] = {batch_, input_}, out[] = {batch_, output_};
         if (!from->fits(format_, in, 2) || !to->fits(format_, out, 2))
             throw nb::value_error("Stepper: the shared memory has another shape or dtype.");
         x_ = std::move(from);
         y_ = std::move(to);
     }
     // One step from the shared x to the shared y.
-    int advance() {
-        if (!x_) return wrong_buffer;
-        if (watch_.changed()) return weights_changed;
-        if (!finite(x_->memory(), batch_ * input_)) return not_finite;
+    nb::object advance() {
+        if (!x_ || !ready(x_->memory())) return careful_advance_();
         one(x_->memory(), y_->memory());
-        return done;
+        return nb::none();
     }
 
     // x and y offer buffers: (B, I) and (B, O), or, for a whole run, with time before that.
     int step_buffers(nb::handle x, nb::handle y, long time, long threads, bool whole) {
         const Buffer from(x, false), to(y, true);
-        const long in[] = {time, batch_, input_}, out[] = {time, batch_, layers_.back().width()};
+        const long in[] = {time, batch_, input_}, out[] = {time, batch_, output_};
         const int skip = whole ? 0 : 1;
         if (!from.fits(format_, in + skip, 3 - skip) || !to.fits(format_, out + skip, 3 - skip)) return wrong_buffer;
         return steps(from.memory(), to.memory(), time, threads);
@@ -151,19 +156,35 @@ public:
         return steps(reinterpret_cast<void*>(x), reinterpret_cast<void*>(y), time, threads);
     }
 
-    // One step from a given state to a returned one, both as in `move` and of all rows, for callers in several threads.
-    int step_from(intptr_t x, intptr_t y, long threads, const Addresses& before, const Addresses& after) {
-        check_leaves(before);
-        check_leaves(after);
-        if (watch_.changed()) return weights_changed;
-        const void* from = reinterpret_cast<const void*>(x);
-        if (!finite(from, batch_ * input_)) return not_finite;
+    // One step of a single layer from a given state, a tuple of its leaves, to a tuple of fresh ones. None, and nothing
+    // has happened, where x or the state is not an ordinary tensor; False where weights or level have changed.
+    nb::object step_from(PyObject* x, PyObject* state) {
+        const Arrays& arrays = Arrays::get();
+        const size_t count = layers_[0].leaves();
+        if (!arrays.is_tensor(x) || !PyTuple_Check(state) || PyTuple_Size(state) != static_cast<Py_ssize_t>(count))
+            return nb::none();
+        const void* from = arrays.memory(x, format_, batch_, input_);
+        if (!from) return nb::none();
+        const long widths[] = {output_, hidden_};
+        void *before[2] = {}, *after[2] = {};
+        for (size_t i = 0; i < count; ++i) {
+            PyObject* leaf = PyTuple_GetItem(state, static_cast<Py_ssize_t>(i));
+            if (!arrays.is_tensor(leaf)) return nb::none();
+            before[i] = arrays.memory(leaf, format_, batch_, widths[i]);
+            if (!before[i]) return nb::none();
+        }
+        if (table_ != current_table() || watch_.changed()) return nb::bool_(false);
+        if (!finite(from, batch_ * input_)) return nb::none();
+        nb::object fresh[2];
+        for (size_t i = 0; i < count; ++i) fresh[i] = arrays.tensor(format_, batch_, widths[i], after[i]);
+        const long threads = threads_now();
         locked(1, [&] {
-            move_all(false, before, nullptr, batch_);
-            walk(from, reinterpret_cast<void*>(y), 1, threads);
-            move_all(true, after, nullptr, batch_);
+            layers_[0].put({before[0], before[1], nullptr, batch_});
+            // y is h: `get` writes it once more.
+            layers_[0].step(from, after[0], 1, threads);
+            layers_[0].get({after[0], after[1], nullptr, batch_});
         });
-        return done;
+        return count == 2 ? nb::make_tuple(fresh[0], fresh[1]) : nb::make_tuple(fresh[0]);
     }
 
     // Addresses of h, or h and c, of each layer in turn; rows: an address of `count` row numbers, or 0 for all rows.
@@ -185,13 +206,35 @@ private:
 
     std::vector<Layer> layers_;
     Watch watch_;
-    nb::object threads_, shape_;
+    nb::object threads_, shape_, careful_step_, careful_advance_;
+    const Table* table_ = nullptr;
     std::unique_ptr<Buffer> x_, y_;
     std::vector<char> between_[2];
     std::mutex mutex_;
-    long batch_ = 0, input_ = 0, widest_ = 0, large_ = 0;
+    long batch_ = 0, input_ = 0, hidden_ = 0, output_ = 0, widest_ = 0, large_ = 0;
     char format_ = 'f';
     bool parallel_ = false;
+
+    // A fresh y, or nothing where `step_buffers` or `step_at` must look closer: at x, or because the weights have changed.
+    nb::object ordinary_step(PyObject* x) {
+        const Arrays& arrays = Arrays::get();
+        if (arrays.is_tensor(x)) {
+            const void* from = arrays.memory(x, format_, batch_, input_);
+            if (!from || !ready(from)) return {};
+            void* to;
+            nb::object y = arrays.tensor(format_, batch_, output_, to);
+            one(from, to);
+            return y;
+        }
+        if (!arrays.is_array(x)) return {};
+        const Buffer from(x, false);
+        const long in[] = {batch_, input_};
+        if (!from.fits(format_, in, 2) || !ready(from.memory())) return {};
+        nb::object y = arrays.array(shape_, format_);
+        const Buffer to(y, true);
+        one(from.memory(), to.memory());
+        return y;
+    }
 
     bool ready(const void* x) const { return !watch_.changed() && finite(x, batch_ * input_); }
 
@@ -229,8 +272,9 @@ private:
         locked(time, [&] { walk(x, y, time, threads); });
         return done;
     }
+    long threads_now() const { return parallel_ ? nb::cast<long>(threads_()) : 1; }
     void one(const void* x, void* y) {
-        const long threads = parallel_ ? nb::cast<long>(threads_()) : 1;
+        const long threads = threads_now();
         locked(1, [&] { walk(x, y, 1, threads); });
     }
 
@@ -280,23 +324,51 @@ PyObject* call_step(PyObject* self, PyObject* x) {
     return called([&] { return nb::inst_ptr<Stepper>(self)->step(x); });
 }
 PyObject* call_advance(PyObject* self, PyObject*) {
-    return called([&] { return nb::object(nb::int_(nb::inst_ptr<Stepper>(self)->advance())); });
+    return called([&] { return nb::inst_ptr<Stepper>(self)->advance(); });
+}
+PyObject* call_step_from(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    if (count == 2) return called([&] { return nb::inst_ptr<Stepper>(self)->step_from(arguments[0], arguments[1]); });
+    PyErr_SetString(PyExc_TypeError, "step_from: expected x and state.");
+    return nullptr;
 }
 PyMethodDef call_methods[] = {
     {"step", call_step, METH_O, nullptr},
     {"advance", call_advance, METH_NOARGS, nullptr},
+    {"step_from", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_step_from)), METH_FASTCALL, nullptr},
+};
+
+// What takes over holds this object, which holds it: the garbage collector must see the circle.
+int visit_stepper(PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    if (!nb::inst_ready(self)) return 0;
+    const Stepper* stepper = nb::inst_ptr<Stepper>(self);
+    Py_VISIT(stepper->careful_step_.ptr());
+    Py_VISIT(stepper->careful_advance_.ptr());
+    return 0;
+}
+int clear_stepper(PyObject* self) {
+    Stepper* stepper = nb::inst_ptr<Stepper>(self);
+    stepper->careful_step_.reset();
+    stepper->careful_advance_.reset();
+    return 0;
+}
+PyType_Slot slots[] = {
+    {Py_tp_traverse, reinterpret_cast<void*>(visit_stepper)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear_stepper)},
+    {0, nullptr},
 };
 
 }  // namespace
 
 void bind_stepper(nb::module_& m) {
     using namespace nb::literals;
-    auto type = nb::class_<Stepper>(m, "Stepper");
+    auto type = nb::class_<Stepper>(m, "Stepper", nb::type_slots(slots));
     type.def(nb::init<const std::vector<nb::dict>&, const nb::list&, nb::object>(), "layers"_a, "watched"_a, "threads"_a)
+        .def("pack", &Stepper::pack, "layers"_a, "watched"_a)
+        .def("fall_back", &Stepper::fall_back, "step"_a, "advance"_a)
         .def("share", &Stepper::share, "x"_a, "y"_a)
         .def("step_buffers", &Stepper::step_buffers)
         .def("step_at", &Stepper::step_at)
-        .def("step_from", &Stepper::step_from)
         .def("move", &Stepper::move, "out"_a, "addresses"_a, "rows"_a, "count"_a);
     for (PyMethodDef& method : call_methods)
         nb::setattr(type, method.ml_name, nb::steal(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method)));

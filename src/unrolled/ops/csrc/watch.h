@@ -14,8 +14,8 @@ namespace nb = nanobind;
 class Watch {
 public:
     Watch() = default;
-    // Items (place, name, parameter, kept): a module's dict of parameters, the name there, what stands there, and a
-    // tensor that shares its memory. While that is kept, no other parameter can come to stand at the same address.
+    // Items (place, name, parameter, kept): a module's dict of parameters, the name there, what stands there (it may be
+    // None), and a tensor that shares its memory. While that is kept, no other can come to stand at the same address.
     explicit Watch(const nb::list& items) {
         for (nb::handle item : items) add(nb::cast<nb::tuple>(item));
     }
@@ -24,7 +24,8 @@ public:
     bool changed() const {
         for (const One& one : all_) {
             PyObject* there = PyDict_GetItemWithError(one.place.ptr(), one.name.ptr());
-            if (there != one.parameter.ptr() || version(one) != one.version || address(one) != one.address) return true;
+            if (there != one.parameter.ptr()) return true;
+            if (one.get && (version(one) != one.version || address(one) != one.address)) return true;
         }
         return false;
     }
@@ -44,6 +45,10 @@ private:
     void add(const nb::tuple& item) {
         One one{nb::cast<nb::dict>(item[0]), item[1], item[2], item[3], nb::object(), nb::object(), nullptr, nullptr,
                 nullptr, 0, 0};
+        if (one.parameter.is_none()) {
+            all_.push_back(std::move(one));
+            return;
+        }
         one.counter = nb::getattr(nb::getattr(one.parameter, "__class__"), "_version");
         one.get = reinterpret_cast<descrgetfunc>(PyType_GetSlot(Py_TYPE(one.counter.ptr()), Py_tp_descr_get));
         one.method = nb::getattr(one.parameter, "data_ptr");
@@ -56,15 +61,15 @@ private:
         all_.push_back(std::move(one));
     }
     static int64_t version(const One& one) {
-        if (!one.get) return number(PyObject_GetAttrString(one.parameter.ptr(), "_version"));
-        return number(one.get(one.counter.ptr(), one.parameter.ptr(), reinterpret_cast<PyObject*>(Py_TYPE(one.parameter.ptr()))));
+        PyObject* parameter = one.parameter.ptr();
+        return number(one.get(one.counter.ptr(), parameter, reinterpret_cast<PyObject*>(Py_TYPE(parameter))));
     }
     static int64_t address(const One& one) {
         return number(one.data_ptr ? one.data_ptr(one.self, nullptr) : PyObject_CallNoArgs(one.method.ptr()));
     }
-    static int64_t number(PyObject* found) {
+    static Py_ssize_t number(PyObject* found) {
         if (!found) throw nb::python_error();
-        const long long value = PyLong_AsLongLong(found);
+        const Py_ssize_t value = PyLong_AsSsize_t(found);
         Py_DECREF(found);
         return value;
     }
