@@ -59,7 +59,7 @@ class Binding(NamedTuple):
     """What the compiled stepper packs: the layers' fields, and the parameters whose changes it must see."""
 
     layers: list[dict[str, float]]
-    watched: list[tuple[Any, str, Tensor | None, Tensor | None]]
+    watched: list[tuple[Any, str, Tensor, Tensor]]
     alive: list[Tensor]
     """What the addresses in the fields point at; packing is done with it."""
 
@@ -71,12 +71,11 @@ def bind(cells: Sequence[Zoned], batch: int, dtype: torch.dtype, stored: str) ->
     """
     found = Binding([], [], [])
     for zoned in cells:
-        for name, parameter in zoned.cell._parameters.items():
-            objection = None if parameter is None else _objection(name, parameter, dtype, stored)
+        for name, parameter in _named(zoned.cell):
+            objection = _objection(name, parameter, dtype, stored)
             if objection is not None:
                 raise objection
-            kept = None if parameter is None else parameter.detach()
-            found.watched.append((zoned.cell._parameters, name, parameter, kept))
+            found.watched.append((zoned.cell._parameters, name, parameter, parameter.detach()))
         found.layers.append(_fields(zoned, batch, dtype, stored, found.alive))
     return found
 
@@ -111,9 +110,11 @@ def advance(layer: Any, x: Any, state: Any) -> tuple[Tensor, Any] | None:
                 # Another thread may have been here first.
                 _KEPT.pop(cell, None)
                 break
-    bound = _bound(layer, x, state)
-    after = None if bound is None else bound.step_from(x, state)
-    return (after[0], bound.make(after)) if bound and after else None
+    fresh = _bound(layer, x, state)
+    if fresh is None:
+        return None
+    after = fresh.step_from(x, state)
+    return (after[0], fresh.make(after)) if after else None
 
 
 _NO_RATES = (0.0, 0.0)

@@ -11,8 +11,18 @@ from torch import Tensor, nn
 
 from unrolled.check import check_choice, check_size, check_state
 from unrolled.errors import DtypeError, KernelError, NonFiniteError, ShapeError
-from unrolled.nn.live import DONE, NOT_FINITE, STORED, TYPES, WEIGHTS_CHANGED, WRONG_BUFFER
-from unrolled.nn.live import Binding, addresses, bind, flatten
+from unrolled.nn.live import (
+    DONE,
+    NOT_FINITE,
+    STORED,
+    TYPES,
+    WEIGHTS_CHANGED,
+    WRONG_BUFFER,
+    Binding,
+    addresses,
+    bind,
+    flatten,
+)
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
 from unrolled.state import map_state
@@ -34,17 +44,18 @@ class Stepper(Generic[S]):
     The layer is used as in evaluation (`Zoneout` takes its rates, a `Stack` drops nothing), and no gradient flows.
     Weights are packed once. A change of them is seen at the next step, which packs them anew and goes on from the state
     it has: in-place changes (an optimiser, `load_state_dict`), another Parameter in the place, another memory. A write
-    that torch does not count, as through `parameter.data` or numpy, needs `refresh`. To look costs 0.1 us for each
-    parameter and step: watch=False leaves it out, and then every change needs `refresh`.
+    that torch does not count, as through `parameter.data` or numpy, needs `refresh`.
 
     layer: an RNN, LSTM or GRU with any options, a Zoneout of one, or a Stack of those, on the CPU, float32 or float64.
     batch: how many streams. weights: how the weight matrices are stored; "float32" takes them as they are (float64 in a
     layer of that dtype); "bf16" and "int8" (one scale an output row) take a half and a quarter of the memory, lose
-    accuracy, and need a layer in float32. Sums, biases, gates and state keep the layer's dtype.
+    accuracy, and need a layer in float32. Sums, biases, gates and state keep the layer's dtype. watch: False leaves out
+    the look at the weights, about 0.1 us for each parameter and step; then every change of them needs `refresh`.
 
     Numpy arrays in give numpy arrays, torch tensors give tensors: freshly made, contiguous, in the layer's dtype. x
-    must be finite. `advance` steps between two buffers, `x` and `y`, and is cheaper still. copy.copy and copy.deepcopy
-    give independent streams in the same state, the second with a layer of their own; pickle does the same. One thread at a time should use a Stepper; several Steppers run at once, long calls without the GIL.
+    must be finite. `advance` steps between two buffers of the Stepper, `x` and `y`, and is the cheapest. One thread at
+    a time should use a Stepper; several Steppers run at once, long calls without the GIL. A copy or a pickle holds the
+    layer and the state; copy.copy shares the layer.
 
     Raises OptionError, KernelError where there are no compiled kernels, ShapeError, DtypeError, NonFiniteError.
 
@@ -56,9 +67,7 @@ class Stepper(Generic[S]):
     torch.Size([2, 5])
     """
 
-    def __init__(
-        self, layer: Recurrent[S], batch: int = 1, weights: str = "float32", *, watch: bool = True
-    ) -> None:
+    def __init__(self, layer: Recurrent[S], batch: int = 1, weights: str = "float32", *, watch: bool = True) -> None:
         if not native.available():
             raise KernelError(
                 f"Stepper: needs the compiled kernels, which cannot run: {native.reason()}. Use layer.step()."

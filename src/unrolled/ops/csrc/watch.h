@@ -3,7 +3,6 @@
 
 #include <nanobind/nanobind.h>
 
-#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -14,8 +13,8 @@ namespace nb = nanobind;
 class Watch {
 public:
     Watch() = default;
-    // Items (place, name, parameter, kept): a module's dict of parameters, the name there, what stands there (it may be
-    // None), and a tensor that shares its memory. While that is kept, no other can come to stand at the same address.
+    // Items (place, name, parameter, kept): a module's dict of parameters, the name there, what stands there, and a
+    // tensor that shares its memory. While that is kept, no other parameter can come to stand at the same address.
     explicit Watch(const nb::list& items) {
         for (nb::handle item : items) add(nb::cast<nb::tuple>(item));
     }
@@ -24,8 +23,7 @@ public:
     bool changed() const {
         for (const One& one : all_) {
             PyObject* there = PyDict_GetItemWithError(one.place.ptr(), one.name.ptr());
-            if (there != one.parameter.ptr()) return true;
-            if (one.get && (version(one) != one.version || address(one) != one.address)) return true;
+            if (there != one.parameter.ptr() || version(one) != one.version || address(one) != one.address) return true;
         }
         return false;
     }
@@ -35,22 +33,18 @@ private:
     struct One {
         nb::dict place;
         nb::object name, parameter, kept, counter, method;
-        descrgetfunc get;
-        PyCFunction data_ptr;
-        PyObject* self;
-        int64_t version, address;
+        descrgetfunc get = nullptr;
+        PyCFunction data_ptr = nullptr;
+        PyObject* self = nullptr;
+        Py_ssize_t version = 0, address = 0;
     };
     std::vector<One> all_;
 
     void add(const nb::tuple& item) {
-        One one{nb::cast<nb::dict>(item[0]), item[1], item[2], item[3], nb::object(), nb::object(), nullptr, nullptr,
-                nullptr, 0, 0};
-        if (one.parameter.is_none()) {
-            all_.push_back(std::move(one));
-            return;
-        }
+        One one{nb::cast<nb::dict>(item[0]), item[1], item[2], item[3]};
         one.counter = nb::getattr(nb::getattr(one.parameter, "__class__"), "_version");
         one.get = reinterpret_cast<descrgetfunc>(PyType_GetSlot(Py_TYPE(one.counter.ptr()), Py_tp_descr_get));
+        if (!one.get) throw nb::type_error("Stepper: a parameter counts its changes in an unknown way.");
         one.method = nb::getattr(one.parameter, "data_ptr");
         if (PyCFunction_Check(one.method.ptr()) && PyCFunction_GetFlags(one.method.ptr()) == METH_NOARGS) {
             one.data_ptr = PyCFunction_GetFunction(one.method.ptr());
@@ -60,11 +54,11 @@ private:
         one.address = address(one);
         all_.push_back(std::move(one));
     }
-    static int64_t version(const One& one) {
+    static Py_ssize_t version(const One& one) {
         PyObject* parameter = one.parameter.ptr();
         return number(one.get(one.counter.ptr(), parameter, reinterpret_cast<PyObject*>(Py_TYPE(parameter))));
     }
-    static int64_t address(const One& one) {
+    static Py_ssize_t address(const One& one) {
         return number(one.data_ptr ? one.data_ptr(one.self, nullptr) : PyObject_CallNoArgs(one.method.ptr()));
     }
     static Py_ssize_t number(PyObject* found) {
