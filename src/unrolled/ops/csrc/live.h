@@ -47,39 +47,56 @@ private:
 };
 
 // How many threads take the next steps of a layer. Threads of the pool fall asleep some time after their last work, and to
-// wake them costs more than a step; and where other programs hold the cores, to wait for each other costs milliseconds.
+// wake them costs more than a step; and where other programs hold the cores, to wait for each other costs more than it
+// saves. So steps that follow one another closely are shared, and only while that is sooner than one thread alone was.
 class Turns {
 public:
     // work: multiply-adds of one step.
     Turns(double work, long threads) : work_(work), most_(threads) {}
 
+    // body(threads) takes `time` steps.
     template <class Body>
     void take(long offered, long time, Body body) {
         const double whole = work_ * static_cast<double>(time);
-        if (whole < alone || std::min(offered, most_) < 2) return body(1);
+        if (whole < little || std::min(offered, most_) < 2) return body(1);
         const auto began = Clock::now();
-        const bool awake = whole > long_call || began - ended_ < nap;
-        const long threads = awake && rest_ <= 0 ? std::min(offered, most_) : 1;
-        body(threads);
+        const bool ready = whole > long_call || (began - ended_ < nap && tried_ >= trials);
+        const bool shared = ready && rest_ <= 0;
+        body(shared ? std::min(offered, most_) : 1);
         ended_ = Clock::now();
-        const std::chrono::duration<double> took = ended_ - began;
-        rest_ = rest_ > 0 ? rest_ - time : threads > 1 && took.count() > whole / slow ? long_rest : 0;
+        judge(std::chrono::duration<double>(ended_ - began).count(), whole, time, shared);
     }
 
 private:
     using Clock = std::chrono::steady_clock;
     // Multiply-adds that one thread does sooner than two begin, and those that pay for waking them.
-    static constexpr double alone = 1 << 17, long_call = 1 << 23;
+    static constexpr double little = 1 << 17, long_call = 1 << 23;
     // Steps that come so soon after one another find the threads awake.
     static constexpr std::chrono::microseconds nap{200};
-    // After a wait one thread goes on alone for so many steps.
-    static constexpr long long_rest = 4096;
-    // Multiply-adds a second that even a slow core makes.
+    // So many single steps show what one thread takes. After a loss it goes on alone for a while, longer each time; after
+    // a wait that even the slowest core (multiply-adds a second) would not need, for the longest while at once.
+    static constexpr long trials = 16, short_rest = 64, long_rest = 4096;
     static constexpr double slow = 1e9;
 
-    double work_;
-    long most_, rest_ = 0;
+    double work_, alone_ = std::numeric_limits<double>::infinity();
+    long most_, tried_ = 0, rest_ = 0, next_rest_ = short_rest;
     Clock::time_point ended_{};
+
+    void judge(double took, double whole, long time, bool shared) {
+        if (!shared) {
+            rest_ -= time;
+            if (time > 1) return;
+            ++tried_;
+            alone_ = std::min(alone_, took);
+        } else if (took > whole / slow) {
+            rest_ = long_rest;
+        } else if (time == 1 && took > alone_) {
+            rest_ = next_rest_;
+            next_rest_ = std::min(2 * next_rest_, long_rest);
+        } else {
+            next_rest_ = short_rest;
+        }
+    }
 };
 
 }  // namespace unrolled::UNROLLED_LEVEL

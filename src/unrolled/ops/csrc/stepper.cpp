@@ -104,7 +104,7 @@ public:
         }
         output_ = fresh.back().width();
         large_ = static_cast<long>(held / std::max(work, 1.0));
-        parallel_ = work > few;
+        parallel_ = work >= few;
         shape_ = nb::make_tuple(batch_, output_);
         const std::lock_guard lock(mutex_);
         layers_.swap(fresh);
@@ -202,7 +202,7 @@ private:
     // Steps that the layers of a stack take in turn, so that what passes between them stays small.
     static constexpr long portion = 64;
     // Multiply-adds of a call that is too short to give the GIL away, and of a step that more than one thread slows down.
-    static constexpr double held = 1 << 19, few = 1 << 18;
+    static constexpr double held = 1 << 19, few = 1 << 17;
 
     std::vector<Layer> layers_;
     Watch watch_;
