@@ -69,13 +69,12 @@ struct Exchange {
 
 }  // namespace dlpack
 
-// What numpy and torch offer, imported when it is first asked for and kept until the process ends.
+// What numpy and torch offer, kept until the process ends.
 class Arrays {
 public:
-    static const Arrays& get() {
-        static const Arrays* found = new Arrays();
-        return *found;
-    }
+    // Once, when the module is imported: later, threads could meet here and wait for each other with the GIL.
+    static void load() { found_ = new Arrays(); }
+    static const Arrays& get() { return *found_; }
 
     bool is_array(PyObject* x) const { return Py_TYPE(x) == array_; }
     bool is_tensor(PyObject* x) const { return Py_TYPE(x) == tensor_ || Py_TYPE(x) == parameter_; }
@@ -117,6 +116,7 @@ public:
 private:
     static constexpr int cpu = 1, floating = 2;
     static constexpr uint64_t alignment = 64;
+    static inline const Arrays* found_ = nullptr;
     static int bits(char format) { return format == 'd' ? 64 : 32; }
 
     // What a tensor's memory begins with, until torch gives it back.
@@ -126,7 +126,8 @@ private:
 
         static Block* make(char format, long rows, long width) {
             const size_t bytes = static_cast<size_t>(rows * width * bits(format) / 8);
-            void* memory = std::aligned_alloc(alignment, sizeof(Block) + (bytes + alignment - 1) / alignment * alignment);
+            const size_t padded = (bytes + alignment - 1) / alignment * alignment;
+            void* memory = std::aligned_alloc(alignment, sizeof(Block) + padded);
             if (!memory) throw std::bad_alloc();
             Block* block = new (memory) Block{{1, 0, memory, free, 0, {}}, {rows, width}, {width, 1}};
             const uint8_t size = static_cast<uint8_t>(bits(format));
@@ -167,7 +168,8 @@ private:
     void* asked_memory(PyObject* object, char format, long rows, long width) const {
         const nb::handle x(object);
         const bool plain = x.attr("layout").is(strided_) && nb::cast<bool>(x.attr("is_cpu"));
-        if (!plain || !x.attr("dtype").is(dtype(format)) || !x.attr("shape").equal(nb::make_tuple(rows, width))) return nullptr;
+        if (!plain || !x.attr("dtype").is(dtype(format))) return nullptr;
+        if (!x.attr("shape").equal(nb::make_tuple(rows, width))) return nullptr;
         if (!nb::cast<bool>(x.attr("is_contiguous")()) || negated(object)) return nullptr;
         return reinterpret_cast<void*>(nb::cast<intptr_t>(x.attr("data_ptr")()));
     }

@@ -1,5 +1,5 @@
-// Live steps of a few rows whose cell needs one product with h: the state stays where the product reads it, and a single
-// step pays for nothing but the weights it reads and the equations.
+// Live steps of a few rows whose cell needs one product with h: the state stays where the product reads it, and a
+// single step pays for nothing but the weights it reads and the equations.
 #pragma once
 
 #include "live.h"
@@ -63,10 +63,10 @@ public:
     }
 
     void get(const LiveState& state) override {
-        each_row(state, [&](long, T* inside, T* outside, long width) { std::copy_n(inside, width, outside); });
+        each_row(state, [&](T* inside, T* outside, long width) { std::copy_n(inside, width, outside); });
     }
     void set(const LiveState& state) override {
-        each_row(state, [&](long, T* inside, T* outside, long width) { std::copy_n(outside, width, inside); });
+        each_row(state, [&](T* inside, T* outside, long width) { std::copy_n(outside, width, inside); });
         for (const Row<T>& row : state_) show(row, {0, sizes_.outputs()}, seen_[now_]);
     }
 
@@ -144,8 +144,8 @@ private:
     void each_row(const LiveState& state, Move move) {
         for (long i = 0; i < state.count; ++i) {
             const Row<T>& row = state_[state.rows ? state.rows[i] : i];
-            move(i, row.h, static_cast<T*>(state.h) + i * sizes_.O, sizes_.O);
-            if (state.c) move(i, row.c, static_cast<T*>(state.c) + i * sizes_.H, sizes_.H);
+            move(row.h, static_cast<T*>(state.h) + i * sizes_.O, sizes_.O);
+            if (state.c) move(row.c, static_cast<T*>(state.c) + i * sizes_.H, sizes_.H);
         }
     }
 };

@@ -46,9 +46,9 @@ private:
     }
 };
 
-// How many threads take the next steps of a layer. Threads of the pool fall asleep some time after their last work, and to
-// wake them costs more than a step; and where other programs hold the cores, to wait for each other costs more than it
-// saves. So steps that follow one another closely are shared, and only while that is sooner than one thread alone was.
+// How many threads take the next steps of a layer. Threads of the pool fall asleep some time after their last work, and
+// to wake them costs more than a step; and where other programs hold the cores, to wait for each other costs more than
+// it saves. So steps that follow one another closely are shared, while that is sooner than one thread alone was.
 class Turns {
 public:
     // work: multiply-adds of one step.
@@ -73,8 +73,8 @@ private:
     static constexpr double little = 1 << 17, long_call = 1 << 23;
     // Steps that come so soon after one another find the threads awake.
     static constexpr std::chrono::microseconds nap{200};
-    // So many single steps show what one thread takes. After a loss it goes on alone for a while, longer each time; after
-    // a wait that even the slowest core (multiply-adds a second) would not need, for the longest while at once.
+    // So many single steps show what one thread takes. After a loss it goes on alone for a while, longer each time, and
+    // for the longest while after a wait that even the slowest core (multiply-adds a second) would not need.
     static constexpr long trials = 16, short_rest = 64, long_rest = 4096;
     static constexpr double slow = 1e9;
 

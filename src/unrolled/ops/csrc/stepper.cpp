@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -104,7 +105,7 @@ public:
         }
         output_ = fresh.back().width();
         large_ = static_cast<long>(held / std::max(work, 1.0));
-        parallel_ = work >= few;
+        parallel_ = work >= shared;
         shape_ = nb::make_tuple(batch_, output_);
         const std::lock_guard lock(mutex_);
         layers_.swap(fresh);
@@ -123,7 +124,7 @@ public:
     // One step of x (B, I), a numpy array or torch tensor, to a fresh y (B, O) of the same kind.
     nb::object step(PyObject* x) {
         nb::object y = ordinary_step(x);
-        return y.is_valid() ? y : careful_step_(nb::handle(x));
+        return y.is_valid() ? y : careful(careful_step_)(nb::handle(x));
     }
 
     // x (B, I) and y (B, O), numpy arrays that `advance` reads and writes from now on.
@@ -137,7 +138,7 @@ public:
     }
     // One step from the shared x to the shared y.
     nb::object advance() {
-        if (!x_ || !ready(x_->memory())) return careful_advance_();
+        if (!x_ || !ready(x_->memory())) return careful(careful_advance_)();
         one(x_->memory(), y_->memory());
         return nb::none();
     }
@@ -201,8 +202,8 @@ public:
 private:
     // Steps that the layers of a stack take in turn, so that what passes between them stays small.
     static constexpr long portion = 64;
-    // Multiply-adds of a call that is too short to give the GIL away, and of a step that more than one thread slows down.
-    static constexpr double held = 1 << 19, few = 1 << 17;
+    // Multiply-adds of a call that is too short to give the GIL away, and of a step that threads may share.
+    static constexpr double held = 1 << 19, shared = 1 << 17;
 
     std::vector<Layer> layers_;
     Watch watch_;
@@ -215,7 +216,12 @@ private:
     char format_ = 'f';
     bool parallel_ = false;
 
-    // A fresh y, or nothing where `step_buffers` or `step_at` must look closer: at x, or because the weights have changed.
+    static const nb::object& careful(const nb::object& call) {
+        if (!call.is_valid()) throw std::runtime_error("Stepper: there is nothing to fall back upon.");
+        return call;
+    }
+
+    // A fresh y, or nothing where the careful step must look closer: at x, or because the weights have changed.
     nb::object ordinary_step(PyObject* x) {
         const Arrays& arrays = Arrays::get();
         if (arrays.is_tensor(x)) {
@@ -317,6 +323,8 @@ PyObject* called(Call call) {
         error.restore();
     } catch (const std::bad_alloc&) {
         PyErr_NoMemory();
+    } catch (const std::exception& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
     }
     return nullptr;
 }
@@ -362,16 +370,19 @@ PyType_Slot slots[] = {
 
 void bind_stepper(nb::module_& m) {
     using namespace nb::literals;
+    Arrays::load();
     auto type = nb::class_<Stepper>(m, "Stepper", nb::type_slots(slots));
-    type.def(nb::init<const std::vector<nb::dict>&, const nb::list&, nb::object>(), "layers"_a, "watched"_a, "threads"_a)
+    using Layers = const std::vector<nb::dict>&;
+    type.def(nb::init<Layers, const nb::list&, nb::object>(), "layers"_a, "watched"_a, "threads"_a)
         .def("pack", &Stepper::pack, "layers"_a, "watched"_a)
         .def("fall_back", &Stepper::fall_back, "step"_a, "advance"_a)
         .def("share", &Stepper::share, "x"_a, "y"_a)
         .def("step_buffers", &Stepper::step_buffers)
         .def("step_at", &Stepper::step_at)
         .def("move", &Stepper::move, "out"_a, "addresses"_a, "rows"_a, "count"_a);
+    auto* bare = reinterpret_cast<PyTypeObject*>(type.ptr());
     for (PyMethodDef& method : call_methods)
-        nb::setattr(type, method.ml_name, nb::steal(PyDescr_NewMethod(reinterpret_cast<PyTypeObject*>(type.ptr()), &method)));
+        nb::setattr(type, method.ml_name, nb::steal(PyDescr_NewMethod(bare, &method)));
 }
 
 }  // namespace unrolled
