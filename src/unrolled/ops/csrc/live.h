@@ -73,9 +73,9 @@ private:
     static constexpr double little = 1 << 17, long_call = 1 << 23;
     // Steps that come so soon after one another find the threads awake.
     static constexpr std::chrono::microseconds nap{200};
-    // So many single steps show what one thread takes. After a loss it goes on alone for a while, longer each time, and
-    // for the longest while after a wait that even the slowest core (multiply-adds a second) would not need.
-    static constexpr long trials = 16, short_rest = 64, long_rest = 4096;
+    // So many single steps show what one thread takes. After a loss it goes on alone for a while, a long one after a wait
+    // that even the slowest core (multiply-adds a second) would not need. Losses double the next, gains shorten it.
+    static constexpr long trials = 16, short_rest = 64, long_rest = 4096, longest_rest = 1 << 20, gain = 8;
     static constexpr double slow = 1e9;
 
     double work_, alone_ = std::numeric_limits<double>::infinity();
@@ -88,13 +88,11 @@ private:
             if (time > 1) return;
             ++tried_;
             alone_ = std::min(alone_, took);
-        } else if (took > whole / slow) {
-            rest_ = long_rest;
-        } else if (time == 1 && took > alone_) {
-            rest_ = next_rest_;
-            next_rest_ = std::min(2 * next_rest_, long_rest);
+        } else if (took > whole / slow || (time == 1 && took > alone_)) {
+            rest_ = took > whole / slow ? std::max(next_rest_, long_rest) : next_rest_;
+            next_rest_ = std::min(2 * rest_, longest_rest);
         } else {
-            next_rest_ = short_rest;
+            next_rest_ = std::max(next_rest_ - gain, short_rest);
         }
     }
 };
