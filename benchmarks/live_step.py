@@ -4,8 +4,10 @@
     python benchmarks/live_step.py 'lstm-live-*' --again
 
 One stream, H = I, the state carried from step to step. torch in and out is measured against torch.nn, numpy in and out
-against onnxruntime and JAX, whose output is numpy too. A row is refused while the law of its op's kernels is broken, or
-when the contestants' outputs after some steps differ; with bf16 or int8 weights the distance to float32 is recorded.
+against onnxruntime and JAX, whose output is numpy too; both make a fresh y. "In place" writes x into the Stepper's
+buffer, advances, and hands out the buffer of y, which the next step writes over; "unwatched" has watch=False too. A row
+is refused while the law of its op's kernels is broken, or when the contestants' outputs after some steps differ; with
+bf16 or int8 weights the distance to float32 is recorded.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ SEQUENCES = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU}
 STEPS = 100
 """Steps of a call of `Stepper.run`, and of the comparison."""
 
+IN_PLACE, UNWATCHED = "unrolled in place", "unrolled in place, unwatched"
 MANY = f"unrolled, one of {STEPS} in a call"
 
 Step = Callable[[np.ndarray], Any]
@@ -65,6 +68,7 @@ def contestants(row: Row, module: Any, layer: Any, threads: int) -> tuple[dict[s
     make = make_stepper(layer, row.options["weights"])
     if row.options["weights"] == "float32":
         steps: dict[str, Step] = {"unrolled": make().step, "unrolled torch": make().step}
+        steps |= {IN_PLACE: in_place_step(make()), UNWATCHED: in_place_step(nn.Stepper(layer, watch=False))}
     else:
         steps = {row.ours: make().step}
     steps |= {
@@ -92,6 +96,18 @@ def make_stepper(layer: Any, weights: str) -> Callable[[], Any]:
         raise Skipped("there is no nn.Stepper yet")
     options = {} if weights == "float32" else {"weights": weights}
     return lambda: stepper(layer, batch=1, **options)
+
+
+def in_place_step(stepper: Any) -> Step:
+    """From buffer to buffer; the caller's x is written into the one, and the other is handed out."""
+    inside, outside, advance = stepper.x.numpy(), stepper.y.numpy(), stepper.advance
+
+    def step(x: np.ndarray) -> Any:
+        inside[:] = x
+        advance()
+        return outside
+
+    return step
 
 
 def layer_step(layer: Any) -> Step:
@@ -174,7 +190,7 @@ def jax_live(op: str, layer: Any) -> Step | str:
     return step
 
 
-NUMPY = ("unrolled", "onnxruntime", "onnxruntime 1 thread", "JAX")
+NUMPY = ("unrolled", IN_PLACE, UNWATCHED, "onnxruntime", "onnxruntime 1 thread", "JAX")
 
 
 def _given(name: str, xs: np.ndarray) -> Any:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+from unrolled.errors import UnrolledError
 from unrolled.nn import GRU, LSTM, RNN, LSTMState, Recurrent, Stack, Zoneout, live
 from unrolled.ops import native
 from unrolled.state import leaves
@@ -141,6 +142,40 @@ def test_zoneout_in_training_draws_its_masks() -> None:
     with torch.inference_mode():
         outputs = [layer.step(x)[0] for _ in range(8)]
     assert not all(torch.equal(outputs[0], other) for other in outputs)
+
+
+def test_wrong_inputs_are_refused_as_with_gradients() -> None:
+    layer, x = make("lstm coupled"), torch.randn(2, 6, dtype=torch.float64)
+    state = layer.initial_state(2, dtype=torch.float64)
+    wrong = [
+        (x.float(), state), (x[:, :5], state), (x[None], state), (x[:0], state), (x[:1], state), (x.tolist(), state),
+        (x / 0, state), (x, tuple(state)), (x, LSTMState(state.h, state.c[:1])), (x, state.h), (x, (state, state)),
+        (x, LSTMState(state.h.float(), state.c)), (x, LSTMState(state.h, None)), (x.to("meta"), state),
+    ]  # fmt: skip
+    with torch.inference_mode():
+        walk(layer, x[None])
+    assert bound(layer)
+    for given in wrong:
+        with pytest.raises(UnrolledError) as want:
+            layer.step(*given)
+        with torch.inference_mode(), pytest.raises(type(want.value)) as got:
+            layer.step(*given)
+        assert str(got.value) == str(want.value)
+
+
+def test_options_that_change_are_seen() -> None:
+    layer, x = make("zoneout"), torch.randn(2, 6, dtype=torch.float64)
+    state = LSTMState(*torch.randn(2, 2, 9, dtype=torch.float64))
+    for rates in (LSTMState(h=0.5, c=0.1), LSTMState(h=0.0, c=0.9)):
+        layer.rates = rates
+        with torch.inference_mode():
+            got = layer.step(x, state)
+        torch.testing.assert_close(got, layer.step(x, state), rtol=0, atol=1e-14)
+    for level in native.levels():
+        with native.use_level(level), torch.inference_mode():
+            fresh, kept = layer.step(x, state)[0], layer.step(x, state)[0]
+        assert torch.equal(fresh, kept)
+    assert len(live._KEPT[layer.cell]) <= live.MOST_KEPT
 
 
 def test_strided_inputs_and_states_give_the_same() -> None:

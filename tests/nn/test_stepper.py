@@ -1,92 +1,22 @@
-"""Live steps: the same values as `layer.step`, streams and state of their own, weights never stale."""
+"""Live steps: the same values as `layer.step`, streams and state of their own."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from steppers import INPUT, LAYERS, ROUNDING, assert_near, expected, make, samples, steps
 from torch import Tensor
 
 from unrolled.errors import DtypeError, NonFiniteError, OptionError, ShapeError
-from unrolled.nn import GRU, LSTM, RNN, LSTMState, Recurrent, Stack, Stepper, VariationalDropout, Zoneout
+from unrolled.nn import GRU, LSTM, RNN, Stack, Stepper, VariationalDropout
 from unrolled.ops import native
 from unrolled.state import leaves, map_state
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.reason() or "")
-
-INPUT = 6
-TIMES = 5
-ROUNDING = 64
-"""Units in the last place that a step may differ: sums in another order, and exp and tanh of the kernels' own."""
-
-
-def lstm(**options: Any) -> Callable[[int], Recurrent[Any]]:
-    return lambda hidden: LSTM(INPUT, hidden, **options)
-
-
-def gru(**options: Any) -> Callable[[int], Recurrent[Any]]:
-    return lambda hidden: GRU(INPUT, hidden, **options)
-
-
-LAYERS: dict[str, Callable[[int], Recurrent[Any]]] = {
-    "rnn": lambda hidden: RNN(INPUT, hidden),
-    "rnn relu": lambda hidden: RNN(INPUT, hidden, nonlinearity="relu", bias=False),
-    "lstm": lstm(),
-    "lstm without bias": lstm(bias=False, peephole=True),
-    "lstm coupled": lstm(coupled=True, learn_initial_state=True),
-    "lstm peephole coupled": lstm(coupled=True, peephole=True),
-    "lstm projection": lstm(projection_size=4),
-    "lstm layer norm": lstm(layer_norm=True),
-    "lstm everything": lstm(peephole=True, coupled=True, projection_size=4, layer_norm=True, learn_initial_state=True),
-    "gru after": gru(),
-    "gru before": gru(reset="before", bias=False),
-    "gru after layer norm": gru(layer_norm=True, learn_initial_state=True),
-    "gru before layer norm": gru(reset="before", layer_norm=True),
-    "zoneout lstm": lambda hidden: Zoneout(LSTM(INPUT, hidden, projection_size=4), LSTMState(h=0.1, c=0.4)),
-    "zoneout gru": lambda hidden: Zoneout(GRU(INPUT, hidden), 0.3),
-    "stack": lambda hidden: Stack(
-        [LSTM(INPUT, hidden, peephole=True), Stack([Zoneout(GRU(hidden, 9), 0.2)]), RNN(9, 4)], dropout=0.5
-    ),
-}
-
-
-def make(name: str, hidden: int = 19, dtype: torch.dtype = torch.float64) -> Recurrent[Any]:
-    """A layer in evaluation whose every parameter, an initial state too, says something."""
-    torch.manual_seed(0)
-    layer = LAYERS[name](hidden).to(dtype).eval()
-    with torch.no_grad():
-        for parameter in layer.parameters():
-            parameter.add_(0.2 * torch.randn_like(parameter))
-    return layer
-
-
-def samples(batch: int, times: int = TIMES, dtype: torch.dtype = torch.float64) -> Tensor:
-    return torch.randn(times, batch, INPUT, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
-
-
-def expected(layer: Recurrent[Any], xs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-    """ys (T, B, O) and the state after them, by single steps of the layer in float64."""
-    state = layer.initial_state(xs.shape[1], dtype=xs.dtype) if state is None else state
-    ys = []
-    with torch.no_grad():
-        for x in xs:
-            y, state = layer.step(x, state)
-            ys.append(y)
-    return torch.stack(ys), state
-
-
-def assert_near(got: Any, want: Tensor, units: float = ROUNDING) -> None:
-    """Equal but for rounding in the dtype of `got`."""
-    values = torch.as_tensor(got)
-    torch.testing.assert_close(values.double(), want.double(), rtol=0, atol=units * torch.finfo(values.dtype).eps)
-
-
-def steps(stepper: Stepper[Any], xs: Tensor) -> Tensor:
-    return torch.stack([stepper.step(x) for x in xs])
 
 
 @pytest.mark.parametrize("level", native.levels())
@@ -222,57 +152,6 @@ def test_a_reset_touches_its_rows_alone(rows: Any) -> None:
     assert torch.equal(stepper.state().c, layer.initial_state(4).c)
 
 
-def optimiser_step(layer: Any) -> None:
-    for parameter in layer.parameters():
-        parameter.grad = torch.ones_like(parameter)
-    torch.optim.SGD(layer.parameters(), 0.1).step()
-
-
-def inference_step(layer: Any) -> None:
-    with torch.inference_mode():
-        layer.weight_x.mul_(2)
-
-
-def new_parameter(layer: Any) -> None:
-    layer.weight_h = torch.nn.Parameter(layer.weight_h.detach() * 2)
-
-
-def new_memory(layer: Any) -> None:
-    layer.bias.data = layer.bias.data + 1
-
-
-def other_weights(layer: Any) -> None:
-    layer.load_state_dict({name: value * 0.5 for name, value in layer.state_dict().items()})
-
-
-@pytest.mark.parametrize("change", [optimiser_step, inference_step, new_parameter, new_memory, other_weights])
-@pytest.mark.parametrize("kind", ["step", "run"])
-def test_changed_weights_are_seen_and_the_state_stays(change: Callable[[Any], None], kind: str) -> None:
-    layer, xs = make("lstm everything"), samples(2)
-    stepper = Stepper(layer, 2)
-    steps(stepper, xs)
-    state = stepper.state()
-    change(layer)
-    want, _ = expected(layer, xs, state)
-    assert_near(steps(stepper, xs) if kind == "step" else stepper.run(xs), want)
-
-
-def test_refresh_sees_what_torch_does_not_count() -> None:
-    layer, xs = make("gru after"), samples(2)
-    stepper = Stepper(layer, 2)
-    layer.weight_x.data.mul_(2)  # type: ignore[union-attr]
-    stepper.refresh()
-    assert_near(steps(stepper, xs), expected(layer, xs)[0])
-
-
-def test_a_layer_of_another_dtype_is_refused_at_the_next_step() -> None:
-    layer = make("gru after")
-    stepper = Stepper(layer, 2)
-    layer.float()
-    with pytest.raises(DtypeError, match=r"stay so, but weight_x is torch\.float32 beside torch\.float64"):
-        stepper.step(samples(2)[0])
-
-
 X = torch.zeros(2, INPUT)
 WRONG = [
     (X.double(), DtypeError, "of float32 and shape .2, 6., got torch.float64; convert it to float32"),
@@ -347,39 +226,6 @@ def test_a_layer_that_is_not_known_is_refused() -> None:
         layer = GRU(3, 4)
     with pytest.raises(OptionError, match="changes are not counted"):
         Stepper(layer)
-
-
-@pytest.mark.parametrize("level", native.levels())
-@pytest.mark.parametrize("name", [name for name in LAYERS if name != "stack"])
-@pytest.mark.parametrize("weights", ["bf16", "int8"])
-def test_coarse_weights_are_those_of_a_rounded_layer(name: str, weights: str, level: str) -> None:
-    layer, xs = make(name, dtype=torch.float32), samples(3, dtype=torch.float32)
-    with native.use_level(level):
-        stepper = Stepper(layer, 3, weights)
-    ys = steps(stepper, xs)
-    with torch.no_grad():
-        for key, weight in layer.named_parameters():
-            if key.split(".")[-1] in ("weight_x", "weight_h", "weight_p"):
-                weight.copy_(rounded(weight, weights))
-    assert_near(ys, expected(layer, xs)[0], 4 * ROUNDING)
-
-
-def rounded(weight: Tensor, weights: str) -> Tensor:
-    if weights == "bf16":
-        return weight.bfloat16().float()
-    scale = weight.abs().amax(1, keepdim=True) / 127
-    return (weight / scale).round() * scale
-
-
-def test_rounding_to_bf16_keeps_nan_and_infinity() -> None:
-    layer = RNN(INPUT, 4, nonlinearity="relu", bias=False)
-    with torch.no_grad():
-        layer.weight_x.fill_(1.0)
-        layer.weight_x[0, 0], layer.weight_x[1, 0] = float("nan"), float("inf")
-    y = Stepper(layer, weights="bf16").step(torch.ones(1, INPUT))
-    assert y[0, 0].isnan()
-    assert y[0, 1].isinf()
-    assert y[0, 2] == INPUT
 
 
 def test_two_threads_step_two_steppers_at_once() -> None:

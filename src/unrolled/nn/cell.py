@@ -150,11 +150,8 @@ class Cell(Recurrent[S]):
         return whole, state
 
     def advance(self, x: Tensor, state: S) -> tuple[Tensor, S]:
-        if torch.is_inference_mode_enabled() and not torch.compiler.is_compiling():
-            found = live.advance(self, x, state)
-            if found is not None:
-                return found
-        return outside_autocast(self.recur, self.project(x), state)
+        found = live.advance(self, x, state)
+        return found if found is not None else outside_autocast(self.recur, self.project(x), state)
 
 
 def projected_inside(x: Tensor, kernel: str) -> bool:

@@ -1,4 +1,4 @@
-"""Weights bound to the compiled kernels for live steps: for a `Stepper`, and behind `layer.step` without gradients."""
+"""Weights bound to the compiled kernels for live steps: for a `Stepper`, and behind `layer.step` in inference mode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unrolled.ops.gated import CELLS
 from unrolled.state import leaves
 
 __all__ = ["DONE", "NOT_FINITE", "STORED", "TYPES", "WEIGHTS_CHANGED", "WRONG_BUFFER"]
-__all__ += ["addresses", "advance", "bind", "flatten"]
+__all__ += ["Binding", "addresses", "advance", "bind", "flatten"]
 
 STORED = ("float32", "bf16", "int8")
 """How weights may be stored, in the order of the kernels' numbers."""
@@ -55,21 +55,29 @@ def flatten(layer: Any) -> list[Zoned]:
     return [zoned]
 
 
-def bind(cells: Sequence[Zoned], batch: int, dtype: torch.dtype, stored: str) -> Any:
-    """The compiled stepper of some cells on top of one another: their weights packed, its state zero.
+class Binding(NamedTuple):
+    """What the compiled stepper packs: the layers' fields, and the parameters whose changes it must see."""
+
+    layers: list[dict[str, float]]
+    watched: list[tuple[Any, str, Tensor, Tensor]]
+    alive: list[Tensor]
+    """What the addresses in the fields point at; packing is done with it."""
+
+
+def bind(cells: Sequence[Zoned], batch: int, dtype: torch.dtype, stored: str) -> Binding:
+    """Some cells on top of one another, for the compiled stepper.
 
     Raises OptionError and DtypeError for weights that it cannot take.
     """
-    alive: list[Tensor] = []
-    layers, watched = [], []
+    found = Binding([], [], [])
     for zoned in cells:
         for name, parameter in _named(zoned.cell):
             objection = _objection(name, parameter, dtype, stored)
             if objection is not None:
                 raise objection
-            watched.append((zoned.cell._parameters, name, parameter, parameter.detach()))
-        layers.append(_fields(zoned, batch, dtype, stored, alive))
-    return native.compiled().Stepper(layers, watched)
+            found.watched.append((zoned.cell._parameters, name, parameter, parameter.detach()))
+        found.layers.append(_fields(zoned, batch, dtype, stored, found.alive))
+    return found
 
 
 def addresses(state: Any) -> list[int]:
@@ -77,62 +85,77 @@ def addresses(state: Any) -> list[int]:
     return [leaf.data_ptr() for leaf in leaves(state)]
 
 
-def advance(cell: Any, x: Tensor, state: Any) -> tuple[Tensor, Any] | None:
-    """One step in inference mode by bound weights: y and the next state, or None where that cannot be or does not pay.
+def advance(layer: Any, x: Any, state: Any) -> tuple[Tensor, Any] | None:
+    """One step of a cell or Zoneout by bound weights, or None: in inference mode only, and where it can be and pays.
 
-    Weights are packed at the first step and whenever they have changed.
+    x and state may be anything; what `layer.step` refuses gives None. Weights are packed at the first step and whenever
+    they have changed.
     """
-    if x.shape[0] > MOST_ROWS or x.dtype not in TYPES or _watched_by_torch() or not native.available():
+    if not torch.is_inference_mode_enabled() or torch.compiler.is_compiling() or _watched_by_torch():
         return None
-    zoned = _zoned(cell)
-    if zoned is None or (cell.training and cell is not zoned.cell) or zoned.cell.kernel not in ("auto", "cpp"):
-        return None
-    if not _dense(x, (x.shape[0], zoned.cell.input_size), x.dtype):
-        return None
-    widths = (zoned.cell.output_size, getattr(zoned.cell, "hidden_size", 0))
-    if not all(_dense(leaf, (x.shape[0], width), x.dtype) for leaf, width in zip(state, widths)):
-        return None
-    answer = WEIGHTS_CHANGED
-    while answer == WEIGHTS_CHANGED:
-        bound = _bound(zoned, x.shape[0], x.dtype)
-        if bound is None:
+    kinds = _kinds()
+    cell, rates = layer, _NO_RATES
+    if type(layer) is kinds.zoneout:
+        cell, rates = layer.cell, tuple(layer.rates)
+        if layer.training:
             return None
-        answer, found = _step(bound, x, state)
-        if answer == WEIGHTS_CHANGED:
-            # Another thread may have been here first.
-            _KEPT.pop(zoned.cell, None)
-    return found if answer == DONE else None
+    if type(cell) not in kinds.words or cell.kernel not in ("auto", "cpp"):
+        return None
+    for bound in _KEPT.get(cell, ()):
+        if type(state) is bound.state and bound.rates == rates:
+            after = bound.step_from(x, state)
+            if after:
+                return after[0], bound.make(after)
+            if after is False:
+                # Another thread may have been here first.
+                _KEPT.pop(cell, None)
+                break
+    fresh = _bound(layer, x, state)
+    if fresh is None:
+        return None
+    after = fresh.step_from(x, state)
+    return (after[0], fresh.make(after)) if after else None
 
 
-_Key = tuple[int, torch.dtype, str | None, tuple[float, ...]]
-_KEPT: WeakKeyDictionary[nn.Module, dict[_Key, Any]] = WeakKeyDictionary()
-"""By cell and outside of it, so that no copy, file or state_dict of the cell ever holds it; then by rows and dtype."""
+_NO_RATES = (0.0, 0.0)
+
+
+class _Bound(NamedTuple):
+    """The compiled stepper of a cell for some number of rows, and what else must be as it was."""
+
+    step_from: Callable[[Any, Any], Any]
+    state: type[Any]
+    make: Callable[[Any], Any]
+    rates: tuple[float, ...]
+    rows: int
+    dtype: torch.dtype
+
+
+_KEPT: WeakKeyDictionary[nn.Module, tuple[_Bound, ...]] = WeakKeyDictionary()
+"""By cell and outside of it, so that no copy, file or state_dict of the cell ever holds it."""
 
 MOST_KEPT = 4
-"""So many numbers of rows have packed weights of their own; the one longest unused goes first."""
+"""So many numbers of rows have packed weights of their own; the oldest goes first."""
 
 
-def _bound(zoned: Zoned, rows: int, dtype: torch.dtype) -> Any:
-    """The compiled stepper of a cell for so many rows, or None where the weights cannot be bound."""
-    key = (rows, dtype, native.level(), zoned.rates)
-    kept = _KEPT.setdefault(zoned.cell, {})
-    found = kept.pop(key, None)
-    if found is None:
-        if any(_objection(name, weight, dtype, "float32") is not None for name, weight in _named(zoned.cell)):
-            return None
-        found = bind([zoned], rows, dtype, "float32")
-        for old in list(kept)[: max(0, len(kept) - MOST_KEPT + 1)]:
-            del kept[old]
-    kept[key] = found
-    return found
-
-
-def _step(bound: Any, x: Tensor, state: Any) -> tuple[int, tuple[Tensor, Any]]:
-    after = [torch.empty_like(leaf) for leaf in state]
-    outputs = [leaf.data_ptr() for leaf in after]
-    # y is h: both addresses may be the same.
-    answer = bound.step_from(x.data_ptr(), outputs[0], native.threads(), addresses(state), outputs)
-    return answer, (after[0], state._make(after))
+def _bound(layer: Any, x: Any, state: Any) -> _Bound | None:
+    """The weights of a layer bound for such an x, and kept; None where they cannot be or are already."""
+    if type(x) is not Tensor or x.ndim != 2 or not 0 < x.shape[0] <= MOST_ROWS or x.dtype not in TYPES:
+        return None
+    zoned = _zoned(layer)
+    if zoned is None or not native.available():
+        return None
+    kind, rows = type(zoned.cell.zero_state(1, "meta", x.dtype)), x.shape[0]
+    kept = _KEPT.get(zoned.cell, ())
+    if type(state) is not kind or any((one.rows, one.dtype, one.rates) == (rows, x.dtype, zoned.rates) for one in kept):
+        return None
+    if any(_objection(name, weight, x.dtype, "float32") is not None for name, weight in _named(zoned.cell)):
+        return None
+    binding = bind([zoned], rows, x.dtype, "float32")
+    compiled = native.compiled().Stepper(binding.layers, binding.watched, native.threads)
+    fresh = _Bound(compiled.step_from, kind, kind._make, zoned.rates, rows, x.dtype)
+    _KEPT[zoned.cell] = (*kept[max(0, len(kept) - MOST_KEPT + 1) :], fresh)
+    return fresh
 
 
 def _watched_by_torch() -> bool:
@@ -146,16 +169,9 @@ def _watched_by_torch() -> bool:
     )
 
 
-def _dense(tensor: Any, shape: tuple[int, int], dtype: torch.dtype) -> bool:
-    """Can the tensor's address be handed over?"""
-    if type(tensor) is not Tensor or tensor.dtype is not dtype or tensor.shape != shape or not tensor.is_cpu:
-        return False
-    return tensor.layout is torch.strided and tensor.is_contiguous() and not tensor.is_neg()
-
-
 def _zoned(layer: Any) -> Zoned | None:
     """The cell and rates of a layer that is no stack, or None where it cannot be bound."""
-    inner, rates = layer, (0.0, 0.0)
+    inner, rates = layer, _NO_RATES
     if type(layer) is _kinds().zoneout:
         inner, rates = layer.cell, tuple(layer.rates)
     if type(inner) not in _kinds().words:

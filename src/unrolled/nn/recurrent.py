@@ -19,6 +19,7 @@ from unrolled.check import (
     check_step,
 )
 from unrolled.errors import NotStreamable
+from unrolled.nn import live
 from unrolled.padding import resets_from_the_right, reverse_padded, zero_padding
 
 __all__ = ["Recurrent"]
@@ -104,6 +105,10 @@ class Recurrent(nn.Module, ABC, Generic[S]):
 
         Raises NotStreamable if the layer needs the whole sequence, and what `forward` raises.
         """
+        # It checks as much as is checked below, and leaves to that whatever it does not take.
+        found = live.advance(self, x, state)
+        if found is not None:
+            return found
         owner = type(self).__name__
         if not self.streamable:
             raise NotStreamable(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast, final
 
 import numpy as np
 import torch
@@ -11,7 +11,18 @@ from torch import Tensor, nn
 
 from unrolled.check import check_choice, check_size, check_state
 from unrolled.errors import DtypeError, KernelError, NonFiniteError, ShapeError
-from unrolled.nn.live import DONE, NOT_FINITE, STORED, TYPES, WEIGHTS_CHANGED, WRONG_BUFFER, addresses, bind, flatten
+from unrolled.nn.live import (
+    DONE,
+    NOT_FINITE,
+    STORED,
+    TYPES,
+    WEIGHTS_CHANGED,
+    WRONG_BUFFER,
+    Binding,
+    addresses,
+    bind,
+    flatten,
+)
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
 from unrolled.state import map_state
@@ -22,10 +33,9 @@ S = TypeVar("S")
 V = TypeVar("V", np.ndarray, Tensor)
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
-_FEW = 1 << 18
-"""Multiply-adds of a step that more than one thread would only slow down."""
 
 
+@final
 class Stepper(Generic[S]):
     """Independent streams of one layer, stepped from Python at little cost: `layer.step` with bound weights and state.
 
@@ -39,10 +49,13 @@ class Stepper(Generic[S]):
     layer: an RNN, LSTM or GRU with any options, a Zoneout of one, or a Stack of those, on the CPU, float32 or float64.
     batch: how many streams. weights: how the weight matrices are stored; "float32" takes them as they are (float64 in a
     layer of that dtype); "bf16" and "int8" (one scale an output row) take a half and a quarter of the memory, lose
-    accuracy, and need a layer in float32. Sums, biases, gates and state keep the layer's dtype.
+    accuracy, and need a layer in float32. Sums, biases, gates and state keep the layer's dtype. watch: False leaves out
+    the look at the weights, about 0.1 us for each parameter and step; then every change of them needs `refresh`.
 
     Numpy arrays in give numpy arrays, torch tensors give tensors: freshly made, contiguous, in the layer's dtype. x
-    must be finite. One thread at a time should use a Stepper; several Steppers run at once, long calls without the GIL.
+    must be finite. `advance` steps between two buffers of the Stepper, `x` and `y`, and is the cheapest. One thread at
+    a time should use a Stepper; several Steppers run at once, long calls without the GIL. A copy or a pickle holds the
+    layer and the state; copy.copy shares the layer.
 
     Raises OptionError, KernelError where there are no compiled kernels, ShapeError, DtypeError, NonFiniteError.
 
@@ -54,33 +67,67 @@ class Stepper(Generic[S]):
     torch.Size([2, 5])
     """
 
-    def __init__(self, layer: Recurrent[S], batch: int = 1, weights: str = "float32") -> None:
+    def __init__(self, layer: Recurrent[S], batch: int = 1, weights: str = "float32", *, watch: bool = True) -> None:
         if not native.available():
             raise KernelError(
                 f"Stepper: needs the compiled kernels, which cannot run: {native.reason()}. Use layer.step()."
             )
         self.batch = check_size("Stepper", "batch", batch)
         self.weights = check_choice("Stepper", "weights", weights, STORED)
+        self.watch = watch
         self.layer = layer
         self._cells = flatten(layer)
         self.dtype: torch.dtype = self._cells[0].cell.weight_x.dtype
         self._numpy = _NUMPY.get(self.dtype)
         self._shape = (self.batch, layer.output_size)
         self._like_y = torch.empty(self._shape, dtype=self.dtype)
-        self._large = self.batch * sum(p.numel() for p in layer.parameters()) > _FEW
-        self._native = self._bind()
+        binding = self._bind()
+        self._native = native.compiled().Stepper(binding.layers, binding.watched, native.threads)
         self._like = layer.initial_state(self.batch, device="meta", dtype=self.dtype)
+        # Memory of numpy, whose size no call can change: the compiled step keeps its address.
+        self._from = np.zeros((self.batch, layer.input_size), self._numpy)
+        self._to = np.zeros(self._shape, self._numpy)
+        self._x, self._y = torch.from_numpy(self._from), torch.from_numpy(self._to)
+        self._native.share(self._from, self._to)
+        self._native.fall_back(self.step, self.advance)
+        # The compiled calls hide the methods of this class, which they call wherever something is out of the ordinary.
+        vars(self).update(step=self._native.step, advance=self._native.advance)
         self.reset()
 
     def step(self, x: V) -> V:
         """The next step of every stream: x (batch, input_size) -> y (batch, output_size)."""
-        threads = native.threads() if self._large else 1
         if type(x) is np.ndarray:
             y: Any = np.empty(self._shape, self._numpy)
-            answer = self._native.step_buffers(x, y, 1, threads, False)
+            answer = self._native.step_buffers(x, y, 1, native.threads(), False)
         else:
-            y, answer = self._run_tensor(x, (self.batch, self.layer.input_size), self._shape, 1, threads)
+            wanted = (self.batch, self.layer.input_size)
+            y, answer = self._run_tensor(x, wanted, self._shape, 1, native.threads())
         return cast(V, y) if answer == DONE else self._resolve(answer, x, self.step)
+
+    @property
+    def x(self) -> Tensor:
+        """Where `advance` reads from: (batch, input_size); write into it, or into the array `stepper.x.numpy()`."""
+        return self._x
+
+    @property
+    def y(self) -> Tensor:
+        """Where `advance` writes to: (batch, output_size); the next one writes over it."""
+        return self._y
+
+    def advance(self) -> None:
+        """The next step of every stream, from the buffer `x` to the buffer `y`: the cheapest step, nothing is made.
+
+        >>> from unrolled.nn import GRU
+        >>> stepper = Stepper(GRU(3, 5))
+        >>> x, y = stepper.x.numpy(), stepper.y.numpy()
+        >>> x[:] = [[0.1, 0.2, 0.3]]
+        >>> stepper.advance()
+        >>> y.shape
+        (1, 5)
+        """
+        answer = self._native.step_buffers(self._from, self._to, 1, native.threads(), False)
+        if answer != DONE:
+            self._resolve(answer, self._from, lambda _: cast(Any, self.advance()))
 
     def run(self, xs: V) -> V:
         """Many steps in one call: xs (time, batch, input_size) -> ys (time, batch, output_size); time may be 0."""
@@ -116,12 +163,16 @@ class Stepper(Generic[S]):
 
     def refresh(self) -> None:
         """Pack the layer's weights anew; the state stays."""
-        fresh, state = self._bind(), self.state()
-        self._native = fresh
+        binding, state = self._bind(), self.state()
+        self._native.pack(binding.layers, binding.watched)
         self.load_state(state)
 
-    def _bind(self) -> Any:
-        return bind(self._cells, self.batch, self.dtype, self.weights)
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remake, (self.layer, self.batch, self.weights, self.watch, self.state())
+
+    def _bind(self) -> Binding:
+        binding = bind(self._cells, self.batch, self.dtype, self.weights)
+        return binding if self.watch else binding._replace(watched=[])
 
     def _run_tensor(
         self, x: Any, wanted: tuple[int, ...], shape: tuple[int, ...], time: int, threads: int
@@ -169,3 +220,10 @@ class Stepper(Generic[S]):
         if numbers.ndim != 1 or not all(0 <= row < self.batch for row in numbers.tolist()):
             raise ShapeError(f"Stepper: rows must be a list of numbers from 0 to {self.batch - 1}, got {rows}.")
         return numbers
+
+
+def _remake(layer: Recurrent[S], batch: int, weights: str, watch: bool, state: S) -> Stepper[S]:
+    """A Stepper as it was before it was copied or pickled; its buffers are empty."""
+    stepper = Stepper(layer, batch, weights, watch=watch)
+    stepper.load_state(state)
+    return stepper

@@ -1,15 +1,20 @@
-// The Python class `unrolled.ops._native.Stepper`: live layers on top of one another, and the watch on their weights.
+// The Python class `unrolled.ops._native.Stepper`: live layers on top of one another, stepped at little cost.
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <mutex>
+#include <new>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
+#include "arrays.h"
 #include "table.h"
+#include "watch.h"
 
 namespace nb = nanobind;
 
@@ -55,8 +60,10 @@ public:
     void move(bool out, const int64_t*& next, const int64_t* rows, int64_t count) {
         LiveState state{reinterpret_cast<void*>(*next++), nullptr, rows, count};
         if (has_c_) state.c = reinterpret_cast<void*>(*next++);
-        (out ? table_->live_get : table_->live_set)(live_, state);
+        out ? get(state) : put(state);
     }
+    void get(const LiveState& state) { table_->live_get(live_, state); }
+    void put(const LiveState& state) { table_->live_set(live_, state); }
     long width() const { return width_; }
     size_t leaves() const { return has_c_ ? 2 : 1; }
 
@@ -67,118 +74,118 @@ private:
     bool has_c_;
 };
 
-// A parameter as it was when its weights were packed: the place it hangs at, its count of changes, its memory. The kept
-// tensor shares that memory, so no other parameter can stand at its address.
-struct Watched {
-    nb::dict place;
-    nb::object name, parameter, kept, data_ptr;
-    int64_t version, address;
-};
-
-// The memory of an object that offers a buffer, held until the end of the scope.
-class Buffer {
-public:
-    Buffer(nb::handle object, int flags) : held_(PyObject_GetBuffer(object.ptr(), &view_, flags) == 0) {
-        if (!held_) PyErr_Clear();
-    }
-    ~Buffer() {
-        if (held_) PyBuffer_Release(&view_);
-    }
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
-
-    bool fits(char format, const long* shape, int dimensions) const {
-        if (!held_ || view_.ndim != dimensions || !view_.format) return false;
-        if (view_.format[0] != format || view_.format[1] != 0) return false;
-        return std::equal(shape, shape + dimensions, view_.shape, [](long a, Py_ssize_t b) { return a == b; });
-    }
-    void* memory() const { return view_.buf; }
-
-private:
-    Py_buffer view_;
-    bool held_;
-};
-
 using Addresses = std::vector<int64_t>;
 
 class Stepper {
+    friend int visit_stepper(PyObject*, visitproc, void*);
+    friend int clear_stepper(PyObject*);
+
 public:
-    Stepper(const std::vector<nb::dict>& layers, const nb::list& watched) {
+    // threads(): how many may be used now.
+    Stepper(const std::vector<nb::dict>& layers, const nb::list& watched, nb::object threads)
+        : threads_(std::move(threads)) {
+        pack(layers, watched);
+    }
+
+    // Take these weights from now on; the state is zero then.
+    void pack(const std::vector<nb::dict>& layers, const nb::list& watched) {
+        Watch watch(watched);
+        std::vector<Layer> fresh;
+        table_ = current_table();
         double work = 0;
         for (const nb::dict& fields : layers) {
             const LiveCall call = live_call(fields);
-            if (layers_.empty()) {
-                batch_ = call.batch, input_ = call.input;
+            if (fresh.empty()) {
+                batch_ = call.batch, input_ = call.input, hidden_ = call.hidden;
                 format_ = call.type == 1 ? 'd' : 'f';
             }
-            layers_.emplace_back(current_table(), call);
+            fresh.emplace_back(table_, call);
             work += static_cast<double>(call.batch * call.hidden) * static_cast<double>(4 * (call.input + call.output));
             widest_ = std::max<long>(widest_, call.output);
         }
-        large_ = static_cast<long>(65536 / std::max(work, 1.0));
-        for (nb::handle item : watched) watch(nb::cast<nb::tuple>(item));
+        output_ = fresh.back().width();
+        large_ = static_cast<long>(held / std::max(work, 1.0));
+        parallel_ = work >= shared;
+        shape_ = nb::make_tuple(batch_, output_);
+        const std::lock_guard lock(mutex_);
+        layers_.swap(fresh);
+        std::swap(watch_, watch);
     }
 
-    // Have the weights changed since they were packed?
-    bool stale() const {
-        for (const Watched& one : watched_) {
-            PyObject* there = PyDict_GetItemWithError(one.place.ptr(), one.name.ptr());
-            if (there != one.parameter.ptr() || version(one) != one.version || address(one) != one.address) return true;
-        }
-        return false;
+    // step(x) and advance(): they take over wherever a step is not an ordinary one.
+    void fall_back(nb::object step, nb::object advance) {
+        careful_step_ = std::move(step);
+        careful_advance_ = std::move(advance);
     }
 
     // What a step answers; nothing has happened unless it is done.
     enum Answer : int { done = 0, weights_changed = 1, wrong_buffer = 2, not_finite = 3 };
 
+    // One step of x (B, I), a numpy array or torch tensor, to a fresh y (B, O) of the same kind.
+    nb::object step(PyObject* x) {
+        nb::object y = ordinary_step(x);
+        return y.is_valid() ? y : careful(careful_step_)(nb::handle(x));
+    }
+
+    // x (B, I) and y (B, O), numpy arrays that `advance` reads and writes from now on.
+    void share(const nb::object& x, const nb::object& y) {
+        auto from = std::make_unique<Buffer>(x, false), to = std::make_unique<Buffer>(y, true);
+        const long in[] = {batch_, input_}, out[] = {batch_, output_};
+        if (!from->fits(format_, in, 2) || !to->fits(format_, out, 2))
+            throw nb::value_error("Stepper: the shared memory has another shape or dtype.");
+        x_ = std::move(from);
+        y_ = std::move(to);
+    }
+    // One step from the shared x to the shared y.
+    nb::object advance() {
+        if (!x_ || !ready(x_->memory())) return careful(careful_advance_)();
+        one(x_->memory(), y_->memory());
+        return nb::none();
+    }
+
     // x and y offer buffers: (B, I) and (B, O), or, for a whole run, with time before that.
     int step_buffers(nb::handle x, nb::handle y, long time, long threads, bool whole) {
-        const Buffer from(x, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT);
-        const Buffer to(y, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE);
-        const long in[] = {time, batch_, input_}, out[] = {time, batch_, layers_.back().width()};
+        const Buffer from(x, false), to(y, true);
+        const long in[] = {time, batch_, input_}, out[] = {time, batch_, output_};
         const int skip = whole ? 0 : 1;
         if (!from.fits(format_, in + skip, 3 - skip) || !to.fits(format_, out + skip, 3 - skip)) return wrong_buffer;
-        const auto address = [](const Buffer& buffer) { return reinterpret_cast<intptr_t>(buffer.memory()); };
-        return step_at(address(from), address(to), time, threads);
+        return steps(from.memory(), to.memory(), time, threads);
     }
 
     // The same with addresses of memory that the caller has checked.
     int step_at(intptr_t x, intptr_t y, long time, long threads) {
-        if (stale()) return weights_changed;
-        if (!finite(x, time * batch_ * input_)) return not_finite;
-        // A thread that waits for the lock may hold the GIL: whoever has the lock never waits for the GIL.
-        const auto go = [&] {
-            const std::lock_guard lock(mutex_);
-            walk(x, y, time, threads);
-        };
-        if (time <= large_) {
-            go();
-        } else {
-            nb::gil_scoped_release released;
-            go();
-        }
-        return done;
+        return steps(reinterpret_cast<void*>(x), reinterpret_cast<void*>(y), time, threads);
     }
 
-    // One step from a given state to a returned one, both as in `move` and of all rows, for callers in several threads.
-    int step_from(intptr_t x, intptr_t y, long threads, const Addresses& before, const Addresses& after) {
-        check_leaves(before);
-        check_leaves(after);
-        if (stale()) return weights_changed;
-        if (!finite(x, batch_ * input_)) return not_finite;
-        const auto go = [&] {
-            const std::lock_guard lock(mutex_);
-            move_all(false, before, nullptr, batch_);
-            walk(x, y, 1, threads);
-            move_all(true, after, nullptr, batch_);
-        };
-        if (large_ >= 1) {
-            go();
-        } else {
-            nb::gil_scoped_release released;
-            go();
+    // One step of a single layer from a given state, a tuple of its leaves, to a tuple of fresh ones. None, and nothing
+    // has happened, where x or the state is not an ordinary tensor; False where weights or level have changed.
+    nb::object step_from(PyObject* x, PyObject* state) {
+        const Arrays& arrays = Arrays::get();
+        const size_t count = layers_[0].leaves();
+        if (!arrays.is_tensor(x) || !PyTuple_Check(state) || PyTuple_Size(state) != static_cast<Py_ssize_t>(count))
+            return nb::none();
+        const void* from = arrays.memory(x, format_, batch_, input_);
+        if (!from) return nb::none();
+        const long widths[] = {output_, hidden_};
+        void *before[2] = {}, *after[2] = {};
+        for (size_t i = 0; i < count; ++i) {
+            PyObject* leaf = PyTuple_GetItem(state, static_cast<Py_ssize_t>(i));
+            if (!arrays.is_tensor(leaf)) return nb::none();
+            before[i] = arrays.memory(leaf, format_, batch_, widths[i]);
+            if (!before[i]) return nb::none();
         }
-        return done;
+        if (table_ != current_table() || watch_.changed()) return nb::bool_(false);
+        if (!finite(from, batch_ * input_)) return nb::none();
+        nb::object fresh[2];
+        for (size_t i = 0; i < count; ++i) fresh[i] = arrays.tensor(format_, batch_, widths[i], after[i]);
+        const long threads = threads_now();
+        locked(1, [&] {
+            layers_[0].put({before[0], before[1], nullptr, batch_});
+            // y is h: `get` writes it once more.
+            layers_[0].step(from, after[0], 1, threads);
+            layers_[0].get({after[0], after[1], nullptr, batch_});
+        });
+        return count == 2 ? nb::make_tuple(fresh[0], fresh[1]) : nb::make_tuple(fresh[0]);
     }
 
     // Addresses of h, or h and c, of each layer in turn; rows: an address of `count` row numbers, or 0 for all rows.
@@ -195,43 +202,86 @@ public:
 private:
     // Steps that the layers of a stack take in turn, so that what passes between them stays small.
     static constexpr long portion = 64;
+    // Multiply-adds of a call that is too short to give the GIL away, and of a step that threads may share.
+    static constexpr double held = 1 << 19, shared = 1 << 17;
 
     std::vector<Layer> layers_;
-    std::vector<Watched> watched_;
+    Watch watch_;
+    nb::object threads_, shape_, careful_step_, careful_advance_;
+    const Table* table_ = nullptr;
+    std::unique_ptr<Buffer> x_, y_;
     std::vector<char> between_[2];
     std::mutex mutex_;
-    nb::object version_ = nb::steal(PyUnicode_InternFromString("_version"));
-    long batch_ = 0, input_ = 0, widest_ = 0, large_ = 0;
+    long batch_ = 0, input_ = 0, hidden_ = 0, output_ = 0, widest_ = 0, large_ = 0;
     char format_ = 'f';
+    bool parallel_ = false;
 
-    void watch(const nb::tuple& item) {
-        Watched one{nb::cast<nb::dict>(item[0]), item[1], item[2], item[3], nb::getattr(item[2], "data_ptr"), 0, 0};
-        one.version = version(one);
-        one.address = address(one);
-        watched_.push_back(std::move(one));
-    }
-    int64_t version(const Watched& one) const { return number(PyObject_GetAttr(one.parameter.ptr(), version_.ptr())); }
-    static int64_t address(const Watched& one) { return number(PyObject_CallNoArgs(one.data_ptr.ptr())); }
-    static int64_t number(PyObject* found) {
-        if (!found) throw nb::python_error();
-        const long long value = PyLong_AsLongLong(found);
-        Py_DECREF(found);
-        return value;
+    static const nb::object& careful(const nb::object& call) {
+        if (!call.is_valid()) throw std::runtime_error("Stepper: there is nothing to fall back upon.");
+        return call;
     }
 
-    bool finite(intptr_t x, long count) const {
+    // A fresh y, or nothing where the careful step must look closer: at x, or because the weights have changed.
+    nb::object ordinary_step(PyObject* x) {
+        const Arrays& arrays = Arrays::get();
+        if (arrays.is_tensor(x)) {
+            const void* from = arrays.memory(x, format_, batch_, input_);
+            if (!from || !ready(from)) return {};
+            void* to;
+            nb::object y = arrays.tensor(format_, batch_, output_, to);
+            one(from, to);
+            return y;
+        }
+        if (!arrays.is_array(x)) return {};
+        const Buffer from(x, false);
+        const long in[] = {batch_, input_};
+        if (!from.fits(format_, in, 2) || !ready(from.memory())) return {};
+        nb::object y = arrays.array(shape_, format_);
+        const Buffer to(y, true);
+        one(from.memory(), to.memory());
+        return y;
+    }
+
+    bool ready(const void* x) const { return !watch_.changed() && finite(x, batch_ * input_); }
+
+    bool finite(const void* x, long count) const {
         return format_ == 'd' ? finite<uint64_t>(x, count, 0x7FF0000000000000) : finite<uint32_t>(x, count, 0x7F800000);
     }
     // All bits of the exponent are set in NaN and infinity alone.
     template <class Bits>
-    static bool finite(intptr_t x, long count, Bits exponent) {
+    static bool finite(const void* x, long count, Bits exponent) {
         Bits found = 0;
         for (long i = 0; i < count; ++i) {
             Bits bits;
-            std::memcpy(&bits, reinterpret_cast<const char*>(x) + i * static_cast<long>(sizeof bits), sizeof bits);
+            std::memcpy(&bits, static_cast<const char*>(x) + i * static_cast<long>(sizeof bits), sizeof bits);
             found |= static_cast<Bits>((bits & exponent) == exponent);
         }
         return found == 0;
+    }
+
+    // A thread that waits for the lock may hold the GIL: whoever has the lock never waits for the GIL.
+    template <class Work>
+    void locked(long time, Work work) {
+        if (time <= large_) {
+            const std::lock_guard lock(mutex_);
+            work();
+        } else {
+            nb::gil_scoped_release released;
+            const std::lock_guard lock(mutex_);
+            work();
+        }
+    }
+
+    int steps(const void* x, void* y, long time, long threads) {
+        if (watch_.changed()) return weights_changed;
+        if (!finite(x, time * batch_ * input_)) return not_finite;
+        locked(time, [&] { walk(x, y, time, threads); });
+        return done;
+    }
+    long threads_now() const { return parallel_ ? nb::cast<long>(threads_()) : 1; }
+    void one(const void* x, void* y) {
+        const long threads = threads_now();
+        locked(1, [&] { walk(x, y, 1, threads); });
     }
 
     void check_leaves(const Addresses& addresses) const {
@@ -244,18 +294,18 @@ private:
         for (Layer& layer : layers_) layer.move(out, next, rows, count);
     }
 
-    void walk(intptr_t x, intptr_t y, long time, long threads) {
+    void walk(const void* x, void* y, long time, long threads) {
         if (layers_.size() == 1) {
-            layers_[0].step(reinterpret_cast<void*>(x), reinterpret_cast<void*>(y), time, threads);
+            layers_[0].step(x, y, time, threads);
             return;
         }
         const long element = format_ == 'd' ? 8 : 4;
         for (std::vector<char>& memory : between_) memory.resize(std::min(time, portion) * batch_ * widest_ * element);
         for (long t = 0; t < time; t += portion) {
-            const void* from = reinterpret_cast<char*>(x) + t * batch_ * input_ * element;
+            const void* from = static_cast<const char*>(x) + t * batch_ * input_ * element;
             for (size_t i = 0; i < layers_.size(); ++i) {
                 const bool last = i + 1 == layers_.size();
-                void* to = last ? reinterpret_cast<char*>(y) + t * batch_ * layers_[i].width() * element
+                void* to = last ? static_cast<char*>(y) + t * batch_ * layers_[i].width() * element
                                 : between_[i % 2].data();
                 layers_[i].step(from, to, std::min(portion, time - t), threads);
                 from = to;
@@ -264,17 +314,75 @@ private:
     }
 };
 
+// Calls of C, which Python reaches sooner than those of nanobind.
+template <class Call>
+PyObject* called(Call call) {
+    try {
+        return call().release().ptr();
+    } catch (nb::python_error& error) {
+        error.restore();
+    } catch (const std::bad_alloc&) {
+        PyErr_NoMemory();
+    } catch (const std::exception& error) {
+        PyErr_SetString(PyExc_RuntimeError, error.what());
+    }
+    return nullptr;
+}
+PyObject* call_step(PyObject* self, PyObject* x) {
+    return called([&] { return nb::inst_ptr<Stepper>(self)->step(x); });
+}
+PyObject* call_advance(PyObject* self, PyObject*) {
+    return called([&] { return nb::inst_ptr<Stepper>(self)->advance(); });
+}
+PyObject* call_step_from(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    if (count == 2) return called([&] { return nb::inst_ptr<Stepper>(self)->step_from(arguments[0], arguments[1]); });
+    PyErr_SetString(PyExc_TypeError, "step_from: expected x and state.");
+    return nullptr;
+}
+PyMethodDef call_methods[] = {
+    {"step", call_step, METH_O, nullptr},
+    {"advance", call_advance, METH_NOARGS, nullptr},
+    {"step_from", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_step_from)), METH_FASTCALL, nullptr},
+};
+
+// What takes over holds this object, which holds it: the garbage collector must see the circle.
+int visit_stepper(PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    if (!nb::inst_ready(self)) return 0;
+    const Stepper* stepper = nb::inst_ptr<Stepper>(self);
+    Py_VISIT(stepper->careful_step_.ptr());
+    Py_VISIT(stepper->careful_advance_.ptr());
+    return 0;
+}
+int clear_stepper(PyObject* self) {
+    Stepper* stepper = nb::inst_ptr<Stepper>(self);
+    stepper->careful_step_.reset();
+    stepper->careful_advance_.reset();
+    return 0;
+}
+PyType_Slot slots[] = {
+    {Py_tp_traverse, reinterpret_cast<void*>(visit_stepper)},
+    {Py_tp_clear, reinterpret_cast<void*>(clear_stepper)},
+    {0, nullptr},
+};
+
 }  // namespace
 
 void bind_stepper(nb::module_& m) {
     using namespace nb::literals;
-    nb::class_<Stepper>(m, "Stepper")
-        .def(nb::init<const std::vector<nb::dict>&, const nb::list&>(), "layers"_a, "watched"_a)
-        .def("stale", &Stepper::stale)
+    Arrays::load();
+    auto type = nb::class_<Stepper>(m, "Stepper", nb::type_slots(slots));
+    using Layers = const std::vector<nb::dict>&;
+    type.def(nb::init<Layers, const nb::list&, nb::object>(), "layers"_a, "watched"_a, "threads"_a)
+        .def("pack", &Stepper::pack, "layers"_a, "watched"_a)
+        .def("fall_back", &Stepper::fall_back, "step"_a, "advance"_a)
+        .def("share", &Stepper::share, "x"_a, "y"_a)
         .def("step_buffers", &Stepper::step_buffers)
         .def("step_at", &Stepper::step_at)
-        .def("step_from", &Stepper::step_from)
         .def("move", &Stepper::move, "out"_a, "addresses"_a, "rows"_a, "count"_a);
+    auto* bare = reinterpret_cast<PyTypeObject*>(type.ptr());
+    for (PyMethodDef& method : call_methods)
+        nb::setattr(type, method.ml_name, nb::steal(PyDescr_NewMethod(bare, &method)));
 }
 
 }  // namespace unrolled

@@ -1,56 +1,15 @@
-// Live steps: one layer whose packed weights and state stay between calls. The walk through time is that of gated.h.
+// Live steps of any number of rows and with every option: the walk through time is that of gated.h.
 #pragma once
 
-#include <chrono>
-#include <limits>
-
-#include "gated.h"
+#include "few.h"
 
 namespace unrolled::UNROLLED_LEVEL {
-
-// A layer as Python's object holds it; which cell, type and storage it has is known below only.
-class LiveLayer {
-public:
-    virtual ~LiveLayer() = default;
-    virtual void step(const void* x, void* y, long time, long threads) = 0;
-    virtual void get(const LiveState& state) = 0;
-    virtual void set(const LiveState& state) = 0;
-};
 
 // How many of the input's gates share one layer norm, before those that have one of their own.
 template <class Cell>
 inline constexpr long joined = Cell::all_gates;
 template <class T, bool after>
 inline constexpr long joined<Gru<T, after>> = 2;
-
-// The call of a live layer, with copies of the small weights that are read at every step, and the layer's memory.
-template <class T>
-struct LiveCopy {
-    explicit LiveCopy(const LiveCall& given) : call(given) {
-        const auto [gates, H] = sizes(given);
-        copy(call.peephole, (gates - 1) * H);
-        copy(call.bias_h, H);
-        copy(call.norm_h, gates * H);
-        copy(call.norm_c, 2 * H);
-        copy(call.bias, gates * H);
-        copy(call.norm_x, gates * H);
-        call.time_first = 1;
-        call.time = std::numeric_limits<int64_t>::max();
-    }
-    LiveCall call;
-    Arena arena;
-
-private:
-    static std::pair<long, long> sizes(const LiveCall& given) {
-        return {given.cell < 2 ? 1 : given.cell == 2 ? 4 : 3, given.hidden};
-    }
-    void copy(int64_t& address, long count) {
-        if (!address) return;
-        T* memory = arena.take<T>(count);
-        std::copy_n(Problem<T>::at(address), count, memory);
-        address = reinterpret_cast<int64_t>(memory);
-    }
-};
 
 template <class T, class Cell, class Stored>
 class LiveGated final : public LiveLayer, LiveCopy<T>, GatedForward<T, Cell, Stored> {
@@ -67,7 +26,8 @@ public:
         : Copy(given),
           Base(Copy::call),
           inputs_(blocks<T>(given.input)),
-          portion_(std::max(1L, portion_rows / given.batch)) {
+          portion_(std::max(1L, portion_rows / given.batch)),
+          turns_(work(), call.threads) {
         Base::prepare(arena, planned());
         weight_x_ = Base::packed_gates(arena, sizes_, problem_.at(call.weight_x), G, call.input);
         call.gates = reinterpret_cast<int64_t>(arena.template take<T>(portion_ * call.batch * G * call.hidden));
@@ -85,23 +45,20 @@ public:
     }
 
     void step(const void* x, void* y, long time, long threads) override {
-        const bool worth = plan_.members > 1 || work() * static_cast<double>(time) > alone;
-        const long wanted = worth ? plan_.teams * plan_.members : 1;
         for (long t = 0; t < time; t += portion_) {
             const long here = std::min(portion_, time - t);
             const T* from = static_cast<const T*>(x) + t * call.batch * call.input;
             call.y = reinterpret_cast<int64_t>(static_cast<T*>(y) + t * call.batch * call.output);
-            const long here_threads = rest_ > 0 ? 1 : std::min(wanted, threads);
-            const auto began = Clock::now();
-            Base::in_threads(here_threads, [&](Team<T>& team, Member<T>& own, int member, int members) {
-                const long number = &own - members_.data();
-                Input& input = inputs_of_[number / plan_.members];
-                fill(team.rows, input, from, here, member, members);
-                team.barrier.wait(members);
-                project(team.rows, input, products_[number], here, member, members);
-                Base::advance(team, own, 0, here, member, members);
+            turns_.take(threads, here, [&](long wanted) {
+                Base::in_threads(wanted, [&](Team<T>& team, Member<T>& own, int member, int members) {
+                    const long number = &own - members_.data();
+                    Input& input = inputs_of_[number / plan_.members];
+                    fill(team.rows, input, from, here, member, members);
+                    team.barrier.wait(members);
+                    project(team.rows, input, products_[number], here, member, members);
+                    Base::advance(team, own, 0, here, member, members);
+                });
             });
-            rest_ = rest_ > 0 ? rest_ - here : waited_long(here_threads, here, Clock::now() - began) ? long_rest : 0;
         }
     }
 
@@ -113,13 +70,6 @@ public:
     }
 
 private:
-    // Multiply-adds that one thread does sooner than two begin.
-    static constexpr double alone = 1 << 20;
-    // Where other programs hold the cores, threads that wait for each other at every step lose milliseconds: then one
-    // goes on alone for so many steps.
-    static constexpr long long_rest = 4096;
-    // Multiply-adds a second that even a slow core makes.
-    static constexpr double slow = 1e9;
     // Bytes of weights that one core's cache holds.
     static constexpr double cache = 1200 << 10;
 
@@ -128,8 +78,8 @@ private:
         T *chunks = nullptr, *whole = nullptr;
         Rows rows;
     };
-    using Clock = std::chrono::steady_clock;
-    long inputs_, portion_, rest_ = 0;
+    long inputs_, portion_;
+    Turns turns_;
     Packed<T, Stored> weight_x_;
     std::deque<Input> inputs_of_;
     std::vector<T*> products_;
@@ -145,10 +95,6 @@ private:
         const long threads = std::max<long>(1, call.threads);
         if (!cell_.whole_rows() && weights() * sizeof(Stored) > cache) return {1, threads};
         return {std::min<long>(threads, call.batch), 1};
-    }
-
-    bool waited_long(long threads, long time, std::chrono::duration<double> took) const {
-        return threads > 1 && took.count() > work() * static_cast<double>(time) / slow;
     }
 
     void fill(const Rows& team, Input& input, const T* x, long time, int member, int members) const {
@@ -213,15 +159,21 @@ private:
     }
 };
 
+template <class T, class Cell, class Stored>
+LiveLayer* make_cell(const LiveCall& call) {
+    if (LiveFew<T, Cell, Stored>::serves(call)) return new LiveFew<T, Cell, Stored>(call);
+    return new LiveGated<T, Cell, Stored>(call);
+}
+
 template <class T, class Stored>
 LiveLayer* make_live(const LiveCall& call) {
     switch (call.cell) {
-        case 0: return new LiveGated<T, Rnn<T, false>, Stored>(call);
-        case 1: return new LiveGated<T, Rnn<T, true>, Stored>(call);
-        case 2: return new LiveGated<T, Lstm<T, false>, Stored>(call);
-        case 3: return new LiveGated<T, Lstm<T, true>, Stored>(call);
-        case 4: return new LiveGated<T, Gru<T, true>, Stored>(call);
-        default: return new LiveGated<T, Gru<T, false>, Stored>(call);
+        case 0: return make_cell<T, Rnn<T, false>, Stored>(call);
+        case 1: return make_cell<T, Rnn<T, true>, Stored>(call);
+        case 2: return make_cell<T, Lstm<T, false>, Stored>(call);
+        case 3: return make_cell<T, Lstm<T, true>, Stored>(call);
+        case 4: return make_cell<T, Gru<T, true>, Stored>(call);
+        default: return make_cell<T, Gru<T, false>, Stored>(call);
     }
 }
 

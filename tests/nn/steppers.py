@@ -1,0 +1,81 @@
+"""Layers, inputs and comparisons that the tests of `Stepper` share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unrolled.nn import GRU, LSTM, RNN, LSTMState, Recurrent, Stack, Stepper, Zoneout
+
+INPUT = 6
+TIMES = 5
+ROUNDING = 64
+"""Units in the last place that a step may differ: sums in another order, and exp and tanh of the kernels' own."""
+
+
+def lstm(**options: Any) -> Callable[[int], Recurrent[Any]]:
+    return lambda hidden: LSTM(INPUT, hidden, **options)
+
+
+def gru(**options: Any) -> Callable[[int], Recurrent[Any]]:
+    return lambda hidden: GRU(INPUT, hidden, **options)
+
+
+LAYERS: dict[str, Callable[[int], Recurrent[Any]]] = {
+    "rnn": lambda hidden: RNN(INPUT, hidden),
+    "rnn relu": lambda hidden: RNN(INPUT, hidden, nonlinearity="relu", bias=False),
+    "lstm": lstm(),
+    "lstm without bias": lstm(bias=False, peephole=True),
+    "lstm coupled": lstm(coupled=True, learn_initial_state=True),
+    "lstm peephole coupled": lstm(coupled=True, peephole=True),
+    "lstm projection": lstm(projection_size=4),
+    "lstm layer norm": lstm(layer_norm=True),
+    "lstm everything": lstm(peephole=True, coupled=True, projection_size=4, layer_norm=True, learn_initial_state=True),
+    "gru after": gru(),
+    "gru before": gru(reset="before", bias=False),
+    "gru after layer norm": gru(layer_norm=True, learn_initial_state=True),
+    "gru before layer norm": gru(reset="before", layer_norm=True),
+    "zoneout lstm": lambda hidden: Zoneout(LSTM(INPUT, hidden, projection_size=4), LSTMState(h=0.1, c=0.4)),
+    "zoneout gru": lambda hidden: Zoneout(GRU(INPUT, hidden), 0.3),
+    "stack": lambda hidden: Stack(
+        [LSTM(INPUT, hidden, peephole=True), Stack([Zoneout(GRU(hidden, 9), 0.2)]), RNN(9, 4)], dropout=0.5
+    ),
+}
+
+
+def make(name: str, hidden: int = 19, dtype: torch.dtype = torch.float64) -> Recurrent[Any]:
+    """A layer in evaluation whose every parameter, an initial state too, says something."""
+    torch.manual_seed(0)
+    layer = LAYERS[name](hidden).to(dtype).eval()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.add_(0.2 * torch.randn_like(parameter))
+    return layer
+
+
+def samples(batch: int, times: int = TIMES, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(times, batch, INPUT, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(dtype)
+
+
+def expected(layer: Recurrent[Any], xs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+    """ys (T, B, O) and the state after them, by single steps of the layer in float64."""
+    state = layer.initial_state(xs.shape[1], dtype=xs.dtype) if state is None else state
+    ys = []
+    with torch.no_grad():
+        for x in xs:
+            y, state = layer.step(x, state)
+            ys.append(y)
+    return torch.stack(ys), state
+
+
+def assert_near(got: Any, want: Tensor, units: float = ROUNDING) -> None:
+    """Equal but for rounding in the dtype of `got`."""
+    values = torch.as_tensor(got)
+    torch.testing.assert_close(values.double(), want.double(), rtol=0, atol=units * torch.finfo(values.dtype).eps)
+
+
+def steps(stepper: Stepper[Any], xs: Tensor) -> Tensor:
+    return torch.stack([stepper.step(x) for x in xs])

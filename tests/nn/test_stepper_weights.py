@@ -1,0 +1,135 @@
+"""The weights of a `Stepper`: never stale, and in bf16 or int8 those of a rounded layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from steppers import INPUT, LAYERS, ROUNDING, assert_near, expected, make, samples, steps
+from torch import Tensor
+
+from unrolled.errors import DtypeError
+from unrolled.nn import RNN, Stepper
+from unrolled.ops import native
+
+pytestmark = pytest.mark.skipif(not native.available(), reason=native.reason() or "")
+
+
+def optimiser_step(layer: Any) -> None:
+    for parameter in layer.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    torch.optim.SGD(layer.parameters(), 0.1).step()
+
+
+def inference_step(layer: Any) -> None:
+    with torch.inference_mode():
+        layer.weight_x.mul_(2)
+
+
+def new_parameter(layer: Any) -> None:
+    layer.weight_h = torch.nn.Parameter(layer.weight_h.detach() * 2)
+
+
+def new_memory(layer: Any) -> None:
+    layer.bias.data = layer.bias.data + 1
+
+
+def other_weights(layer: Any) -> None:
+    layer.load_state_dict({name: value * 0.5 for name, value in layer.state_dict().items()})
+
+
+@pytest.mark.parametrize("change", [optimiser_step, inference_step, new_parameter, new_memory, other_weights])
+@pytest.mark.parametrize("kind", ["step", "numpy", "advance", "run"])
+def test_changed_weights_are_seen_and_the_state_stays(change: Callable[[Any], None], kind: str) -> None:
+    layer, xs = make("lstm everything"), samples(2)
+    stepper = Stepper(layer, 2)
+    walk = walks(stepper)[kind]
+    walk(xs)
+    state = stepper.state()
+    change(layer)
+    want, _ = expected(layer, xs, state)
+    assert_near(walk(xs), want)
+    state = stepper.state()
+    # The call that saw the change stays bound to the weights in use.
+    assert_near(walk(xs), expected(layer, xs, state)[0])
+
+
+def walks(stepper: Stepper[Any]) -> dict[str, Callable[[Tensor], Any]]:
+    """Each way to step, with its calls taken from the stepper once."""
+    step, advance = stepper.step, stepper.advance
+
+    def advanced(xs: Tensor) -> Tensor:
+        ys = []
+        for x in xs:
+            stepper.x.copy_(x)
+            advance()
+            ys.append(stepper.y.clone())
+        return torch.stack(ys)
+
+    return {
+        "step": lambda xs: torch.stack([step(x) for x in xs]),
+        "numpy": lambda xs: torch.stack([torch.from_numpy(step(x.numpy())) for x in xs]),
+        "advance": advanced,
+        "run": stepper.run,
+    }
+
+
+def test_weights_that_nobody_watches_need_a_refresh() -> None:
+    layer, xs = make("gru after"), samples(2)
+    stepper, before = Stepper(layer, 2, watch=False), expected(layer, xs)[0]
+    optimiser_step(layer)
+    assert_near(steps(stepper, xs), before)
+    stepper.reset()
+    stepper.refresh()
+    assert_near(steps(stepper, xs), expected(layer, xs)[0])
+
+
+def test_refresh_sees_what_torch_does_not_count() -> None:
+    layer, xs = make("gru after"), samples(2)
+    stepper = Stepper(layer, 2)
+    layer.weight_x.data.mul_(2)  # type: ignore[union-attr]
+    stepper.refresh()
+    assert_near(steps(stepper, xs), expected(layer, xs)[0])
+
+
+def test_a_layer_of_another_dtype_is_refused_at_the_next_step() -> None:
+    layer = make("gru after")
+    stepper = Stepper(layer, 2)
+    layer.float()
+    with pytest.raises(DtypeError, match=r"stay so, but weight_x is torch\.float32 beside torch\.float64"):
+        stepper.step(samples(2)[0])
+
+
+@pytest.mark.parametrize("level", native.levels())
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "stack"])
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_coarse_weights_are_those_of_a_rounded_layer(name: str, weights: str, level: str) -> None:
+    layer, xs = make(name, dtype=torch.float32), samples(3, dtype=torch.float32)
+    with native.use_level(level):
+        stepper = Stepper(layer, 3, weights)
+    ys = steps(stepper, xs)
+    with torch.no_grad():
+        for key, weight in layer.named_parameters():
+            if key.split(".")[-1] in ("weight_x", "weight_h", "weight_p"):
+                weight.copy_(rounded(weight, weights))
+    assert_near(ys, expected(layer, xs)[0], 4 * ROUNDING)
+
+
+def rounded(weight: Tensor, weights: str) -> Tensor:
+    if weights == "bf16":
+        return weight.bfloat16().float()
+    scale = weight.abs().amax(1, keepdim=True) / 127
+    return (weight / scale).round() * scale
+
+
+def test_rounding_to_bf16_keeps_nan_and_infinity() -> None:
+    layer = RNN(INPUT, 4, nonlinearity="relu", bias=False)
+    with torch.no_grad():
+        layer.weight_x.fill_(1.0)
+        layer.weight_x[0, 0], layer.weight_x[1, 0] = float("nan"), float("inf")
+    y = Stepper(layer, weights="bf16").step(torch.ones(1, INPUT))
+    assert y[0, 0].isnan()
+    assert y[0, 1].isinf()
+    assert y[0, 2] == INPUT
