@@ -100,7 +100,12 @@ UNROLLED_INLINE T sum(Vector<T> value) {
 template <class T>
 UNROLLED_INLINE Vector<T> choose(const uint8_t* bytes, long count, Vector<T> value, Vector<T> other) {
     typename Kind<T>::Bytes mask = {};
-    std::memcpy(&mask, bytes, count < lanes<T> ? count : lanes<T>);
+    if (count >= lanes<T>) {
+        std::memcpy(&mask, bytes, sizeof mask);
+    } else {
+        // Of a length that the compiler knows, a copy is one load; this one is a call.
+        std::memcpy(&mask, bytes, count);
+    }
     const auto wide = __builtin_convertvector(mask, typename Kind<T>::Bits);
     return wide != 0 ? value : other;
 }
