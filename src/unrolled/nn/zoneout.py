@@ -117,11 +117,8 @@ def _kept(shape: torch.Size, rate: float, device: torch.device) -> Tensor:
 
     16 random bits an entry, four entries a draw: numbers of torch.rand cost more than a short sequence's gradients.
     """
-    if torch.compiler.is_compiling():
-        # Compiled graphs know no draw of all 64 bits, and make this one on the way.
-        return torch.rand(shape, device=device) >= rate
     count = shape.numel()
-    bits = torch.empty((count + 3) // 4, dtype=torch.int64, device=device).random_(-(2**63), None)
+    bits = torch.randint(-(2**63), 2**63 - 1, ((count + 3) // 4,), device=device)
     threshold = round(rate * 2**16) - 2**15
     # A rate below 1 lets an entry through now and then, whatever it is rounded to.
     return bits.view(torch.int16)[:count].view(shape) >= min(threshold, 2**15 - 1)
