@@ -3,14 +3,13 @@
 
 #include <array>
 
-#include "walk.h"
-#include "window.h"
+#include "gradients.h"
 
 namespace unrolled::UNROLLED_LEVEL {
 
 template <class T, class Cell>
-class GatedBackward : Walk<T, Cell> {
-    using Base = Walk<T, Cell>;
+class GatedBackward : WindowGradients<T, Cell> {
+    using Base = WindowGradients<T, Cell>;
     using Base::call_, Base::cell_, Base::L, Base::problem_, Base::sizes_;
 
 public:
@@ -19,10 +18,10 @@ public:
     void run(Arena& arena) {
         pack(arena);
         // Before the main part the second product reads what it wrote in the forward pass: O units, or H of the candidate.
-        const Spread plan = Base::usual_spread(whole_windows());
+        const Spread plan = Base::usual_spread(Base::whole_windows());
         Base::prepare(arena, plan, sizes_.gate_blocks(), sizes_.outputs(), true,
-                      [&](const Rows& rows) { return whole_windows() ? steps_of(rows) * (plan.assisted ? 2 : 1) : 2; });
-        if (whole_windows()) prepare_windows(arena);
+                      [&](const Rows& rows) { return Base::whole_windows() ? Base::steps_of(rows) * (plan.assisted ? 2 : 1) : 2; });
+        if (Base::whole_windows()) Base::prepare_windows(arena);
         for (const auto& [tensor, width] : results()) Base::prefer_large_pages(tensor, width);
         if (plan.assisted) {
             walk_assisted();
@@ -35,44 +34,16 @@ public:
     }
 
 private:
-    // What a team sums up over its windows, and where it keeps the gradients of the projected input where these are not
-    // those of the recurrent product.
-    struct Sum {
-        std::vector<T*> inputs;
-        T* bias = nullptr;
-    };
-    // One member's view of its team's window.
-    struct View {
-        Window window;
-        std::vector<Piece<T>> recurrent, inputs;
-        std::vector<Line<T>> lines;
-        T* columns = nullptr;
-    };
-    std::vector<Sum> sums_;
-    std::vector<OuterSum<T>> sums_x_, sums_h_;
-    std::vector<View> views_;
-    Packed<T, T> main_, second_, weight_x_;
+    Packed<T, T> main_, second_;
 
     void pack(Arena& arena) {
         const T* weights = problem_.at(call_.weight_h);
         const long H = sizes_.H, O = sizes_.O;
-        main_.panels = packed_gates(arena, weights, Cell::gates, O);
-        if (call_.grad_x) weight_x_.panels = packed_gates(arena, problem_.at(call_.weight_x), Cell::all_gates, call_.input);
+        main_.panels = Base::packed_gates(arena, weights, Cell::gates, O);
         if (!Base::has_second()) return;
         const T* second = cell_.projected ? problem_.at(call_.weight_p) : weights + 2 * H * O;
         second_.panels = arena.take<T>((sizes_.units() + 1) / 2 * panel_size<T>(sizes_.outputs()));
         pack_rows(second_.panels, H, sizes_.outputs(), [=](long k) { return k < O ? second + k * H : nullptr; });
-    }
-
-    // The panels of weights (gates H, width) by which the gradients of gates are multiplied.
-    T* packed_gates(Arena& arena, const T* weights, long gates, long width) const {
-        const long H = sizes_.H, kblocks = sizes_.units() * gates;
-        T* panels = arena.take<T>((blocks<T>(width) + 1) / 2 * panel_size<T>(kblocks));
-        pack_rows(panels, width, kblocks, [=](long k) {
-            const GateUnit at = gate_unit<T>(k, gates);
-            return at.unit < H ? weights + (at.gate * H + at.unit) * width : nullptr;
-        });
-        return panels;
     }
 
     // What comes out for every step, with its width.
@@ -92,11 +63,11 @@ private:
         const Rows& rows = team.rows;
         enter(team, member, members);
         team.barrier.wait(members);
-        const long steps = steps_in_window(team);
+        const long steps = Base::steps_in_window(team);
         for (long begin = (rows.longest() - 1) / steps * steps; begin >= 0; begin -= steps) {
             retreat(team, own, begin, member, members);
-            if (!whole_windows()) continue;
-            finish_window(team, own, begin, member, members);
+            if (!Base::whole_windows()) continue;
+            Base::finish_window(team, own, begin, member, members);
             // The next step writes where the window stood.
             team.barrier.wait(members);
         }
@@ -106,10 +77,10 @@ private:
     // The assistant finishes a window when it has been walked.
     void walk_assisted() {
         Team<T>& team = Base::teams_[0];
-        const long steps = steps_in_window(team), windows = (team.rows.longest() + steps - 1) / steps;
+        const long steps = Base::steps_in_window(team), windows = (team.rows.longest() + steps - 1) / steps;
         enter(team, 0, 1);
         Base::in_turns(windows + 1, [&](Member<T>& own, bool assists, long turn) {
-            if (assists && turn > 0) finish_window(team, own, (windows - turn) * steps, 0, 1);
+            if (assists && turn > 0) Base::finish_window(team, own, (windows - turn) * steps, 0, 1);
             if (!assists && turn < windows) retreat(team, own, (windows - 1 - turn) * steps, 0, 1);
         });
         leave(team, 0, 1);
@@ -123,22 +94,14 @@ private:
         Base::write_rows(team.rows, call_.grad_h0, sizes_.O, sizes_.wide_o, team.h, member, members);
         Base::write_rows(team.rows, call_.grad_c0, sizes_.H, sizes_.wide_h, team.c, member, members);
     }
-    long steps_in_window(const Team<T>& team) const {
-        const long kept = static_cast<long>(team.seen.size());
-        return Base::plan_.assisted ? kept / 2 : kept;
-    }
-    long end_of_window(const Team<T>& team, long begin) const {
-        return std::min(begin + steps_in_window(team), team.rows.longest());
-    }
-
     // The steps of the window from `begin` on, the last one first.
     void retreat(Team<T>& team, Member<T>& own, long begin, int member, int members) {
         const Range units = share(sizes_.units(), member, members), outputs = share(sizes_.outputs(), member, members);
         long alive = 0;
-        for (long t = end_of_window(team, begin) - 1; t >= begin; --t) {
+        for (long t = Base::end_of_window(team, begin) - 1; t >= begin; --t) {
             alive = team.rows.alive(t, alive);
             T* seen = team.seen_at(t);
-            T* inputs = inputs_apart() ? sums_[Base::team_of(own)].inputs[t % team.seen.size()] : nullptr;
+            T* inputs = Base::inputs_apart() ? Base::inputs_at(own, t) : nullptr;
             for (long slot = 0; slot < alive; ++slot) own.step[slot] = back_row(team, slot, t, seen, inputs);
             if (Base::has_second()) {
                 open(own, alive, outputs);
@@ -150,18 +113,13 @@ private:
         }
     }
 
-    // h before the step of row b at time t.
-    const T* h_before(long b, long t, bool resets) const {
-        if (resets) return problem_.start(call_.start_h, b, sizes_.O);
-        return t == 0 ? problem_.at(call_.h0) + b * sizes_.O : problem_.step(call_.y, b, t - 1, sizes_.O);
-    }
     Row<T> back_row(Team<T>& team, long slot, long t, T* seen, T* inputs) const {
         const long H = sizes_.H, O = sizes_.O;
         Row<T> row = Base::row_at(team, slot, t);
         row.seen = Base::slot_of(seen, team.rows, slot, sizes_.gate_blocks());
         row.second = Base::slot_of(team.second, team.rows, slot, sizes_.outputs());
         if (inputs) row.inputs = Base::slot_of(inputs, team.rows, slot, sizes_.input_blocks());
-        row.h_old = h_before(row.b, t, row.resets);
+        row.h_old = Base::h_before(row.b, t, row.resets);
         if (row.resets) {
             row.c_old = call_.c0 ? problem_.start(call_.start_c, row.b, H) : nullptr;
         } else if (t == 0) {
@@ -287,109 +245,9 @@ private:
         }
     }
 
-    // Is anything wanted that is made a window of steps at a time?
-    bool whole_windows() const { return call_.grad_x || call_.grad_weight_x || call_.grad_bias || call_.grad_weight_h; }
-    // Has the projected input gradients of its own, and does anything need them?
-    bool inputs_apart() const {
-        return (Cell::inputs_apart || call_.norm_h) && (call_.grad_x || call_.grad_weight_x || call_.grad_bias);
-    }
-    long steps_of(const Rows& rows) const {
-        constexpr long most_bytes = 3 << 20;
-        const long bytes = rows.chunks() * chunk_size<T>(sizes_.input_blocks()) * static_cast<long>(sizeof(T));
-        return window_steps(rows.count(), bytes, most_bytes, call_.time, Base::plan_.assisted);
-    }
-    void prepare_windows(Arena& arena) {
-        for (const Team<T>& team : Base::teams_) {
-            Sum& sum = sums_.emplace_back();
-            for (size_t i = 0; inputs_apart() && i < team.seen.size(); ++i)
-                sum.inputs.push_back(arena.zeros<T>(team.rows.chunks() * chunk_size<T>(sizes_.input_blocks())));
-            if (call_.grad_bias) sum.bias = arena.zeros<T>(sizes_.input_blocks() * L);
-            if (call_.grad_weight_x) sums_x_.emplace_back(arena, sizes_.input_blocks(), call_.input);
-            if (call_.grad_weight_h) sums_h_.emplace_back(arena, sizes_.gate_blocks(), sizes_.O);
-        }
-        for (size_t i = 0; i < Base::members_.size(); ++i) {
-            const Team<T>& team = Base::teams_[Base::team_of(i)];
-            const long lines = static_cast<long>(team.seen.size()) * team.rows.count();
-            views_.emplace_back().columns = arena.take<T>(lines * outer_vectors * L);
-        }
-    }
-    // The chunks of a window's gradients, in the order of its rows.
-    void list(const Team<T>& team, const Window& window, const std::vector<T*>& chunks, long kblocks,
-              std::vector<Piece<T>>& pieces) const {
-        pieces.clear();
-        const long per_chunk = team.rows.per_chunk;
-        for (long t = window.begin; t < window.end; ++t)
-            for (long slot = 0; slot < window.alive(t); slot += per_chunk)
-                pieces.push_back({Base::slot_of(chunks[t % chunks.size()], team.rows, slot, kblocks),
-                                  std::min(per_chunk, window.alive(t) - slot)});
-    }
-    // The member's share of what steps `begin` to `end` give to x and to the weights.
-    void finish_window(const Team<T>& team, Member<T>& own, long begin, int member, int members) {
-        const size_t number = Base::team_of(own);
-        const Range recurrent = share(sizes_.gate_blocks(), member, members);
-        const Range inputs = share(sizes_.input_blocks(), member, members);
-        View& view = views_[Base::number_of(own)];
-        const Window& window = view.window;
-        view.window.set(team.rows, begin, end_of_window(team, begin));
-        list(team, window, team.seen, sizes_.gate_blocks(), view.recurrent);
-        if (inputs_apart()) list(team, window, sums_[number].inputs, sizes_.input_blocks(), view.inputs);
-        const std::vector<Piece<T>>& given = inputs_apart() ? view.inputs : view.recurrent;
-        if (call_.grad_x) back_to_x(team, window, given, own, share(blocks<T>(call_.input), member, members));
-        if (call_.grad_weight_x) {
-            view.lines.clear();
-            window.each([&](long t, long slot) {
-                view.lines.push_back({problem_.step(call_.x, team.rows.row[slot], t, call_.input), nullptr});
-            });
-            sums_x_[number].add(given, view.lines, inputs, view.columns);
-        }
-        if (call_.grad_weight_h) {
-            view.lines.clear();
-            window.each([&](long t, long slot) {
-                const long b = team.rows.row[slot];
-                view.lines.push_back({h_before(b, t, problem_.resets(b, t)), problem_.mask(b, t)});
-            });
-            sums_h_[number].add(view.recurrent, view.lines, recurrent, view.columns);
-        }
-        if (call_.grad_bias) add_rows(given, inputs, sums_[number].bias);
-    }
-    static void add_rows(const std::vector<Piece<T>>& pieces, Range blocks, T* sums) {
-        for (long block = blocks.first; block < blocks.last; ++block) {
-            Vector<T> total = load(sums + block * L);
-            for (const Piece<T>& piece : pieces)
-                for (long row = 0; row < piece.count; ++row)
-                    total += load(piece.chunk + (block * row_slots + row) * L);
-            store(sums + block * L, total);
-        }
-    }
-    void back_to_x(const Team<T>& team, const Window& window, const std::vector<Piece<T>>& pieces, Member<T>& own,
-                   Range vectors) const {
-        const long kblocks = sizes_.input_blocks();
-        for (long vector = vectors.first; vector < vectors.last; vector += 2) {
-            const T* panel = weight_x_.panels + vector / 2 * panel_size<T>(kblocks);
-            const Piece<T>* piece = pieces.data();
-            long left = 0;
-            const T* values = own.products;
-            window.each([&](long t, long slot) {
-                if (left == 0) {
-                    tiles<T, T>[piece->count - 1](piece->chunk, panel, kblocks, own.products, 2 * L, nullptr);
-                    left = piece++->count;
-                    values = own.products;
-                }
-                T* to = problem_.step(call_.grad_x, team.rows.row[slot], t, call_.input) + vector * L;
-                for (long v = 0; v < 2; ++v) store(to + v * L, load(values + v * L), call_.input - (vector + v) * L);
-                values += 2 * L;
-                --left;
-            });
-        }
-    }
-
     void join() {
         const long H = sizes_.H, wide = sizes_.wide_h;
-        join_bias();
-        parallel(Base::plan_.teams * Base::plan_.members, [this](int thread, int threads) {
-            join_weights(sums_x_, call_.grad_weight_x, Cell::all_gates, call_.input, thread, threads);
-            join_weights(sums_h_, call_.grad_weight_h, Cell::gates, sizes_.O, thread, threads);
-        });
+        Base::join_windows();
         join(call_.grad_peephole, &Sums<T>::peephole, Cell::all_gates - 1, H, wide);
         join(call_.grad_bias_h, &Sums<T>::bias_h, 1, H, wide);
         join(call_.grad_norm_h, &Sums<T>::norm_h, Cell::all_gates, H, wide);
@@ -398,20 +256,6 @@ private:
             join(call_.grad_start_h, &Sums<T>::start_h, 1, sizes_.O, sizes_.wide_o);
             join(call_.grad_start_c, &Sums<T>::start_c, 1, H, wide);
         }
-    }
-    void join_weights(const std::vector<OuterSum<T>>& sums, int64_t to, long gates, long width, int thread, int threads) {
-        const long count = sizes_.units() * gates * L;
-        for (long k = count * thread / threads; to && k < count * (thread + 1) / threads; ++k)
-            if (const GateUnit at = gate_unit<T>(k, gates); at.unit < sizes_.H)
-                OuterSum<T>::write(sums, k, Problem<T>::at(to) + (at.gate * sizes_.H + at.unit) * width);
-    }
-    void join_bias() {
-        for (long k = 0; call_.grad_bias && k < sizes_.input_blocks() * L; ++k)
-            if (const GateUnit at = gate_unit<T>(k, Cell::all_gates); at.unit < sizes_.H) {
-                T total = 0;
-                for (const Sum& sum : sums_) total += sum.bias[k];
-                problem_.at(call_.grad_bias)[at.gate * sizes_.H + at.unit] = total;
-            }
     }
     void join(int64_t to, T* Sums<T>::*part, long rows, long width, long wide) {
         if (!to) return;

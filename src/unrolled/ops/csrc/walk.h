@@ -106,7 +106,8 @@ protected:
         });
     }
 
-    // The two threads of an assisted walk: turn(own, assists, number) for as many turns as there are, each after the other's.
+    // The two threads of an assisted walk: turn(own, assists, number) for `count` turns. Neither begins a turn before the
+    // other has ended the last one.
     template <class Turn>
     void in_turns(long count, Turn turn) {
         parallel(2, [&](int number, int came) {
