@@ -164,6 +164,8 @@ def edges(name: str) -> Iterator[object]:
     module = importlib.import_module(f"unrolled.ops.{name}.samples")
     shapes = [Shape(batch, 2, 9, (2,) * (batch - 1) + (0,)) for batch in (6, 7, 12, 13, 25)]
     shapes += [Shape(2, 2, width, (1, 2)) for width in (16, 31, 33)]
+    # Several windows of steps; a row with an assistant.
+    shapes += [Shape(40, 20, 9, tuple(range(20)) * 2), Shape(1, 170, 41, (168,))]
     everything = frozenset(module.OPTIONS)
     wide = Shape(3, 2, 530 if name == "rnn" else 330, (2, 0, 1))
     variants = [(shape, chosen) for shape in shapes for chosen in (frozenset(), everything)]

@@ -63,8 +63,9 @@ def prove(name: str, samples: Sequence[Sample]) -> None:
 
 ALL_SMALL = {
     "peephole", "coupled", "weight_p", "norm_h", "norm_c", "bias_h", "mask_h", "zone_h", "zone_c", "lengths", "reset",
-    "reset_after", "start", "start_h",
+    "reset_after", "start", "start_h", "weight_x", "bias", "reverse",
 }  # fmt: skip
+PROJECTED = {"reset_after", "weight_x", "bias"}
 UNSHARED = {"norm_h", "norm_c"}
 """Layer norm needs whole rows, so its columns are never shared between threads."""
 
@@ -82,7 +83,7 @@ def test_each_level_agrees_with_the_reference_on_the_op_s_own_samples(name: str,
 def test_batches_and_widths_around_the_blocks_agree(name: str, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     shapes = [Shape(batch, 2, 7, ragged(batch, 2)) for batch in (5, 6, 7, 11, 12, 13, 25, 37)]
     shapes += [Shape(6, 3, width, ragged(6, 3)) for width in (8, 33, 64, 100)]
-    chosen = [(shape, options) for shape in shapes for options in ({"reset_after"}, ALL_SMALL)]
+    chosen = [(shape, options) for shape in shapes for options in ({"reset_after"}, PROJECTED, ALL_SMALL)]
     prove(name, samples_with(name, chosen, monkeypatch))
 
 
@@ -94,11 +95,30 @@ def test_threads_that_share_columns_agree(
     # Wide enough that one step of one row is worth sharing, whatever the number of gates; no multiple of a block.
     shape = Shape(batch, 3, 530 if name == "rnn" else 330, ragged(batch, 3) if batch > 1 else (3,))
     alone = [{option} for option in ("peephole", "weight_p", "zone_h", "reset", "mask_h", "reset_after")]
-    options = [set(), *alone, {"reset", "start", "start_h"}, ALL_SMALL - UNSHARED, ALL_SMALL - UNSHARED - {"weight_p"}]
+    options = [
+        set(),
+        *alone,
+        PROJECTED,
+        {"reset", "start", "start_h"},
+        ALL_SMALL - UNSHARED,
+        ALL_SMALL - UNSHARED - {"weight_p"},
+    ]
     # Every option on one level and batch; the plainest and the fullest on the others.
     if (batch, level) != (3, native.levels()[0]):
         options = [options[0], options[-2]]
     prove(name, samples_with(name, [(shape, chosen) for chosen in options], monkeypatch))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", GATED)
+def test_several_windows_agree(name: str, threads: int, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    # Many rows in windows of a few steps; one row, long enough that a second thread assists.
+    many, lone = Shape(40, 20, 9, ragged(40, 20)), Shape(1, 170, 41, (168,))
+    chosen = [(shape, options) for shape in (many, lone) for options in (PROJECTED, ALL_SMALL)]
+    prove(name, samples_with(name, chosen, monkeypatch))
+    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", GATED)
