@@ -149,6 +149,26 @@ def everything() -> None:
             for name, make in layers.items():
                 check_recurrent(make, graphs=False)
                 print(f"{level}: laws of {name}", flush=True)
+            for batch in (1, 13, 30):
+                live_steps(batch)
+            print(f"{level}: live steps", flush=True)
+
+
+def live_steps(batch: int) -> None:
+    """Steppers by the short way and by the general one, every storage of weights, one step and many."""
+    import torch
+
+    from unrolled.nn import GRU, LSTM, RNN, Stack, Stepper
+
+    layers = (LSTM(3, 17), GRU(16, 33, reset="before"), LSTM(5, 9, projection_size=4, layer_norm=True))
+    for layer in (*layers, Stack([RNN(3, 70), GRU(70, 5)])):
+        for weights in ("float32", "bf16", "int8"):
+            stepper = Stepper(layer, batch, weights)
+            stepper.run(torch.randn(70, batch, layer.input_size))
+            stepper.step(torch.randn(batch, layer.input_size))
+            stepper.advance()
+            stepper.reset([batch - 1])
+            stepper.load_state(stepper.state())
 
 
 def alone(op: Op) -> Op:
