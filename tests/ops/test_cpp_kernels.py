@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -36,12 +37,14 @@ def level(request: pytest.FixtureRequest) -> Iterator[str]:
         yield request.param
 
 
-@pytest.fixture
-def two_threads() -> Iterator[None]:
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
     before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def samples_with(name: str, chosen: Sequence[tuple[Shape, set[str]]], monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
@@ -89,9 +92,7 @@ def test_batches_and_widths_around_the_blocks_agree(name: str, level: str, monke
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
 @pytest.mark.parametrize("name", GATED)
-def test_threads_that_share_columns_agree(
-    name: str, batch: int, level: str, two_threads: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_that_share_columns_agree(name: str, batch: int, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
     # Wide enough that one step of one row is worth sharing, whatever the number of gates; no multiple of a block.
     shape = Shape(batch, 3, 530 if name == "rnn" else 330, ragged(batch, 3) if batch > 1 else (3,))
     alone = [{option} for option in ("peephole", "weight_p", "zone_h", "reset", "mask_h", "reset_after")]
@@ -106,28 +107,25 @@ def test_threads_that_share_columns_agree(
     # Every option on one level and batch; the plainest and the fullest on the others.
     if (batch, level) != (3, native.levels()[0]):
         options = [options[0], options[-2]]
-    prove(name, samples_with(name, [(shape, chosen) for chosen in options], monkeypatch))
+    with on_threads(2):
+        prove(name, samples_with(name, [(shape, chosen) for chosen in options], monkeypatch))
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", GATED)
 def test_several_windows_agree(name: str, threads: int, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
     # Many rows in windows of a few steps; one row, long enough that a second thread assists.
     many, lone = Shape(40, 20, 9, ragged(40, 20)), Shape(1, 170, 41, (168,))
     chosen = [(shape, options) for shape in (many, lone) for options in (PROJECTED, ALL_SMALL)]
-    prove(name, samples_with(name, chosen, monkeypatch))
-    torch.set_num_threads(before)
+    with on_threads(threads):
+        prove(name, samples_with(name, chosen, monkeypatch))
 
 
 @pytest.mark.parametrize("name", GATED)
 def test_rows_dealt_to_threads_agree(name: str, level: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
     chosen = [(Shape(batch, 40, 33, ragged(batch, 40)), ALL_SMALL) for batch in (2, 13)]
-    prove(name, samples_with(name, chosen, monkeypatch))
-    torch.set_num_threads(before)
+    with on_threads(3):
+        prove(name, samples_with(name, chosen, monkeypatch))
 
 
 CELLS: dict[str, Callable[[], Cell[Any]]] = {

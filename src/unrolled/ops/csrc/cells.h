@@ -454,7 +454,6 @@ struct Gru : CellBase<T> {
             dr = dn * load(row.memory + 3 * H + j, left);
             give_input(row, 2, j, dn);
             store(to + 2 * stride, cut<T>(dq, left));
-            if (row.grad_recurrent) store(row.grad_recurrent + 2 * H + j, dq, left);
             if (bias_h) store(sums.bias_h + j, load(sums.bias_h + j) + dq);
         } else {
             const Vector<T> seen = row.mask ? v.old * load(row.mask + j, left) : v.old;
@@ -471,10 +470,6 @@ struct Gru : CellBase<T> {
         store(to + stride, cut<T>(d_z, left));
         give_input(row, 0, j, d_r);
         give_input(row, 1, j, d_z);
-        if (after && row.grad_recurrent) {
-            store(row.grad_recurrent + j, d_r, left);
-            store(row.grad_recurrent + H + j, d_z, left);
-        }
     }
     // The gradient of a projected gate, which differs from that of the recurrent product.
     void give_input(const Row<T>& row, long gate, long j, Vector<T> gradient) const {

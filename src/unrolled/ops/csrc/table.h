@@ -20,7 +20,7 @@ namespace unrolled {
 //
 // Of the backward pass: grad_y, grad_h, grad_c come in; all else goes out, each where its address is given.
 // grad_x, grad_weight_x, grad_bias, grad_weight_h: as what they are the gradients of (grad_weight_h not for reset before)
-// grad_recurrent (B, T, G H): of weight_h's product, where it differs from grad_gates (layer norm, GRU)
+// grad_recurrent (B, T, G H): of weight_h's product before its layer norm, where it differs from grad_gates
 // previous (B, T, O): the masked h that weight_h saw; grad_projected (B, T, O) and unprojected (B, T, H): of weight_p's product;
 // gated (B, T, H): r * h that the candidate's matrix saw (reset before)
 #define UNROLLED_GATED_FIELDS(X)                                                                                       \

@@ -14,7 +14,6 @@ struct Window {
     std::vector<long> first;
 
     long count() const { return first.back(); }
-    long steps() const { return end - begin; }
     long alive(long t) const { return first[t - begin + 1] - first[t - begin]; }
     long number(long t, long slot) const { return first[t - begin] + slot; }
 
@@ -111,7 +110,7 @@ public:
         for (long panel = 0; panel < one.panels_; ++panel)
             for (long v = 0; v < one.begin(panel + 1) - one.begin(panel); ++v) {
                 Vector<T> total = {};
-                for (const OuterSum& team : teams) total += load(team.row_of(panel, unit) + v * L);
+                for (const OuterSum& team : teams) total += load(team.tile_of(panel, unit) + v * L);
                 const long j = (one.begin(panel) + v) * L;
                 store(to + j, total, one.width_ - j);
             }
@@ -122,12 +121,11 @@ private:
     T* sums_;
 
     long begin(long panel) const { return vectors_ * panel / panels_; }
-    // Tiles of outer_units rows lie one after the other.
+    // Tiles of outer_units rows lie one after the other, and the rows in a tile too.
     T* tile_of(long panel, long unit) const {
         const long here = begin(panel + 1) - begin(panel);
         return sums_ + (begin(panel) * gate_blocks_ * L + unit * here) * L;
     }
-    const T* row_of(long panel, long unit) const { return tile_of(panel, unit); }
 
     void fill(const std::vector<Line<T>>& lines, long first, long here, T* columns) const {
         for (const Line<T>& line : lines)
