@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.align import AutoregressiveForecast, DirectForecast, DirectOptions, NextOptions
+from unrolled.align.forecast import AutoregressiveForecast, DirectForecast, DirectOptions, NextOptions
 from unrolled.data.arrays import PanelFields
 from unrolled.data.columns import Columns
 from unrolled.data.panel import Panel

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unrolled.align.score import seasonal_error
+from unrolled.align.forecast.score import seasonal_error
 from unrolled.data.build import extend_panel
 from unrolled.data.panel import Panel
 from unrolled.errors import DataError, OptionError

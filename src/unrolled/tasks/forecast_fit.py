@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.align.score import seasonal_error
+from unrolled.align.forecast.score import seasonal_error
 from unrolled.data.arrays import PanelFields
 from unrolled.data.panel import Ends, Panel, split_ends
 from unrolled.data.windows import Windows

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, JsonValue, field_validator
 
-from unrolled.align.likelihood import LIKELIHOODS
-from unrolled.align.options import DirectOptions, NextOptions
+from unrolled.align.forecast.likelihood import LIKELIHOODS
+from unrolled.align.forecast.options import DirectOptions, NextOptions
 from unrolled.check import check_choice
 from unrolled.errors import OptionError
 from unrolled.fields.number import KINDS
@@ -38,7 +38,7 @@ class ForecasterOptions(Options):
     direct only), static_inputs ("both": encoder and decoder are told which series it is and what is constant in it;
     "decoder" alone, as in SegRNN; direct only).
 
-    Target: likelihood (a name of `unrolled.align.LIKELIHOODS`; None is "quantile", or "student-t" for the
+    Target: likelihood (a name of `unrolled.align.forecast.LIKELIHOODS`; None is "quantile", or "student-t" for the
     autoregressive decoder), likelihood_options, scaling (a kind of `unrolled.fields.Number`; None is "standard",
     or "log" for series that swing wider the higher they stand, "none" for counts), level ("last", "mean",
     "none": what is taken off each window), channels ("separate": several targets share one model; "joint": they are

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled.align import score
-from unrolled.align.baseline import BASELINES
+from unrolled.align.forecast import score
+from unrolled.align.forecast.baseline import BASELINES
 from unrolled.data.panel import Panel
 from unrolled.errors import DataError
 from unrolled.tasks.channels import Channels, truth

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from unrolled.align import score
+from unrolled.align.forecast import score
 from unrolled.errors import DataError, OptionError
 
 NAN = float("nan")

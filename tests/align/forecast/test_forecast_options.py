@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from unrolled.align import DirectOptions, NextOptions
-from unrolled.align.options import ForecastOptions
+from unrolled.align.forecast import DirectOptions, NextOptions
+from unrolled.align.forecast.options import ForecastOptions
 from unrolled.errors import OptionError
 
 BOTH = pytest.mark.parametrize("kind", [DirectOptions, NextOptions])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unrolled.align.baseline import BASELINES, drift, last_value, seasonal_naive
+from unrolled.align.forecast.baseline import BASELINES, drift, last_value, seasonal_naive
 from unrolled.errors import DataError, OptionError
 
 NAN = float("nan")

@@ -6,7 +6,7 @@ import pytest
 import torch
 from forecast_windows import BARE, FULL, autoregressive, random_windows, wave_windows
 
-from unrolled.align import AutoregressiveForecast, NextOptions
+from unrolled.align.forecast import AutoregressiveForecast, NextOptions
 from unrolled.data.arrays import Sizes
 from unrolled.data.windows import WindowBatch
 from unrolled.errors import OptionError, ShapeError
@@ -148,7 +148,7 @@ def test_many_paths_are_rolled_out_in_parts_with_the_same_result(monkeypatch: py
     net = autoregressive(FULL, **SMALL)
     batch = random_windows(FULL, 8, 5)
     whole = net.sample_paths(batch, 6)
-    monkeypatch.setattr("unrolled.align.next.PATHS_AT_ONCE", 13)
+    monkeypatch.setattr("unrolled.align.forecast.autoregressive.PATHS_AT_ONCE", 13)
     torch.testing.assert_close(net.sample_paths(batch, 6), whole, rtol=1e-10, atol=1e-10)
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss, softplus
 
-from unrolled.align.special import exact, negative_binomial_quantile, student_t_quantile
+from unrolled.align.forecast.special import exact, negative_binomial_quantile, student_t_quantile
 from unrolled.check import check_choice
 from unrolled.errors import DataError, OptionError, suggest
 

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from unrolled.align import AutoregressiveForecast, DirectForecast, DirectOptions, NextOptions
+from unrolled.align.forecast import AutoregressiveForecast, DirectForecast, DirectOptions, NextOptions
 from unrolled.data.arrays import Sizes
 from unrolled.data.windows import WindowBatch
 

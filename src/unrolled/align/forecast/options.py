@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from unrolled.align.likelihood import LIKELIHOODS, make_likelihood
+from unrolled.align.forecast.likelihood import LIKELIHOODS, make_likelihood
 from unrolled.options import Options
 
 __all__ = ["DirectOptions", "ForecastOptions", "NextOptions"]

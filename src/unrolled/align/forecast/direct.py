@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
-from unrolled.align.inputs import (
+from unrolled.align.forecast.inputs import (
     Covariates,
     Forecast,
     Sizes,
@@ -19,9 +19,9 @@ from unrolled.align.inputs import (
     linear_or_none,
     make_encoder,
 )
-from unrolled.align.likelihood import make_likelihood
+from unrolled.align.forecast.likelihood import make_likelihood
+from unrolled.align.forecast.options import DirectOptions
 from unrolled.align.mode import evaluating
-from unrolled.align.options import DirectOptions
 from unrolled.state import select_rows
 
 __all__ = ["DirectForecast"]

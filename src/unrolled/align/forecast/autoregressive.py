@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
-from unrolled.align.inputs import (
+from unrolled.align.forecast.inputs import (
     Covariates,
     Forecast,
     Frame,
@@ -21,9 +21,9 @@ from unrolled.align.inputs import (
     linear_or_none,
     make_encoder,
 )
-from unrolled.align.likelihood import check_levels, make_likelihood
+from unrolled.align.forecast.likelihood import check_levels, make_likelihood
+from unrolled.align.forecast.options import NextOptions
 from unrolled.align.mode import evaluating
-from unrolled.align.options import NextOptions
 from unrolled.check import check_size
 from unrolled.state import map_state, select_rows
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unrolled.align.likelihood import check_levels
+from unrolled.align.forecast.likelihood import check_levels
 from unrolled.errors import DataError, OptionError
 
 __all__ = ["coverage", "mae", "mase", "rmse", "scaled_error", "seasonal_error", "smape", "weighted_quantile_loss"]

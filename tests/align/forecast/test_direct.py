@@ -8,7 +8,7 @@ import pytest
 import torch
 from forecast_windows import BARE, FULL, direct, random_windows, wave_windows
 
-from unrolled.align import LIKELIHOODS, DirectForecast, DirectOptions
+from unrolled.align.forecast import LIKELIHOODS, DirectForecast, DirectOptions
 from unrolled.data.arrays import Sizes
 from unrolled.data.windows import WindowBatch
 from unrolled.errors import OptionError, ShapeError

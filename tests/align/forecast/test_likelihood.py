@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 from torch.nn.functional import huber_loss
 
-from unrolled.align.likelihood import LIKELIHOODS, Likelihood, make_likelihood
+from unrolled.align.forecast.likelihood import LIKELIHOODS, Likelihood, make_likelihood
 from unrolled.errors import DataError, OptionError
 
 LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from unrolled.align.options import ForecastOptions
+from unrolled.align.forecast.options import ForecastOptions
 from unrolled.errors import ShapeError
 from unrolled.nn.cells import make_cell
 from unrolled.nn.recurrent import Recurrent
