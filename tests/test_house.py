@@ -17,7 +17,7 @@ FLOORS = {
     "errors": 0, "options": 0, "state": 0, "padding": 0, "check": 0,
     "ops": 1,
     "nn": 2, "fields": 2,
-    "align": 3, "data": 3,
+    "align": 3, "data": 3, "search": 3,
     "model": 4,
     "train": 5, "inspect": 5,
     "tasks": 6,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
@@ -9,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 from unrolled.errors import LengthsError
 
 __all__ = [
+    "Padded",
     "from_packed",
     "last_step",
     "resets_from_the_right",
@@ -17,6 +20,20 @@ __all__ = [
     "valid_mask",
     "zero_padding",
 ]
+
+
+class Padded(NamedTuple):
+    """A ragged batch of inputs, padded on the right.
+
+    values: (batch, time) codes, or (batch, time, features) numbers. lengths: (batch,) valid steps a row.
+    Words that are spelled out, too: spellings (words, characters), codes of the distinct words of this batch, 0 in the
+    padding; forms (batch, time), which of them stands where. None where nothing is spelled.
+    """
+
+    values: Tensor
+    lengths: Tensor
+    forms: Tensor | None = None
+    spellings: Tensor | None = None
 
 
 def valid_mask(lengths: Tensor, time: int) -> Tensor:
