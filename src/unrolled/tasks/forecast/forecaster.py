@@ -16,15 +16,15 @@ from unrolled.data.build import extend_panel
 from unrolled.data.panel import Panel
 from unrolled.errors import DataError, OptionError
 from unrolled.model import Law, Model
-from unrolled.tasks.channels import Channels, forecast
-from unrolled.tasks.fitted import Fitted, build_net
-from unrolled.tasks.forecast_fit import make_plan, run_stage, share_time, stage_for, steps_for_all
-from unrolled.tasks.forecast_laws import forecast_laws
-from unrolled.tasks.options import ForecasterOptions
-from unrolled.tasks.prediction import Prediction, prediction
-from unrolled.tasks.reading import Names, Reading, merge
-from unrolled.tasks.report import Report, compare
-from unrolled.tasks.windows import every
+from unrolled.tasks.forecast.channels import Channels, forecast
+from unrolled.tasks.forecast.fit import make_plan, run_stage, share_time, stage_for, steps_for_all
+from unrolled.tasks.forecast.fitted import Fitted, build_net
+from unrolled.tasks.forecast.laws import forecast_laws
+from unrolled.tasks.forecast.options import ForecasterOptions
+from unrolled.tasks.forecast.prediction import Prediction, prediction
+from unrolled.tasks.forecast.reading import Names, Reading, merge
+from unrolled.tasks.forecast.report import Report, compare
+from unrolled.tasks.forecast.windows import every
 from unrolled.train import Callback
 
 __all__ = ["Forecaster"]
@@ -225,7 +225,7 @@ class Forecaster(Model):
     def plot(self, path: str | Path, source: Any = None, *, future: Any = None) -> Path:
         """Write a picture of the history, the forecast and its bands (needs matplotlib, extra `report`)."""
         from unrolled.inspect.forecast import draw
-        from unrolled.tasks.picture import pictures
+        from unrolled.tasks.forecast.picture import pictures
 
         extended, channels = self.extended(source, future)
         return draw(pictures(extended, channels, self.options.chosen_levels, self.state.season), path)

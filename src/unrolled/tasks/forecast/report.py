@@ -11,8 +11,8 @@ from unrolled.align.forecast import score
 from unrolled.align.forecast.baseline import BASELINES
 from unrolled.data.panel import Panel
 from unrolled.errors import DataError
-from unrolled.tasks.channels import Channels, truth
-from unrolled.tasks.prediction import level_name, show_times
+from unrolled.tasks.forecast.channels import Channels, truth
+from unrolled.tasks.forecast.prediction import level_name, show_times
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ import numpy as np
 
 from unrolled.data.panel import Panel
 from unrolled.inspect.forecast import Band, ForecastPicture
-from unrolled.tasks.channels import Channels
-from unrolled.tasks.prediction import level_name, show_times
+from unrolled.tasks.forecast.channels import Channels
+from unrolled.tasks.forecast.prediction import level_name, show_times
 
 __all__ = ["pictures"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from unrolled.data.panel import Panel
 from unrolled.errors import SaveError
 from unrolled.model import write_atomically
-from unrolled.tasks.channels import Channels
+from unrolled.tasks.forecast.channels import Channels
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,9 +12,9 @@ from unrolled.align.forecast import AutoregressiveForecast, DirectForecast, Dire
 from unrolled.data.arrays import PanelFields
 from unrolled.data.columns import Columns
 from unrolled.data.panel import Panel
-from unrolled.tasks.options import ForecasterOptions
-from unrolled.tasks.reading import read_again
-from unrolled.tasks.windows import encode, windows_at
+from unrolled.tasks.forecast.options import ForecasterOptions
+from unrolled.tasks.forecast.reading import read_again
+from unrolled.tasks.forecast.windows import encode, windows_at
 
 __all__ = ["Fitted", "build_net"]
 

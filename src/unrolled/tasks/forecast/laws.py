@@ -17,7 +17,7 @@ from unrolled.data.panel import Panel
 from unrolled.data.windows import WindowBatch
 from unrolled.model import Law, load
 from unrolled.model.laws import difference
-from unrolled.tasks.channels import forecast
+from unrolled.tasks.forecast.channels import forecast
 
 if TYPE_CHECKING:
     from unrolled.tasks.forecast import Forecaster

@@ -10,9 +10,9 @@ from series import QUICK, days, one_series, two_series, write_csv
 from unrolled.errors import DataError, ModelFileError, OptionError, SaveError
 from unrolled.model import load
 from unrolled.tasks import Forecaster
-from unrolled.tasks.forecast_fit import make_plan, stage_for
-from unrolled.tasks.options import ForecasterOptions
-from unrolled.tasks.reading import Reading
+from unrolled.tasks.forecast.fit import make_plan, stage_for
+from unrolled.tasks.forecast.options import ForecasterOptions
+from unrolled.tasks.forecast.reading import Reading
 
 
 @pytest.fixture(scope="module")

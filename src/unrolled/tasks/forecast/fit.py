@@ -14,8 +14,8 @@ from unrolled.data.arrays import PanelFields
 from unrolled.data.panel import Ends, Panel, split_ends
 from unrolled.data.windows import Windows
 from unrolled.errors import DataError
-from unrolled.tasks.fitted import Fitted, kept_rows
-from unrolled.tasks.options import (
+from unrolled.tasks.forecast.fitted import Fitted, kept_rows
+from unrolled.tasks.forecast.options import (
     WINDOWS,
     ForecasterOptions,
     direct_or_next,
@@ -23,7 +23,7 @@ from unrolled.tasks.options import (
     pick_scaling,
     pick_training,
 )
-from unrolled.tasks.windows import encode, sliding
+from unrolled.tasks.forecast.windows import encode, sliding
 from unrolled.train import Callback, Event, History, TrainOptions, fit
 
 __all__ = ["Plan", "Stage", "make_plan", "run_stage", "share_time", "stage_for", "steps_for_all"]
