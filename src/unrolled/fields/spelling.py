@@ -1,0 +1,93 @@
+"""A field for the spelling of words: each word becomes the codes of its characters."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from unrolled.errors import DataError, OptionError
+
+__all__ = ["Spelling"]
+
+_PADDING, _UNKNOWN, _BEGIN, _END = range(4)
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """An alphabet: code 0 is padding, 1 an unknown character, 2 the word's begin, 3 its end, then the characters.
+
+    Args:
+        characters: character number i has the code i + 4; by falling count, equal counts in code point order.
+        longest: how many characters of a word are written; of a longer one its first and last halves of that many,
+            so that one line of junk in a file does not widen the table of all words.
+    """
+
+    characters: str
+    longest: int = 64
+
+    @classmethod
+    def fit(cls, words: Iterable[str], min_count: int = 1, longest: int = 64) -> Spelling:
+        """The characters that stand at least `min_count` times in the words; hand in the training part only."""
+        for name, value in (("min_count", min_count), ("longest", longest)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise OptionError(f"Spelling: {name} must be an integer of at least 1, got {value!r}.")
+        if isinstance(words, str):
+            raise DataError(f"Spelling: expected a list of words, got the text {words[:40]!r}: split it first.")
+        counts: Counter[str] = Counter()
+        for word in words:
+            counts.update(word)
+        kept = (character for character, count in counts.items() if count >= min_count)
+        return cls("".join(sorted(kept, key=lambda character: (-counts[character], character))), longest)
+
+    @property
+    def size(self) -> int:
+        """The number of codes, the four specials included."""
+        return len(self.characters) + 4
+
+    @cached_property
+    def _table(self) -> tuple[np.ndarray, np.ndarray]:
+        """The code points, sorted, and the code of each."""
+        points = _code_points(self.characters)
+        order = np.argsort(points)
+        return points[order], order + 4
+
+    def encode(self, words: Sequence[str]) -> np.ndarray:
+        """The codes of each word between begin and end, int64 (len(words), longest of them + 2), 0 after the end."""
+        shown = [self._shown(word) for word in words]
+        lengths = np.fromiter(map(len, shown), np.int64, len(shown))
+        points, codes = self._table
+        found = _code_points("".join(shown))
+        written = np.full(len(found), _UNKNOWN, np.int64)
+        if len(points):
+            place = np.minimum(np.searchsorted(points, found), len(points) - 1)
+            written = np.where(points[place] == found, codes[place], _UNKNOWN)
+        spelled = np.full((len(shown), int(lengths.max(initial=0)) + 2), _PADDING, np.int64)
+        column = np.arange(spelled.shape[1])
+        spelled[:, 0] = _BEGIN
+        spelled[(column > 0) & (column <= lengths[:, None])] = written
+        spelled[np.arange(len(shown)), lengths + 1] = _END
+        return spelled
+
+    def _shown(self, word: str) -> str:
+        if len(word) <= self.longest:
+            return word
+        tail = self.longest // 2
+        return word[: self.longest - tail] + word[len(word) - tail :]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; `Spelling.from_json` gives the field back."""
+        return {"characters": self.characters, "longest": self.longest}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Spelling:
+        """The field that `to_json` wrote."""
+        return cls(data["characters"], data["longest"])
+
+
+def _code_points(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)

@@ -1,0 +1,153 @@
+import json
+from itertools import product
+
+import numpy as np
+import pytest
+from seqeval.metrics.sequence_labeling import get_entities
+from seqeval.scheme import IOB2, IOBES, Entities
+
+from unrolled.errors import DataError
+from unrolled.fields import Tags, spans, to_bio, to_iobes
+
+BIO_TAGS = ("O", "B-X", "I-X", "B-Y", "I-Y")
+IOBES_TAGS = (*BIO_TAGS, "E-X", "S-X", "E-Y", "S-Y")
+
+
+def all_sequences(tags: tuple[str, ...], longest: int) -> list[list[str]]:
+    return [list(sequence) for length in range(longest + 1) for sequence in product(tags, repeat=length)]
+
+
+def random_sequences(tags: tuple[str, ...], count: int) -> list[list[str]]:
+    random = np.random.default_rng(0)
+    return [random.choice(tags, random.integers(1, 40)).tolist() for _ in range(count)]
+
+
+def conlleval_chunks(tags: list[str]) -> list[tuple[str, int, int]]:
+    """The two tables of the CoNLL-2000 script for B, I and O, row by row."""
+    ends = {("B", "B"), ("B", "O"), ("I", "B"), ("I", "O")}
+    starts = {("B", "B"), ("I", "B"), ("O", "B"), ("O", "I")}
+    found, first = [], 0
+    mark_before, kind_before = "O", ""
+    for place, tag in enumerate([*tags, "O"]):
+        mark, _, kind = tag.partition("-")
+        if (mark_before, mark) in ends or (mark_before != "O" and kind_before != kind):
+            found.append((kind_before, first, place))
+        if (mark_before, mark) in starts or (mark != "O" and kind_before != kind):
+            first = place
+        mark_before, kind_before = mark, kind
+    return found
+
+
+def test_chunks_of_legal_and_illegal_bio_are_those_of_conlleval_and_seqeval() -> None:
+    for tags in all_sequences(BIO_TAGS, 5) + random_sequences(BIO_TAGS, 300):
+        found = spans(tags)
+        assert found == conlleval_chunks(tags)
+        assert found == [(kind, first, last + 1) for kind, first, last in get_entities(tags)]
+
+
+def test_chunks_of_legal_and_illegal_iobes_are_those_of_seqeval() -> None:
+    for tags in all_sequences(IOBES_TAGS, 4) + random_sequences(IOBES_TAGS, 1000):
+        assert spans(tags) == [(kind, first, last + 1) for kind, first, last in get_entities(tags)]
+
+
+@pytest.mark.parametrize(("convert", "scheme"), [(to_bio, IOB2), (to_iobes, IOBES)])
+def test_converted_tags_are_strictly_legal_and_describe_the_same_chunks(convert, scheme) -> None:
+    for tags in random_sequences(IOBES_TAGS, 300):
+        converted = convert(tags)
+        strict = Entities([converted], scheme).entities[0]
+        assert [(entity.tag, entity.start, entity.end) for entity in strict] == spans(tags)
+        assert spans(converted) == spans(tags)
+
+
+def test_the_two_schemes_convert_into_each_other_without_loss() -> None:
+    for tags in random_sequences(IOBES_TAGS, 100):
+        assert to_bio(to_iobes(to_bio(tags))) == to_bio(tags)
+        assert to_iobes(to_bio(to_iobes(tags))) == to_iobes(tags)
+
+
+@pytest.mark.parametrize(("alphabet", "scheme"), [(BIO_TAGS, "BIO"), (IOBES_TAGS, "IOBES")])
+def test_a_sequence_is_legal_exactly_if_repairing_changes_nothing(alphabet: tuple[str, ...], scheme: str) -> None:
+    tags = Tags(alphabet, scheme)
+    begin, follow, end = tags.legal()
+    for sequence in all_sequences(alphabet, 4)[1:]:
+        codes = tags.encode(sequence)
+        allowed = begin[codes[0]] and end[codes[-1]] and follow[codes[:-1], codes[1:]].all()
+        repaired = tags.repair(sequence)
+        assert allowed == (repaired == sequence)
+        assert tags.repair(repaired) == repaired
+        assert tags.spans(repaired) == tags.spans(sequence)
+
+
+def test_everything_is_legal_without_a_scheme() -> None:
+    tags = Tags.fit([["NOUN", "VERB"], ["ADJ"]])
+    assert tags == Tags(("ADJ", "NOUN", "VERB"), "none")
+    begin, follow, end = tags.legal()
+    assert begin.shape == end.shape == (3,)
+    assert follow.shape == (3, 3)
+    assert begin.all()
+    assert follow.all()
+    assert end.all()
+    assert tags.repair(("NOUN", "X")) == ["NOUN", "X"]
+    assert tags.spans(["NOUN", "VERB"]) == []
+
+
+@pytest.mark.parametrize(
+    ("sequences", "scheme"),
+    [
+        ([["O", "B-X", "I-X"]], "BIO"),
+        ([["I-X"]], "BIO"),
+        ([["B", "I", "O"]], "BIO"),
+        ([["O", "S-X"], ["B-Y", "E-Y"]], "IOBES"),
+        ([["O", "S-X"]], "IOBES"),
+        ([["O", "B-X", "NN"]], "none"),
+        ([["O", "O"]], "none"),
+        ([["B", "M", "E", "S"]], "none"),
+        ([["IN", "BX", "O"]], "none"),
+        ([[]], "none"),
+        ([], "none"),
+    ],
+)
+def test_the_scheme_is_seen_from_the_tags(sequences: list[list[str]], scheme: str) -> None:
+    assert Tags.fit(iter(sequences)).scheme == scheme
+
+
+def test_data_that_mark_a_beginning_only_between_neighbours_gain_the_marks_they_lack() -> None:
+    iob1 = ["I-X", "I-X", "B-X", "O", "I-Y"]
+    tags = Tags.fit([iob1])
+    assert tags.values == ("B-X", "B-Y", "I-X", "O")
+    assert tags.repair(iob1) == ["B-X", "I-X", "B-X", "O", "B-Y"]
+
+
+def test_broken_iobes_is_made_whole() -> None:
+    tags = Tags(IOBES_TAGS, "IOBES")
+    broken = ["I-X", "O", "B-X", "I-Y", "E-Y", "E-Y", "S-X", "I-X", "B-Y", "I-Y"]
+    assert tags.repair(broken) == ["S-X", "O", "S-X", "B-Y", "E-Y", "S-Y", "S-X", "S-X", "B-Y", "E-Y"]
+
+
+def test_unknown_tags_have_code_minus_one_and_are_kept_by_repair() -> None:
+    tags = Tags.fit([["B-X", "O"]])
+    assert tags.encode(["O", "B-Z", "_", "B-X"]).tolist() == [1, -1, -1, 0]
+    assert tags.encode([]).dtype == np.int64
+    assert tags.repair(["_", "I-Z", "O"]) == ["_", "B-Z", "O"]
+    assert tags.decode([0, -1, 1]) == ["B-X", "<unk>", "O"]
+    for code in (2, -2):
+        with pytest.raises(DataError, match=f"codes from -1 to 1, got {code}"):
+            tags.decode([code])
+
+
+def test_types_may_hold_dashes_and_be_missing() -> None:
+    assert spans(["B-A-B", "I-A-B", "I-A", "B", "I", "", "O"]) == [("A-B", 0, 2), ("A", 2, 3), ("", 3, 5)]
+    assert to_iobes(["B", "I", "O", "B"]) == ["B", "E", "O", "S"]
+
+
+def test_decoding_gives_back_the_tags_and_json_the_field() -> None:
+    tags = Tags.fit([list(IOBES_TAGS)])
+    known = list(tags.values)
+    assert tags.size == len(known)
+    assert tags.decode(tags.encode(known)) == known
+    assert Tags.from_json(json.loads(json.dumps(tags.to_json()))) == tags
+
+
+def test_a_flat_list_of_tags_is_refused() -> None:
+    with pytest.raises(DataError, match="got the text 'B-X'"):
+        Tags.fit(["B-X", "O"])
