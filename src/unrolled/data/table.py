@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled.errors import DataError, suggest
+from unrolled.data.files import file_name, read_bytes, require_names, suffix
+from unrolled.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_DELIMITERS = {".csv": (",", ";", "\t"), ".tsv": ("\t",), ".txt": (",", ";", "\t"), "-": (",", ";", "\t")}
-_PARQUET = (".parquet", ".pq")
+DELIMITERS = {".csv": (",", ";", "\t"), ".tsv": ("\t",), ".txt": (",", ";", "\t"), "-": (",", ";", "\t")}
+PARQUET = (".parquet", ".pq")
 _MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "Null", "null", "None", "#N/A", "<NA>", "?")
 
 # Nixtla's id column is text whatever its values look like: "007" is not 7.
@@ -68,14 +67,7 @@ def row_name(table: pa.Table, index: int) -> str:
 
 def require_columns(table: pa.Table, names: Sequence[str]) -> None:
     """Raises DataError naming the first column that the table does not have, with the nearest one it has."""
-    for name in names:
-        if name not in table.column_names:
-            raise DataError(
-                f"Column {name!r} is not in {source_name(table)}.{suggest(name, table.column_names)} "
-                f"It has: {', '.join(table.column_names)}."
-            )
-        if table.column_names.count(name) > 1:
-            raise DataError(f"{source_name(table)} has several columns named {name!r}: give each its own name.")
+    require_names(names, table.column_names, source_name(table))
 
 
 def _note(table: pa.Table) -> dict[str, Any]:
@@ -138,39 +130,18 @@ def _dict_column(name: str, values: Any) -> pa.Array:
 
 
 def _from_path(source: str | Path, text: Sequence[str]) -> pa.Table:
-    path = Path(source)
-    name = "standard input" if str(source) == "-" else path.name
-    suffix = "-" if str(source) == "-" else _suffix(path)
-    if suffix not in _DELIMITERS and suffix not in _PARQUET:
+    name, ending = file_name(source), suffix(source)
+    if ending not in DELIMITERS and ending not in PARQUET:
         raise DataError(
-            f"{name}: expected a .csv, .tsv or .parquet file, but it ends in {path.suffix!r}: convert or rename it."
+            f"{name}: expected a .csv, .tsv or .parquet file, but it ends in {Path(source).suffix!r}: "
+            "convert or rename it."
         )
-    data = _bytes(source, path)
+    data = read_bytes(source)
     if not data.strip():
         raise DataError(f"{name} is empty: give a file with a header and rows.")
-    if suffix in _PARQUET:
+    if ending in PARQUET:
         return _parquet(data, name)
-    return _delimited(data, name, _DELIMITERS[suffix], text)
-
-
-def _suffix(path: Path) -> str:
-    suffixes = [suffix.lower() for suffix in path.suffixes]
-    if suffixes and suffixes[-1] == ".gz":
-        suffixes.pop()
-    return suffixes[-1] if suffixes else ""
-
-
-def _bytes(source: str | Path, path: Path) -> bytes:
-    if str(source) == "-":
-        return sys.stdin.buffer.read()
-    if not path.exists():
-        near = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-        raise DataError(f"There is no file {str(path)!r}.{suggest(path.name, near)} Check the path.")
-    try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path.name} cannot be read ({error}): check that it is a whole, readable file.") from error
+    return _delimited(data, name, DELIMITERS[ending], text)
 
 
 def _parquet(data: bytes, name: str) -> pa.Table:

@@ -1,0 +1,171 @@
+"""Sets of series with labels: .ts files, numpy files, and arrays in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.data.batching import Rows
+from unrolled.data.files import Places, file_name, require_file, suffix
+from unrolled.data.ts import read_ts
+from unrolled.errors import DataError
+
+__all__ = ["Series", "read_series"]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """n series of D channels each, of any lengths.
+
+    Args:
+        values: (T_i, D) float64 each, NaN where missing.
+        labels: one text a series, or None.
+        source: the file's name, or words for what is in memory.
+        places: where each series came from.
+    """
+
+    values: list[np.ndarray]
+    labels: list[str] | None
+    source: str
+    places: Places
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def place(self, index: int) -> str:
+        """Where series `index` came from, for messages: "line 15 of x.ts", "row 2 of the arrays"."""
+        return self.places.of(index)
+
+    def select(self, rows: Sequence[int] | Rows) -> Series:
+        """The series given, in that order; each keeps its place."""
+        chosen = np.asarray(rows, np.int64).tolist()
+        labels = None if self.labels is None else [self.labels[i] for i in chosen]
+        return Series([self.values[i] for i in chosen], labels, self.source, self.places.select(rows))
+
+
+def read_series(source: Any, labels: Iterable[Any] | None = None) -> Series:
+    """The series that `source` holds.
+
+    Args:
+        source: a path to .ts (the format of sktime and aeon, plain or .gz), .npy or .npz; an array (N, T, D), or
+            (N, T) for one channel; or a list of arrays (T_i, D) or (T_i,). An .npz file holds one array, or `x` with
+            labels `y` and, where series end early, `lengths` (N,).
+        labels: one for each series, where the source has none; whole numbers become their digits.
+
+    Raises:
+        DataError: no such file, an unknown kind, a line that does not fit (it is named), other numbers of labels than
+            of series, different channels, a series without steps, an infinite value.
+    """
+    if isinstance(source, str | Path):
+        name, kind = file_name(source), "row"
+        values, own, numbers = _from_path(source, name)
+        if own is not None and labels is not None:
+            raise DataError(f"{name} has labels of its own: leave labels= out.")
+        labels = own if labels is None else labels
+        kind = "line" if suffix(source) == ".ts" else "row"
+    else:
+        name, kind = "the arrays", "row"
+        values = _from_memory(source, name)
+        numbers = list(range(len(values)))
+    series = Series(values, None, name, Places(name, kind, np.array(numbers, np.int64)))
+    _check(series)
+    return series if labels is None else Series(values, _texts(labels, len(values), name), name, series.places)
+
+
+def _from_path(source: str | Path, name: str) -> tuple[list[np.ndarray], Iterable[Any] | None, list[int]]:
+    ending = suffix(source)
+    if ending == ".ts":
+        return read_ts(source)
+    if ending not in (".npy", ".npz") or Path(source).suffix.lower() == ".gz":
+        raise DataError(
+            f"{name}: expected a .ts, .npy or .npz file, but it ends in {Path(source).suffix!r}: convert or rename it."
+        )
+    arrays = _loaded(require_file(source), name)
+    x = arrays["x"] if "x" in arrays else next(iter(arrays.values()))
+    if len(arrays) > 1 and "x" not in arrays:
+        raise DataError(
+            f"{name} holds the arrays {', '.join(arrays)}, but expected 'x' among them: name the series 'x'."
+        )
+    values = _from_memory(x, name)
+    if "lengths" in arrays:
+        values = _shortened(values, arrays["lengths"], name)
+    return values, arrays.get("y"), list(range(len(values)))
+
+
+def _loaded(path: Path, name: str) -> dict[str, np.ndarray]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"x": loaded}
+        with loaded:
+            arrays = {key: loaded[key] for key in loaded.files}
+    except (OSError, EOFError, ValueError) as error:
+        raise DataError(f"{name} is not a file of numpy arrays ({error}): save it with numpy.save().") from error
+    if not arrays:
+        raise DataError(f"{name} holds no arrays: save the series as 'x'.")
+    return arrays
+
+
+def _shortened(values: list[np.ndarray], lengths: np.ndarray, name: str) -> list[np.ndarray]:
+    longest = len(values[0]) if values else 0
+    if lengths.shape != (len(values),) or lengths.dtype.kind not in "iu" or ((lengths < 1) | (lengths > longest)).any():
+        raise DataError(
+            f"Expected 'lengths' of {name} as {len(values)} integers from 1 to {longest}, but got {lengths.dtype} of "
+            f"shape {lengths.shape}: give the valid steps of each series."
+        )
+    return [value[:length] for value, length in zip(values, lengths.tolist(), strict=True)]
+
+
+def _from_memory(source: Any, name: str) -> list[np.ndarray]:
+    if isinstance(source, str | bytes) or not isinstance(source, Iterable):
+        raise DataError(
+            f"Expected a path, an array (N, T, D) or a list of arrays, but got {type(source).__name__}: "
+            "pass one of these."
+        )
+    if isinstance(source, np.ndarray) and source.ndim not in (2, 3):
+        raise DataError(
+            f"Expected {name} as (N, T, D) or (N, T), but got {source.shape}: add the axis that is missing."
+        )
+    return [_one(item, f"row {i} of {name}") for i, item in enumerate(source)]
+
+
+def _one(item: Any, place: str) -> np.ndarray:
+    try:
+        array = np.asarray(item, np.float64)
+    except (ValueError, TypeError) as error:
+        raise DataError(f"Expected numbers in {place}, but got something else ({error}): convert it.") from error
+    if array.ndim not in (1, 2):
+        raise DataError(f"Expected (T, D) or (T,) in {place}, but got {array.shape}: give time, then channels.")
+    return array if array.ndim == 2 else array[:, None]
+
+
+def _check(series: Series) -> None:
+    if not series.values:
+        raise DataError(f"{series.source} holds no series: give at least one.")
+    width = series.values[0].shape[1]
+    for i, value in enumerate(series.values):
+        if value.shape[1] != width:
+            raise DataError(
+                f"Expected {width} channels as in {series.place(0)}, but got {value.shape[1]} in {series.place(i)}: "
+                "give every series the same channels."
+            )
+        if not len(value) or not width:
+            raise DataError(f"Expected at least one step and channel in {series.place(i)}, but got none: remove it.")
+        if np.isinf(value).any():
+            raise DataError(
+                f"Expected finite numbers in {series.place(i)}, but got an infinite one: mark it as missing."
+            )
+
+
+def _texts(labels: Iterable[Any], count: int, name: str) -> list[str]:
+    # Whole numbers as numpy or Python has them, so that 3, 3.0 and "3" are one label.
+    plain = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
+    if len(plain) != count:
+        raise DataError(f"Expected a label for each of the {count} series of {name}, but got {len(plain)}.")
+    if any(label is None or label != label for label in plain):
+        raise DataError("Expected a label for each series, but one is missing: leave the series out.")
+    return [str(int(label)) if isinstance(label, float) and label.is_integer() else str(label) for label in plain]

@@ -1,0 +1,145 @@
+"""The .ts files of sktime and aeon: a header of @ lines, then a series a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from unrolled.data.files import file_name, iterate_text
+from unrolled.errors import DataError, suggest
+
+__all__ = ["read_ts"]
+
+
+def read_ts(source: str | Path) -> tuple[list[np.ndarray], list[str] | None, list[int]]:
+    """(values (T_i, D) float64 with NaN where "?" or "NaN" stands, labels or None, line numbers).
+
+    Channels stand between ":", values between ","; the label, if the header announces one, is the last part.
+
+    Raises:
+        DataError: a header or line that does not fit; file and line are named.
+    """
+    name = file_name(source)
+    lines = iter(enumerate(iterate_text(source), start=1))
+    header = _read_header(lines, name)
+    values, labels, numbers = list[np.ndarray](), list[str](), list[int]()
+    for number, text in lines:
+        line = text.strip()
+        if not line or line.startswith("#"):
+            continue
+        parts = line.split(":")
+        if header.labelled:
+            labels.append(_label(parts.pop().strip(), header, number, name))
+        values.append(_channels(parts, header, number, name))
+        numbers.append(number)
+    return values, labels if header.labelled else None, numbers
+
+
+@dataclass
+class _Header:
+    """What the @ lines say; None and empty where they say nothing."""
+
+    dimensions: int | None = None
+    labelled: bool = False
+    labels: tuple[str, ...] = ()
+    equal: bool = False
+    length: int | None = None
+    seen: set[str] = field(default_factory=set)
+
+
+def _read_header(lines: Iterator[tuple[int, str]], name: str) -> _Header:
+    header = _Header()
+    for number, text in lines:
+        line = text.strip()
+        if not line or line.startswith("#"):
+            continue
+        key, *words = line.split()
+        if not key.startswith("@"):
+            raise DataError(
+                f"Expected '@data' before the series in {name}, but line {number} has {line[:40]!r}: add it."
+            )
+        if key.lower() == "@data":
+            return header
+        _take(header, key.lower(), words, number, name)
+    raise DataError(f"{name} has no '@data' line, so no series: give a whole .ts file.")
+
+
+def _take(header: _Header, key: str, words: list[str], number: int, name: str) -> None:
+    if key in header.seen:
+        raise DataError(f"{name} says {key} twice, again in line {number}: keep one.")
+    header.seen.add(key)
+    if key == "@timestamps" and _truth(words, key, number, name):
+        raise DataError(f"{name} has timestamps in its series, expected values alone: save it with @timeStamps false.")
+    if key == "@univariate" and _truth(words, key, number, name):
+        header.dimensions = 1
+    elif key in ("@dimensions", "@dimension"):
+        header.dimensions = _count(words, key, number, name)
+    elif key == "@equallength":
+        header.equal = _truth(words, key, number, name)
+    elif key == "@serieslength":
+        header.length = _count(words, key, number, name)
+    elif key in ("@classlabel", "@targetlabel"):
+        header.labelled, header.labels = _truth(words[:1], key, number, name), tuple(words[1:])
+
+
+def _truth(words: list[str], key: str, number: int, name: str) -> bool:
+    if len(words) != 1 or words[0].lower() not in ("true", "false"):
+        raise DataError(f"Expected true or false after {key} in line {number} of {name}, but got {' '.join(words)!r}.")
+    return words[0].lower() == "true"
+
+
+def _count(words: list[str], key: str, number: int, name: str) -> int:
+    if len(words) != 1 or not words[0].isdecimal() or int(words[0]) < 1:
+        raise DataError(
+            f"Expected an integer of at least 1 after {key} in line {number} of {name}, but got {' '.join(words)!r}."
+        )
+    return int(words[0])
+
+
+def _label(label: str, header: _Header, number: int, name: str) -> str:
+    if header.labels and label not in header.labels:
+        raise DataError(
+            f"Line {number} of {name} ends in the label {label[:40]!r}, but @classLabel lists "
+            f"{', '.join(header.labels)}.{suggest(label[:40], header.labels)} Mend one of them."
+        )
+    if not label or label == "?":
+        raise DataError(f"Line {number} of {name} has no label: leave the series out.")
+    return label
+
+
+def _channels(parts: list[str], header: _Header, number: int, name: str) -> np.ndarray:
+    if not parts or (header.dimensions is not None and len(parts) != header.dimensions):
+        expected = "at least 1" if header.dimensions is None else header.dimensions
+        raise DataError(
+            f"Line {number} of {name} has {len(parts)} channels where {expected} are expected: mend that line."
+        )
+    channels = [_numbers(part, i, number, name) for i, part in enumerate(parts, start=1)]
+    lengths = [len(channel) for channel in channels]
+    for i, length in enumerate(lengths, start=1):
+        if length != lengths[0]:
+            raise DataError(
+                f"Line {number} of {name} has {lengths[0]} values in channel 1 but {length} in channel {i}: "
+                "give every channel of a series the same steps."
+            )
+    # The first series sets the length where the header says equal but not how long.
+    if header.equal:
+        header.length = lengths[0] if header.length is None else header.length
+        if lengths[0] != header.length:
+            raise DataError(
+                f"Line {number} of {name} has {lengths[0]} steps where @equalLength promises {header.length}: "
+                "write @equalLength false, or mend that line."
+            )
+    return np.stack(channels, axis=1)
+
+
+def _numbers(part: str, channel: int, number: int, name: str) -> np.ndarray:
+    fields = part.replace("?", "nan").split(",")
+    try:
+        return np.array(list(map(float, fields)), np.float64)
+    except ValueError as error:
+        raise DataError(
+            f"Line {number} of {name}, channel {channel}: {error}; write numbers, and '?' where one is missing."
+        ) from error
