@@ -1,0 +1,22 @@
+"""Search: sequences out of a step, greedily, by sampling, by beam; constrained, scored, streamed."""
+
+from unrolled.search.beam import beam
+from unrolled.search.greedy import greedy
+from unrolled.search.prefix import Constraint, Forbid, NoRepeat, OneOf, Opening
+from unrolled.search.sample import sample, stream
+from unrolled.search.step import Found, Step, score
+
+__all__ = [
+    "Constraint",
+    "Forbid",
+    "Found",
+    "NoRepeat",
+    "OneOf",
+    "Opening",
+    "Step",
+    "beam",
+    "greedy",
+    "sample",
+    "score",
+    "stream",
+]
