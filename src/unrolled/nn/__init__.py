@@ -1,11 +1,15 @@
-"""Recurrent layers: cells, and the wrappers that hold any of them."""
+"""Recurrent layers: cells, the wrappers that hold any of them, encoders made of both, and what reads their input."""
 
 from unrolled.nn.bidirectional import Bidirectional, Both
+from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.cell import Cell
 from unrolled.nn.cells import CELLS, GRU, LSTM, RNN, make_cell
 from unrolled.nn.dropout import DropConnect, Dropped, VariationalDropout
+from unrolled.nn.embedding import Embedding
+from unrolled.nn.reader import Reader, SeriesReader, WordReader
 from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.residual import Residual
+from unrolled.nn.spelling import SpellingEncoder
 from unrolled.nn.stack import Stack
 from unrolled.nn.stepper import Stepper
 from unrolled.nn.torch_layout import from_torch, to_torch
@@ -20,18 +24,25 @@ __all__ = [
     "Cell",
     "DropConnect",
     "Dropped",
+    "Embedding",
+    "EncoderOptions",
     "GRU",
     "HState",
     "LSTM",
     "LSTMState",
     "RNN",
+    "Reader",
     "Recurrent",
     "Residual",
+    "SeriesReader",
+    "SpellingEncoder",
     "Stack",
     "Stepper",
     "VariationalDropout",
+    "WordReader",
     "Zoneout",
     "from_torch",
     "make_cell",
+    "make_encoder",
     "to_torch",
 ]

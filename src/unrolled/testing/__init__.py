@@ -1,9 +1,11 @@
 """The laws that every recurrent layer and every kernel keeps, as checks for anybody's own layer or kernel.
 
-`check_recurrent(make)` proves a layer, `check_kernel(op)` the kernels of an op; each law is a function of its own.
+`check_recurrent(make)` proves a layer, `check_kernel(op)` the kernels of an op, `check_alignment(make, batch)` a module
+with a loss; each law of a layer is a function of its own.
 A broken law raises `LawBroken`, whose message names it.
 """
 
+from unrolled.testing.alignments import ALIGNMENT_LAWS, check_alignment
 from unrolled.testing.graphs import check_compile, check_export
 from unrolled.testing.kernels import check_kernel
 from unrolled.testing.laws import check_batch, check_chunk, check_gradient, check_padding, check_reset
@@ -21,8 +23,10 @@ from unrolled.testing.proof import LawBroken
 from unrolled.testing.suite import LAWS, check_recurrent
 
 __all__ = [
+    "ALIGNMENT_LAWS",
     "LAWS",
     "LawBroken",
+    "check_alignment",
     "check_batch",
     "check_bytes",
     "check_chunk",

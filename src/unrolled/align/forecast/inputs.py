@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from unrolled.align.forecast.options import ForecastOptions
 from unrolled.errors import ShapeError
-from unrolled.nn.cells import make_cell
+from unrolled.nn import build
 from unrolled.nn.recurrent import Recurrent
-from unrolled.nn.stack import Stack
 
 __all__ = [
     "Covariates",
@@ -178,12 +177,8 @@ class Covariates(nn.Module):
 
 def make_encoder(options: ForecastOptions) -> Recurrent[Any]:
     """`layers` cells over vectors of width hidden_size."""
-    cells: list[Recurrent[Any]] = []
-    width = options.hidden_size
-    for _ in range(options.layers):
-        cells.append(make_cell(options.cell, width, options.hidden_size, **options.cell_options))
-        width = cells[-1].output_size
-    return cells[0] if len(cells) == 1 else Stack(cells, dropout=options.dropout)
+    shared = {name: getattr(options, name) for name in ("cell", "cell_options", "hidden_size", "layers", "dropout")}
+    return build.make_encoder(options.hidden_size, build.EncoderOptions(**shared))
 
 
 def linear_or_none(width_in: int, width_out: int) -> nn.Linear | None:

@@ -1,0 +1,116 @@
+"""Encoders from options: a cell by its name, in layers, with the wrappers that were asked for."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, JsonValue
+
+from unrolled.errors import OptionError
+from unrolled.nn.bidirectional import Bidirectional
+from unrolled.nn.cells import make_cell
+from unrolled.nn.dropout import DropConnect, VariationalDropout
+from unrolled.nn.recurrent import Recurrent
+from unrolled.nn.residual import Residual
+from unrolled.nn.stack import Stack
+from unrolled.nn.zoneout import Zoneout
+from unrolled.options import Options
+from unrolled.state import leaves
+
+__all__ = ["EncoderOptions", "Rate", "make_encoder"]
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+"""A dropout rate among options."""
+
+
+class EncoderOptions(Options):
+    """What an encoder is made of.
+
+    cell, cell_options: a name of `CELLS` and its own options. hidden_size: of each layer, and of each direction.
+    layers: how many, one on top of another. bidirectional: each layer reads both ways.
+
+    Rates in [0, 1), in training only. dropout, layer_dropout: between layers (one layer has none), drawn for every step
+    or one mask a sequence. input_dropout, output_dropout: on the encoder's x and on its y, one mask a sequence.
+    recurrent_dropout: on the h that the recurrent weights of every layer see, one mask a sequence. weight_dropout: on
+    those weights themselves, one mask a call. zoneout: of every layer's state; a tuple gives one rate for each part of
+    the state, as in (0.05, 0.5) for the h and c of an LSTM.
+
+    residual: a layer's input is added to its output wherever the two are equally wide.
+    """
+
+    cell: str = "lstm"
+    cell_options: dict[str, JsonValue] = Field(default_factory=dict)
+    hidden_size: int = Field(default=128, ge=1)
+    layers: int = Field(default=1, ge=1)
+    bidirectional: bool = False
+    dropout: Rate = 0.0
+    layer_dropout: Rate = 0.0
+    input_dropout: Rate = 0.0
+    output_dropout: Rate = 0.0
+    recurrent_dropout: Rate = 0.0
+    weight_dropout: Rate = 0.0
+    zoneout: Rate | tuple[Rate, ...] = 0.0
+    residual: bool = False
+
+
+def make_encoder(input_size: int, options: EncoderOptions) -> Recurrent[Any]:
+    """The encoder of `options` over vectors of input_size features.
+
+    From the inside out: cell, zoneout, mask on h, mask on the weights, both directions, residual, mask between layers,
+    stack, masks on x and y. What is not asked for leaves no wrapper, and one layer makes no stack. Raises OptionError
+    for options that do not go together.
+
+    >>> encoder = make_encoder(8, EncoderOptions(cell="gru", hidden_size=5, layers=2, bidirectional=True))
+    >>> encoder.input_size, encoder.output_size, encoder.streamable
+    (8, 10, False)
+    """
+    held: list[Recurrent[Any]] = []
+    width, added = input_size, False
+    for number in range(options.layers):
+        layer = _layer(width, options)
+        if options.residual and layer.output_size == layer.input_size:
+            layer, added = Residual(layer), True
+        if options.layer_dropout and number + 1 < options.layers:
+            layer = VariationalDropout(layer, output=options.layer_dropout)
+        held.append(layer)
+        width = layer.output_size
+    if options.residual and not added:
+        raise OptionError(
+            "EncoderOptions: residual=True needs a layer that gives as many features as it takes, but there is none; "
+            "use more layers, or an input as wide as the output."
+        )
+    encoder = held[0] if len(held) == 1 else Stack(held, dropout=options.dropout)
+    if options.input_dropout or options.output_dropout:
+        encoder = VariationalDropout(encoder, input=options.input_dropout, output=options.output_dropout)
+    return encoder
+
+
+def _layer(width: int, options: EncoderOptions) -> Recurrent[Any]:
+    if not options.bidirectional:
+        return _one_way(width, options)
+    return Bidirectional(_one_way(width, options), _one_way(width, options))
+
+
+def _one_way(width: int, options: EncoderOptions) -> Recurrent[Any]:
+    cell = make_cell(options.cell, width, options.hidden_size, **options.cell_options)
+    rates = options.zoneout
+    if isinstance(rates, tuple):
+        cell = Zoneout(cell, _rates_of_state(cell.zero_state(1, "meta", None), rates))
+    elif rates:
+        cell = Zoneout(cell, rates)
+    layer: Recurrent[Any] = cell
+    if options.recurrent_dropout:
+        layer = VariationalDropout(layer, recurrent=options.recurrent_dropout)
+    if options.weight_dropout:
+        layer = DropConnect(layer, options.weight_dropout)
+    return layer
+
+
+def _rates_of_state(like: Any, rates: tuple[float, ...]) -> Any:
+    parts = len(leaves(like))
+    if len(rates) != parts:
+        raise OptionError(
+            f"EncoderOptions: zoneout must be one rate, or one for each of the {parts} parts of the cell's state, "
+            f"got {len(rates)}; give zoneout=({', '.join(['0.1'] * parts)},)."
+        )
+    return type(like)(*rates)

@@ -1,0 +1,109 @@
+"""Readers: what turns a padded batch of inputs into the vectors that an encoder takes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import embedding as look_up
+
+from unrolled.check import check_rate, check_size
+from unrolled.errors import DataError, OptionError, ShapeError
+from unrolled.nn.embedding import Embedding
+from unrolled.nn.recurrent import Recurrent
+from unrolled.nn.spelling import SpellingEncoder
+from unrolled.padding import Padded, zero_padding
+
+__all__ = ["Reader", "SeriesReader", "WordReader", "check_reader", "encode"]
+
+
+class Reader(nn.Module, ABC):
+    """Turns a `Padded` into vectors (batch, time, output_size); what it gives in the padding is never read."""
+
+    output_size: int
+
+    @abstractmethod
+    def forward(self, x: Padded) -> Tensor:
+        """x -> (batch, time, output_size)."""
+
+
+class WordReader(Reader):
+    """Codes as vectors, with what the characters of each word say beside them.
+
+        y_t = drop([E[word_t], spelling(characters of word_t)])
+
+    embedding: vectors of the codes. spelling: encodes every distinct word of a batch once; None leaves it out.
+    dropout: rate in [0, 1), on the features of y, drawn for every step; for one mask a sequence, wrap the encoder.
+
+    >>> reader = WordReader(Embedding(10, 4), SpellingEncoder(20, output_size=6))
+    >>> words = Padded(torch.tensor([[3, 5, 3]]), torch.tensor([3]), torch.tensor([[0, 1, 0]]), torch.ones(2, 7).long())
+    >>> reader(words).shape
+    torch.Size([1, 3, 10])
+    """
+
+    def __init__(self, embedding: Embedding, spelling: SpellingEncoder | None = None, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.spelling = spelling
+        self.dropout = nn.Dropout(check_rate("WordReader", "dropout", dropout))
+        self.output_size = embedding.output_size + (0 if spelling is None else spelling.output_size)
+
+    def forward(self, x: Padded) -> Tensor:
+        parts = [self.embedding(zero_padding(x.values, x.lengths))]
+        if self.spelling is not None:
+            parts.append(self._spelled(self.spelling, x))
+        y: Tensor = self.dropout(torch.cat(parts, -1))
+        return y
+
+    def _spelled(self, spelling: SpellingEncoder, x: Padded) -> Tensor:
+        if x.forms is None or x.spellings is None:
+            raise DataError("WordReader: expected words with forms and spellings, got codes alone; spell the words.")
+        if not x.spellings.shape[0]:
+            return self.embedding.weight.new_zeros(*x.values.shape, spelling.output_size)
+        return look_up(zero_padding(x.forms, x.lengths), spelling(x.spellings))
+
+
+class SeriesReader(Reader):
+    """Numbers as they are, with dropout.
+
+    width: features of the input. dropout: rate in [0, 1), on each feature of each step.
+
+    >>> SeriesReader(3)(Padded(torch.zeros(2, 7, 3), torch.tensor([7, 2]))).shape
+    torch.Size([2, 7, 3])
+    """
+
+    def __init__(self, width: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.output_size = check_size("SeriesReader", "width", width)
+        self.dropout = nn.Dropout(check_rate("SeriesReader", "dropout", dropout))
+
+    def forward(self, x: Padded) -> Tensor:
+        if x.values.ndim != 3 or x.values.shape[2] != self.output_size:
+            raise ShapeError(
+                f"SeriesReader: values must be (batch, time, {self.output_size}), got {tuple(x.values.shape)}; "
+                "encode the series with the field this was built for."
+            )
+        y: Tensor = self.dropout(zero_padding(x.values, x.lengths))
+        return y
+
+
+def check_reader(owner: str, reader: Reader, encoder: Recurrent[Any]) -> None:
+    """The encoder must take as many features as the reader gives."""
+    if reader.output_size != encoder.input_size:
+        raise OptionError(
+            f"{owner}: the encoder must take the {reader.output_size} features that the reader gives, "
+            f"got input_size={encoder.input_size}; make the two sizes equal."
+        )
+
+
+def encode(reader: Reader, encoder: Recurrent[Any], x: Padded) -> tuple[Tensor, Any]:
+    """The encoder's y (batch, time, output_size) and final state; a batch of empty rows may have no step at all."""
+    if x.values.shape[1]:
+        y, state = encoder(reader(x), lengths=x.lengths)
+        return y, state
+    weight = next(iter((*encoder.parameters(), *reader.parameters())))
+    rows = x.values.shape[0]
+    state = encoder.initial_state(rows, device=weight.device, dtype=weight.dtype)
+    return weight.new_zeros(rows, 0, encoder.output_size), state

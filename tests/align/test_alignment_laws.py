@@ -1,0 +1,266 @@
+"""Every alignment keeps the laws, and every law is seen to fail on a seeded bug, under its own name.
+
+A new alignment is one line in CASES: the arguments of `check_alignment`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from unrolled.align.crf import LinearChainCRF
+from unrolled.align.each import Each, EachOptions, Tagged
+from unrolled.align.pool import Labelled, Pool, PoolOptions
+from unrolled.nn.build import EncoderOptions, make_encoder
+from unrolled.nn.embedding import Embedding
+from unrolled.nn.reader import Reader, SeriesReader, WordReader
+from unrolled.nn.spelling import SpellingEncoder
+from unrolled.padding import Padded, valid_mask
+from unrolled.testing import LawBroken, check_alignment
+
+LENGTHS = torch.tensor([6, 3, 1, 0, 5])
+TIME = 6
+CODES, CHARACTERS, CLASSES = 9, 8, 4
+BOTH = {"bidirectional": True, "layers": 2}
+
+
+class Walk(NamedTuple):
+    """Codes, the code that follows each, and how many of them there are."""
+
+    x: Tensor
+    target: Tensor
+    lengths: Tensor
+
+
+def random() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+def words() -> Padded:
+    """Five rows of words out of six, each spelled with up to four characters; the padding holds zeros."""
+    generator, valid = random(), valid_mask(LENGTHS, TIME)
+    codes = torch.randint(1, CODES, (len(LENGTHS), TIME), generator=generator)
+    forms = torch.randint(0, 6, (len(LENGTHS), TIME), generator=generator)
+    spellings = torch.randint(1, CHARACTERS, (6, 4), generator=generator)
+    spellings[1, 2:] = spellings[2, 1:] = 0
+    return Padded(torch.where(valid, codes, 0), LENGTHS, torch.where(valid, forms, 0), spellings)
+
+
+def series() -> Padded:
+    return Padded(torch.randn(len(LENGTHS), TIME, 3, generator=random()), LENGTHS)
+
+
+def labelled(x: Padded) -> Labelled:
+    return Labelled(x, torch.tensor([1, 0, -1, 3, 2]))
+
+
+def tagged(x: Padded) -> Tagged:
+    tags = torch.randint(-1, CLASSES, (len(LENGTHS), TIME), generator=random())
+    return Tagged(x, torch.where(valid_mask(LENGTHS, TIME), tags, -1))
+
+
+def walk() -> Walk:
+    codes = torch.randint(0, CLASSES, (len(LENGTHS), TIME + 1), generator=random())
+    return Walk(codes[:, :-1], codes[:, 1:], LENGTHS)
+
+
+def word_reader() -> Reader:
+    return WordReader(Embedding(CODES, 4), SpellingEncoder(CHARACTERS, 3, 4))
+
+
+def pool(pooling: str, reader: Any = word_reader, kind: type[Pool] = Pool, **options: Any) -> Pool:
+    read = reader()
+    encoder = make_encoder(read.output_size, EncoderOptions(**{"hidden_size": 5, "cell": "gru"} | options))
+    return kind(read, encoder, CLASSES, PoolOptions(pooling=pooling))
+
+
+def legal() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    follow = np.ones((CLASSES, CLASSES), bool)
+    follow[0, 1] = follow[2, 3] = False
+    return np.array([True, True, True, False]), follow, np.array([False, True, True, True])
+
+
+def each(crf: bool, reader: Any = word_reader, kind: type[Each] = Each, **options: Any) -> Each:
+    read = reader()
+    encoder = make_encoder(read.output_size, EncoderOptions(**{"hidden_size": 5} | options))
+    return kind(read, encoder, CLASSES, EachOptions(crf=crf), legal() if crf else None)
+
+
+class Follow(nn.Module):
+    """The code that follows: the smallest module that carries a state."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = Embedding(CLASSES, 3)
+        self.encoder = make_encoder(3, EncoderOptions(hidden_size=5))
+        self.head = nn.Linear(5, CLASSES)
+
+    def loss(self, batch: Walk, state: Any) -> tuple[Tensor, Tensor, Any]:
+        valid = valid_mask(batch.lengths, batch.x.shape[1])
+        y, state = self.encoder(self.embedding(torch.where(valid, batch.x, 0)), state, lengths=batch.lengths)
+        target = torch.where(valid, batch.target, -1)
+        total = cross_entropy(self.head(y).flatten(0, 1), target.flatten(), ignore_index=-1, reduction="sum")
+        return total, valid.sum(), state
+
+
+def pool_probabilities(module: Pool, batch: Labelled) -> Tensor:
+    return module.probabilities(batch.x)
+
+
+def tags_and_probabilities(module: Each, batch: Tagged) -> tuple[Tensor, Tensor]:
+    return module.predict(batch.x), module.probabilities(batch.x)
+
+
+POOLED: dict[str, Any] = {"batch": lambda: labelled(words()), "predict": pool_probabilities}
+OF_EACH: dict[str, Any] = {
+    "batch": lambda: tagged(words()),
+    "aligned": lambda batch: {"tags": batch.x.lengths},
+    "predict": tags_and_probabilities,
+}
+FOLLOWED: dict[str, Any] = {
+    "batch": walk,
+    "aligned": lambda batch: {"x": batch.lengths, "target": batch.lengths},
+    "carries": True,
+}
+SERIES: dict[str, Any] = {"batch": lambda: labelled(series())}
+SERIES_OF_EACH: dict[str, Any] = {"batch": lambda: tagged(series())}
+
+CASES: dict[str, dict[str, Any]] = {
+    "pool last": POOLED | {"make": lambda: pool("last")},
+    "pool last, both ways": POOLED | {"make": lambda: pool("last", **BOTH)},
+    "pool mean": POOLED | {"make": lambda: pool("mean")},
+    "pool max": POOLED | {"make": lambda: pool("max", **BOTH)},
+    "pool attention": POOLED | {"make": lambda: pool("attention")},
+    "pool of series": POOLED | SERIES | {"make": lambda: pool("last", lambda: SeriesReader(3), **BOTH)},
+    "pool of series, mean": POOLED | SERIES | {"make": lambda: pool("mean", lambda: SeriesReader(3))},
+    "pool of series, attention": POOLED | SERIES | {"make": lambda: pool("attention", lambda: SeriesReader(3))},
+    "each": OF_EACH | {"make": lambda: each(False, **BOTH)},
+    "each of series": OF_EACH | SERIES_OF_EACH | {"make": lambda: each(False, lambda: SeriesReader(3))},
+    "each, chain": OF_EACH | {"make": lambda: each(True, **BOTH)},
+    "each of series, chain": OF_EACH | SERIES_OF_EACH | {"make": lambda: each(True, lambda: SeriesReader(3))},
+    "a state carried": FOLLOWED | {"make": Follow},
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_an_alignment_keeps_the_laws(case: dict[str, Any]) -> None:
+    check_alignment(**case)
+
+
+class AveragesPadding(Pool):
+    """Divides by the time of the batch."""
+
+    def pooled(self, y: Tensor, lengths: Tensor) -> Tensor:
+        return y.mean(1)
+
+
+class LastTime(Pool):
+    """Takes the last time of the batch, which is padding for a short row."""
+
+    def pooled(self, y: Tensor, lengths: Tensor) -> Tensor:
+        return y[:, -1]
+
+
+class MeanOverRows(Pool):
+    """Shifts the logits by what the other rows of the batch have."""
+
+    def scores(self, x: Padded) -> Tensor:
+        logits = super().scores(x)
+        return logits - logits.mean(0) * torch.arange(CLASSES)
+
+
+class FullChain(LinearChainCRF):
+    """Takes every row for a full one."""
+
+    def log_likelihood(self, scores: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
+        return super().log_likelihood(scores, tags, torch.full_like(lengths, scores.shape[1]))
+
+
+class IgnoresLengths(Each):
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.crf = FullChain(CLASSES)
+
+
+class MeanLoss(Each):
+    """A mean where a sum belongs."""
+
+    def loss(self, batch: Tagged, state: Any = None) -> tuple[Tensor, Tensor, None]:
+        total, count, _ = super().loss(batch)
+        return total / count.clamp(min=1), count.clamp(max=1), None
+
+
+class CountsPadding(Each):
+    def loss(self, batch: Tagged, state: Any = None) -> tuple[Tensor, Tensor, None]:
+        total, count, _ = super().loss(batch)
+        return total, torch.full_like(count, batch.tags.numel()), None
+
+
+class DropsState(Follow):
+    def loss(self, batch: Walk, state: Any) -> tuple[Tensor, Tensor, Any]:
+        return super().loss(batch, None)
+
+
+class SeesAhead(Follow):
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = make_encoder(3, EncoderOptions(hidden_size=5, bidirectional=True))
+        self.head = nn.Linear(10, CLASSES)
+
+
+class RemembersInside(Follow):
+    """Carries on from a state of its own, whatever it is given."""
+
+    kept: Any = None
+
+    def loss(self, batch: Walk, state: Any) -> tuple[Tensor, Tensor, Any]:
+        total, count, self.kept = super().loss(batch, None if state is None else self.kept)
+        return total, count, self.kept
+
+
+class WeightBeside(Follow):
+    """Scales the loss by a number that no state dict holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = torch.rand(()).item() + 1
+
+    def loss(self, batch: Walk, state: Any) -> tuple[Tensor, Tensor, Any]:
+        total, count, state = super().loss(batch, state)
+        return total * self.scale, count, state
+
+
+CAUGHT: list[tuple[str, dict[str, Any]]] = [
+    ("padding", POOLED | {"make": lambda: pool("mean", kind=AveragesPadding)}),
+    ("batch", POOLED | {"make": lambda: pool("mean", kind=AveragesPadding)}),
+    ("batch", POOLED | {"make": lambda: pool("last", kind=LastTime)}),
+    ("batch", POOLED | {"make": lambda: pool("last", kind=MeanOverRows)}),
+    ("padding", OF_EACH | {"make": lambda: each(True, kind=IgnoresLengths)}),
+    ("batch", OF_EACH | {"make": lambda: each(True, kind=IgnoresLengths)}),
+    ("batch", OF_EACH | {"make": lambda: each(False, kind=MeanLoss)}),
+    ("padding", OF_EACH | {"make": lambda: each(False, kind=CountsPadding)}),
+    ("chunk", FOLLOWED | {"make": DropsState}),
+    ("chunk", FOLLOWED | {"make": SeesAhead}),
+    ("resume", FOLLOWED | {"make": RemembersInside}),
+    ("round trip", FOLLOWED | {"make": WeightBeside}),
+]
+
+
+@pytest.mark.parametrize(
+    ("law", "case"), CAUGHT, ids=[f"{law} {type(case['make']()).__name__}" for law, case in CAUGHT]
+)
+def test_the_law_catches_the_bug_and_says_its_name(law: str, case: dict[str, Any]) -> None:
+    with pytest.raises(LawBroken, match=f"law '{law}' broken by {type(case['make']()).__name__}: ") as caught:
+        check_alignment(**case, laws=[law])
+    assert caught.value.law == law
+
+
+def test_the_laws_leave_the_global_random_state_alone() -> None:
+    before = torch.random.get_rng_state()
+    check_alignment(**CASES["pool mean"])
+    assert torch.equal(before, torch.random.get_rng_state())
