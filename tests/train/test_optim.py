@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from unrolled.errors import OptionError
-from unrolled.train.optim import decayed_names, learning_rate, make_optimizer
+from unrolled.train.optim import decayed_names, learning_rate, make_optimizer, plateaus
 from unrolled.train.options import TrainOptions
 
 
@@ -80,3 +81,23 @@ def test_a_schedule_ends_at_whichever_limit_comes_first() -> None:
     options = TrainOptions(epochs=10, max_steps=100, schedule="linear", learning_rate=1.0)
     assert learning_rate(options, step=50, epoch=1.0) == 0.5
     assert learning_rate(options, step=1, epoch=5.0) == 0.5
+
+
+@pytest.mark.parametrize("patience", [1, 2, 3])
+def test_plateaus_are_counted_as_torch_counts_them(patience: int) -> None:
+    random = np.random.default_rng(patience)
+    for _ in range(20):
+        optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+        # torch allows `patience` bad evaluations and reduces the rate at the next.
+        torchs = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=0.5, patience=patience - 1, threshold=0.0, threshold_mode="abs", eps=0.0
+        )
+        scores = random.integers(0, 9, 30).astype(float).tolist()
+        for i, score in enumerate(scores):
+            torchs.step(score)
+            assert optimizer.param_groups[0]["lr"] == 0.5 ** plateaus(scores[: i + 1], patience)
+
+
+def test_a_plateau_lowers_the_rate_down_to_a_floor() -> None:
+    options = TrainOptions(learning_rate=2.0, schedule="plateau", decay=0.5, final_factor=0.2)
+    assert [learning_rate(options, 0, 0.0, flat) for flat in range(4)] == [2, 1, 0.5, 0.4]

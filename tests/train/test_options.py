@@ -45,4 +45,7 @@ def test_a_wrong_option_is_told_in_one_sentence(values: dict[str, Any], sentence
 def test_only_options_that_change_the_result_count_as_different() -> None:
     options = TrainOptions(learning_rate=0.1)
     assert options.differs_from(TrainOptions(learning_rate=0.1, max_minutes=3, log_every=2).to_json()) is None
+    older = {name: value for name, value in options.to_json().items() if not name.startswith("average")}
+    assert options.differs_from(older) is None
+    assert "average='ema'" in str(TrainOptions(learning_rate=0.1, average="ema").differs_from(older))
     assert "learning_rate=0.1" in str(options.differs_from(TrainOptions(learning_rate=0.2).to_json()))

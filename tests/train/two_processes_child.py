@@ -21,6 +21,16 @@ WAYS: dict[str, dict[str, Any]] = {
     "full": {},
     "truncated": {"bptt": 4, "micro_batches": 2},
     "budget": {"batch_size": None, "token_budget": 45},
+    "exponential average": {"average": "ema"},
+    "mean and plateaus": {
+        "average": "asgd",
+        "average_after": 1,
+        "schedule": "plateau",
+        "decay": 0.5,
+        "evaluate_every_steps": 4,
+        "learning_rate": 0.3,
+        "optimizer": "sgd",
+    },
 }
 
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unrolled.errors import OptionError, SaveError
-from unrolled.model import write_atomically
+from unrolled.inspect.figure import BLUE, GREY, INK, RULE, make_figure, require_matplotlib, save_picture
 
 __all__ = ["Band", "ForecastPicture", "draw", "require_matplotlib"]
 
-INK, BLUE, GREY, RULE = "#22303c", "#1f6fb2", "#6b7a88", "#d9dfe4"
 # More panels than this are too small to read; the rest is left to the table.
 PANELS = 6
 
@@ -50,46 +46,21 @@ def draw(pictures: Sequence[ForecastPicture], path: str | Path) -> Path:
         OptionError: matplotlib is not installed, or there is no such kind of picture.
         SaveError: the place cannot be written.
     """
-    path = Path(path)
     shown = pictures[:PANELS]
     figure = _figure(len(shown))
-    kinds = figure.canvas.get_supported_filetypes()
-    kind = path.suffix.lower().lstrip(".")
-    if kind not in kinds:
-        raise OptionError(f"plot: expected a name that ends in .png, .svg or .pdf, got {path.name!r}; rename it.")
     for axes, picture in zip(figure.axes, shown, strict=True):
         _panel(axes, picture)
     hidden = len(pictures) - len(shown)
     _legend(figure.axes[0])
     if hidden:
         figure.text(0.99, 0.005, f"{hidden} more series are in the table", ha="right", fontsize=8, color=GREY)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=150, facecolor="white")
-    try:
-        write_atomically(path, buffer.getvalue())
-    except OSError as error:
-        raise SaveError(f"plot: cannot write {path}: {error.strerror or error}; choose another place.") from error
-    return path
-
-
-def require_matplotlib() -> None:
-    """Raises `OptionError` if no picture can be drawn here."""
-    if find_spec("matplotlib") is None:
-        raise OptionError("plot: expected matplotlib for pictures, but it is not installed; install unrolled[report].")
+    return save_picture(figure, path)
 
 
 def _figure(panels: int) -> Any:
-    require_matplotlib()
-    # The figure is made without pyplot, so no window system and no global state are touched.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
     columns = 1 if panels < 4 else 2
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12, hspace=0.04, wspace=0.02)
     rows = -(-panels // columns)
-    figure = Figure(figsize=(10.0 if columns == 1 else 14.0, 1.1 + (4.4 if rows == 1 else 3.1 * rows)), layout=layout)
-    FigureCanvasAgg(figure)
+    figure = make_figure(10.0 if columns == 1 else 14.0, 1.1 + (4.4 if rows == 1 else 3.1 * rows))
     for i in range(panels):
         figure.add_subplot(rows, columns, i + 1)
     return figure

@@ -6,26 +6,27 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from unrolled.data.batching import Dataset, fingerprint
-from unrolled.errors import ModelFileError, NonFiniteError, OptionError, SaveError, TrainingError
+from unrolled.errors import ModelFileError, NonFiniteError, SaveError, TrainingError
 from unrolled.state import from_bytes
 from unrolled.train import gradient, randomness, snapshot
+from unrolled.train.average import Average
 from unrolled.train.checkpoint import Checkpoint, Folder
 from unrolled.train.cursor import Cursor, Position
 from unrolled.train.diagnose import describe, diverged
 from unrolled.train.evaluate import Best, evaluating, mean_loss, modes_kept, weights_of
 from unrolled.train.events import Callback, Evaluation, Event, History
 from unrolled.train.interrupt import Interrupt
-from unrolled.train.optim import learning_rate, make_optimizer, progress_of, set_learning_rate
+from unrolled.train.optim import learning_rate, make_optimizer, plateaus, progress_of, set_learning_rate
 from unrolled.train.options import TrainOptions
 from unrolled.train.processes import Processes
 from unrolled.train.report import JsonLines, Progress, reporter
+from unrolled.train.request import check_request, check_same
 
 __all__ = ["fit"]
 
@@ -66,7 +67,7 @@ def fit(
     folder finishes the step in hand, writes a checkpoint and raises KeyboardInterrupt.
     """
     folder = None if run is None else Folder(Path(run))
-    _check_request(options, folder, resume, scored=valid is not None or score is not None)
+    check_request(options, folder, resume=resume, scored=valid is not None or score is not None)
     with randomness.kept(), modes_kept(module), Interrupt(folder is not None) as interrupt:
         training = _Training(module, data, options, valid, score, folder, interrupt, resume)
         if training.processes.first:
@@ -102,10 +103,11 @@ class _Training:
         self.optimizer = make_optimizer(module, options)
         self.prepared = self.processes.prepare(self.optimizer)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.average = Average(module, options, self.processes.wide)
         self.callbacks: list[Callback] = []
         self.step, self.resumed, self.finished = 0, False, ""
         self.states: list[Any] = [None] * options.micro_batches
-        self.best, self.evaluations = Best(), list[Evaluation]()
+        self.best, self.evaluations, self.plateaus = Best(), list[Evaluation](), 0
         self.since = [0.0, 0.0]
         self.norms: deque[float] = deque(maxlen=32)
         self.skipped = 0
@@ -117,8 +119,9 @@ class _Training:
         if loaded is None:
             self.cursor = Cursor(data, options, self.processes, Position())
         else:
-            self._check_same(loaded[0].record, loaded[1])
-            self.cursor = Cursor(data, options, self.processes, Position(*loaded[0].record["position"]))
+            record = loaded[0].record
+            check_same(record, loaded[1], options, data=self.identity, processes=self.processes.count)
+            self.cursor = Cursor(data, options, self.processes, Position(*record["position"]))
             self._restore(*loaded)
 
     @property
@@ -146,6 +149,8 @@ class _Training:
             self._emit("stop", self._epoch_of_last_step(), message=message)
         if self.best.weights is not None:
             self.module.load_state_dict(self.best.weights)
+        else:
+            self.average.settle()
         return History(
             tuple(self.evaluations), self.step, self.cursor.epoch, self.seconds, reason, self.best.step, self.best.score
         )
@@ -154,7 +159,7 @@ class _Training:
         """One optimiser step and all that follows from it; the reason to stop, if there is one."""
         epoch = self.cursor.position.epoch + 1
         pieces = [None if piece is None else self.processes.place(piece) for piece in self.cursor.pieces()]
-        rate = learning_rate(self.options, self.step, self.cursor.epoch)
+        rate = learning_rate(self.options, self.step, self.cursor.epoch, self.plateaus)
         set_learning_rate(self.optimizer, rate)
         sums = self._update(pieces, rate)
         self.step += 1
@@ -191,6 +196,7 @@ class _Training:
             if sums.terms:
                 gradient.clip(self.parameters, self.options, sums.norm)
                 self.prepared.step()
+                self.average.update()
                 self.norms.append(sums.norm)
                 self.skipped = 0
             return sums
@@ -235,22 +241,35 @@ class _Training:
         return "max_minutes" if minutes_over else "interrupted" if interrupted else None
 
     def _evaluate(self, epoch: int, rate: float) -> None:
-        """Take the score, remember the best weights, add a row to the table."""
+        """Take the score, remember the best weights, add a row to the table, and heed what the scores ask for."""
         total, count = self.since
         loss = total / count if count else None
         self.since = [0.0, 0.0]
         valid_loss, score, best = None, None, None
-        with evaluating(self.module) if self.scored else nullcontext():
-            if self.valid is not None:
-                valid_loss = score = mean_loss(self.module, self.valid, self.options, self.processes)
-            if self.score is not None:
-                score = self.processes.from_first(float(self.score(self.module)))
-        if score is not None:
-            if math.isnan(score):
-                raise TrainingError(f"fit: the validation score is nan at step {self.step}; check the validation data.")
-            best = self.best.judge(score, self.step, self.module)
+        if self.scored:
+            with evaluating(self.module), self.average.in_place():
+                valid_loss, score = self._measure()
+                best = self.best.judge(score, self.step, self.module)
         self.evaluations.append(Evaluation(self.step, epoch, loss, rate, valid_loss, score, self.seconds))
+        scores = self._scores()
+        self.plateaus = plateaus(scores, self.options.decay_patience)
+        if self.average.watch(scores):
+            self.best.failures = 0
         self._emit("evaluate", epoch, loss=loss, learning_rate=rate, score=score, valid_loss=valid_loss, best=best)
+
+    def _measure(self) -> tuple[float | None, float]:
+        """The mean loss over the validation data, if there are any, and the score, of the weights in place."""
+        valid_loss, score = None, math.nan
+        if self.valid is not None:
+            valid_loss = score = mean_loss(self.module, self.valid, self.options, self.processes)
+        if self.score is not None:
+            score = self.processes.from_first(float(self.score(self.module)))
+        if math.isnan(score):
+            raise TrainingError(f"fit: the validation score is nan at step {self.step}; check the validation data.")
+        return valid_loss, score
+
+    def _scores(self) -> list[float]:
+        return [row.score for row in self.evaluations if row.score is not None]
 
     def _emit(
         self,
@@ -318,6 +337,7 @@ class _Training:
         return {
             **snapshot.pack_weights("weights", weights_of(self.module)),
             **snapshot.pack_weights("best", self.best.weights or {}),
+            **snapshot.pack_weights("average", self.average.weights),
             **snapshot.pack_optimizer(self.optimizer),
         }
 
@@ -333,30 +353,18 @@ class _Training:
             "seconds": self.seconds,
             "since": self.since,
             "best": [self.best.score, self.best.step, self.best.failures],
+            "averaged": self.average.count,
             "evaluations": [list(row) for row in self.evaluations],
             "scaler": None if scaler is None else scaler.state_dict(),
         }
-
-    def _check_same(self, record: dict[str, Any], path: Path) -> None:
-        """A run goes on only as what it was."""
-        fresh = "resume it unchanged, or start a new run in another folder"
-        different = self.options.differs_from(record["options"])
-        if different is not None:
-            raise OptionError(f"fit: cannot resume {path} with {different}; {fresh}.")
-        if record["data"] != self.identity:
-            raise OptionError(f"fit: cannot resume {path}: the data differs from what it was trained on; {fresh}.")
-        if record["processes"] != self.processes.count:
-            raise OptionError(
-                f"fit: cannot resume {path} with {self.processes.count} processes, it was written by "
-                f"{record['processes']}; {fresh}."
-            )
 
     def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
         """Put everything back where the checkpoint has it; the random states last."""
         record = checkpoint.record
         random_states, carried = snapshot.unpack_share(checkpoint.processes[self.processes.index])
         self._carry(carried)
-        weights = snapshot.unpack_weights("weights", checkpoint.tensors, self.module)
+        expected = self.module.state_dict()
+        weights = snapshot.unpack_weights("weights", checkpoint.tensors, expected)
         if weights is None:
             raise ModelFileError(f"fit: {path} holds no weights; go back to an earlier checkpoint.")
         self.module.load_state_dict(weights)
@@ -364,8 +372,11 @@ class _Training:
         if self.processes.scaler is not None:
             self.processes.scaler.load_state_dict(record["scaler"])
         score, step, failures = record["best"]
-        self.best = Best(score, step, failures, snapshot.unpack_weights("best", checkpoint.tensors, self.module))
+        self.best = Best(score, step, failures, snapshot.unpack_weights("best", checkpoint.tensors, expected))
+        average = snapshot.unpack_weights("average", checkpoint.tensors, self.average.copies())
+        self.average.restore(average, record.get("averaged", 0))
         self.evaluations = [Evaluation(*row) for row in record["evaluations"]]
+        self.plateaus = plateaus(self._scores(), self.options.decay_patience)
         self.step, self.since, self.finished = record["step"], record["since"], record["finished"]
         self.began -= record["seconds"]
         self.resumed, self.checkpoint_path = True, path
@@ -380,15 +391,3 @@ class _Training:
                 with torch.no_grad(), self.processes.autocast():
                     _, _, like = self.module.loss(self.processes.place(piece), None)
                 self.states[i] = self.processes.place(from_bytes(carried[i], like))
-
-
-def _check_request(options: TrainOptions, folder: Folder | None, resume: bool, scored: bool) -> None:
-    if options.patience is not None and not scored:
-        raise OptionError(f"fit: patience={options.patience} needs a score to watch; give valid= or score=.")
-    if folder is None and resume:
-        raise OptionError("fit: resume=True needs run=, the folder with the checkpoints to go on from.")
-    if folder is not None and not resume and folder.serials():
-        raise OptionError(
-            f"fit: {folder.path} holds checkpoints of an earlier run; go on from them with resume=True, or choose "
-            "another folder."
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import nn
@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _NormBase
 from unrolled.errors import OptionError
 from unrolled.train.options import TrainOptions
 
-__all__ = ["decayed_names", "learning_rate", "make_optimizer", "progress_of", "set_learning_rate"]
+__all__ = ["decayed_names", "learning_rate", "make_optimizer", "plateaus", "progress_of", "set_learning_rate"]
 
 NORMS = (nn.LayerNorm, nn.GroupNorm, nn.RMSNorm, nn.LocalResponseNorm, _NormBase)
 EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
@@ -50,10 +50,24 @@ def progress_of(options: TrainOptions, step: int, epoch: float) -> float:
     return min(1.0, max(by_epoch, by_step))
 
 
-def learning_rate(options: TrainOptions, step: int, epoch: float) -> float:
-    """The learning rate of optimiser step `step` (from 0), `epoch` epochs (with a fraction) into the run."""
+def learning_rate(options: TrainOptions, step: int, epoch: float, flat: int = 0) -> float:
+    """The learning rate of optimiser step `step` (from 0), `epoch` epochs (with a fraction) into the run.
+
+    flat: how many plateaus the score has seen, for the schedule that counts them.
+    """
     warm = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
-    return options.learning_rate * warm * _schedule(options, progress_of(options, step, epoch), epoch)
+    return options.learning_rate * warm * _schedule(options, progress_of(options, step, epoch), epoch, flat)
+
+
+def plateaus(scores: Sequence[float], patience: int) -> int:
+    """How many times `patience` scores in a row were no better than the best before them (lower is better)."""
+    best, waited, found = math.inf, 0, 0
+    for i, score in enumerate(scores):
+        waited = 0 if score < best or i == 0 else waited + 1
+        best = min(best, score)
+        if waited == patience:
+            found, waited = found + 1, 0
+    return found
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -62,7 +76,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _schedule(options: TrainOptions, progress: float, epoch: float) -> float:
+def _schedule(options: TrainOptions, progress: float, epoch: float, flat: int) -> float:
     final = options.final_factor
     match options.schedule:
         case "linear":
@@ -74,6 +88,8 @@ def _schedule(options: TrainOptions, progress: float, epoch: float) -> float:
         case "step":
             times = max(0, math.floor(epoch) - options.hold_epochs) // options.decay_every
             return math.pow(options.decay, times)
+        case "plateau":
+            return max(final, math.pow(options.decay, flat))
         case _:
             return 1.0
 

@@ -34,11 +34,22 @@ class TrainOptions(Options):
 
         constant 1     linear 1 - (1 - final) p     cosine final + (1 - final) (1 + cos(pi p)) / 2
         exponential decay^max(0, e - hold)          step decay^floor(max(0, floor(e) - hold) / decay_every)
+        plateau max(final, decay^k)
 
-    with final = `final_factor`, hold = `hold_epochs`.
+    with final = `final_factor`, hold = `hold_epochs`. k counts the plateaus so far: one each time that the score has
+    not improved in `decay_patience` evaluations in a row, which are then counted anew (1: every evaluation without
+    improvement is one).
 
     Early stopping: the score (lower is better) is taken every `evaluate_every_steps` steps (None: at the end of each
     epoch); after `patience` evaluations without improvement the run ends. The best weights are restored either way.
+
+    Averaged weights: "ema" averages exponentially, average <- d average + (1 - d) weights after each step, with
+    d = min(`average_decay`, (1 + n) / (10 + n)) at step n. "asgd" takes the mean of the weights since averaging began:
+    at the first evaluation whose score is worse than the best of those more than `average_after` evaluations before it
+    (NT-ASGD: Merity et al. 2017, arXiv:1708.02182, algorithm 1; `patience` is counted anew from there), or with the
+    first step if `average_after` is None.
+    Once there is an average, scores are taken with it, the best weights are those of the average, and without a score
+    the run ends with it. Training itself goes on from the weights that are not averaged.
     """
 
     epochs: int | None = Field(default=10, ge=1)
@@ -59,15 +70,20 @@ class TrainOptions(Options):
     clip_norm: float | None = Field(default=1.0, gt=0)
     clip_value: float | None = Field(default=None, gt=0)
 
-    schedule: Literal["constant", "linear", "cosine", "exponential", "step"] = "constant"
+    schedule: Literal["constant", "linear", "cosine", "exponential", "step", "plateau"] = "constant"
     warmup: int = Field(default=0, ge=0)
     final_factor: float = Field(default=0.0, ge=0, le=1)
     decay: float = Field(default=0.8, gt=0, le=1)
     decay_every: int = Field(default=1, ge=1)
+    decay_patience: int = Field(default=1, ge=1)
     hold_epochs: int = Field(default=0, ge=0)
 
     evaluate_every_steps: int | None = Field(default=None, ge=1)
     patience: int | None = Field(default=None, ge=1)
+
+    average: Literal["none", "ema", "asgd"] = "none"
+    average_decay: float = Field(default=0.999, gt=0, lt=1)
+    average_after: int | None = Field(default=5, ge=1)
 
     seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["full", "bf16", "fp16"] = "full"
@@ -90,6 +106,12 @@ class TrainOptions(Options):
             raise ValueError(f"got batch_size={self.batch_size} and token_budget={self.token_budget}; give one of them")
         if self.epochs is None and self.max_steps is None and self.max_minutes is None:
             raise ValueError("got no end of the run; give epochs, max_steps or max_minutes")
+        waits = self.average_after if self.average == "asgd" else None
+        if waits is not None and self.patience is not None and self.patience <= waits:
+            raise ValueError(
+                f"got patience={self.patience} and average_after={waits}, so the run would end before averaging begins;"
+                f" give patience={waits + 1} or more"
+            )
         return self
 
     @classmethod
@@ -97,9 +119,21 @@ class TrainOptions(Options):
         """The options that `to_json` gave, as a dictionary or as JSON text."""
         return cls(**(json.loads(values) if isinstance(values, str) else values))
 
+    def watches_score(self) -> str | None:
+        """The first option, in words, that means nothing without a score; None if there is none."""
+        if self.patience is not None:
+            return f"patience={self.patience}"
+        if self.schedule == "plateau":
+            return "schedule='plateau'"
+        return "average='asgd'" if self.average == "asgd" and self.average_after is not None else None
+
     def differs_from(self, earlier: dict[str, Any]) -> str | None:
-        """The first option that decides the result and has another value in `earlier`, in words; None if all agree."""
+        """The first option that decides the result and has another value in `earlier`, in words; None if all agree.
+
+        An option that `earlier` does not name is newer than it and had its default there.
+        """
         for name, value in self.to_json().items():
-            if name not in FREE_TO_CHANGE and earlier.get(name) != value:
-                return f"{name}={value!r}, the checkpoint was written with {name}={earlier.get(name)!r}"
+            before = earlier.get(name, type(self).model_fields[name].default)
+            if name not in FREE_TO_CHANGE and before != value:
+                return f"{name}={value!r}, the checkpoint was written with {name}={before!r}"
         return None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensors_to_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
 from unrolled.errors import ModelFileError
 from unrolled.state import to_bytes
@@ -22,13 +23,12 @@ def pack_weights(prefix: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{name}": tensor.detach().cpu().clone().contiguous() for name, tensor in weights.items()}
 
 
-def unpack_weights(prefix: str, tensors: dict[str, Tensor], module: nn.Module) -> dict[str, Tensor] | None:
-    """The weights under a prefix, on the devices of the module's; None if there are none. Raises `ModelFileError`."""
+def unpack_weights(prefix: str, tensors: dict[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor] | None:
+    """The weights under a prefix, on the devices of those expected; None if there are none. Raises `ModelFileError`."""
     start = f"{prefix}."
     found = {name.removeprefix(start): tensor for name, tensor in tensors.items() if name.startswith(start)}
     if not found:
         return None
-    expected = module.state_dict()
     for name in sorted(expected.keys() | found.keys()):
         have, want = found.get(name), expected.get(name)
         if have is None or want is None or have.shape != want.shape or have.dtype != want.dtype:

@@ -1,0 +1,1 @@
+"""Scores of predictions: classes, spans, calibration, texts. Arrays, codes and strings in, plain numbers out."""

@@ -1,0 +1,71 @@
+"""Precision, recall and F1 from counts, and the table that shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+__all__ = ["Counts", "Rates", "table"]
+
+# Longer labels are cut in the table, not in the report.
+LABEL_WIDTH = 40
+
+
+class Rates(NamedTuple):
+    """Precision, recall and F1, each in [0, 1]."""
+
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What was found of one label: how often it was predicted, how often it stands in the truth, how often both."""
+
+    label: str
+    correct: int
+    predicted: int
+    support: int
+
+    @property
+    def precision(self) -> float:
+        """correct / predicted; 0 where it was never predicted."""
+        return self.correct / self.predicted if self.predicted else 0.0
+
+    @property
+    def recall(self) -> float:
+        """correct / support; 0 where it never stands in the truth."""
+        return self.correct / self.support if self.support else 0.0
+
+    @property
+    def f1(self) -> float:
+        """2 correct / (predicted + support), the harmonic mean of precision and recall; 0 where both counts are 0."""
+        both = self.predicted + self.support
+        return 2 * self.correct / both if both else 0.0
+
+    @property
+    def rates(self) -> Rates:
+        """All three."""
+        return Rates(self.precision, self.recall, self.f1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Counts and rates as plain JSON."""
+        counts = {"label": self.label, "correct": self.correct, "predicted": self.predicted, "support": self.support}
+        return {**counts, **self.rates._asdict()}
+
+
+def table(rows: Sequence[tuple[str, Rates | None, float, int]]) -> str:
+    """Lines of label, precision, recall, F1 and support. A row is (label, rates, f1, support); rates None: F1 alone."""
+    names = [_cut(label) for label, *_ in rows]
+    width = max(map(len, names), default=0)
+    lines = [f"{'':{width}}  precision  recall     f1  support"]
+    for name, (_, rates, f1, support) in zip(names, rows, strict=True):
+        two = f"{'':9}  {'':6}" if rates is None else f"{rates.precision:9.3f}  {rates.recall:6.3f}"
+        lines.append(f"{name:{width}}  {two}  {f1:5.3f}  {support:7d}")
+    return "\n".join(lines)
+
+
+def _cut(label: str) -> str:
+    return label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 1]}…"
