@@ -13,13 +13,21 @@ if TYPE_CHECKING:
     from unrolled import errors, nn, ops, padding, state, testing
     from unrolled.model import Model, load
     from unrolled.nn.adopt import adopt
+    from unrolled.tasks.classify import Classifier
     from unrolled.tasks.forecast import Forecaster
+    from unrolled.tasks.language import LanguageModel
+    from unrolled.tasks.tag import Tagger
+    from unrolled.tasks.translate import Translator
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Classifier",
     "Forecaster",
+    "LanguageModel",
     "Model",
+    "Tagger",
+    "Translator",
     "__version__",
     "adopt",
     "errors",
@@ -32,8 +40,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Classifier": "unrolled.tasks.classify",
     "Forecaster": "unrolled.tasks.forecast",
+    "LanguageModel": "unrolled.tasks.language",
     "Model": "unrolled.model",
+    "Tagger": "unrolled.tasks.tag",
+    "Translator": "unrolled.tasks.translate",
     "adopt": "unrolled.nn.adopt",
     "load": "unrolled.model",
 }

@@ -19,7 +19,13 @@ __all__ = ["Model", "load"]
 
 # The tasks that a file may name. The class is looked up here and nowhere else: a file never says what is imported.
 # Names instead of classes, because tasks stand two floors above and are imported only when a file needs them.
-TASKS = {"forecast": ("unrolled.tasks.forecast", "Forecaster")}
+TASKS = {
+    "forecast": ("unrolled.tasks.forecast", "Forecaster"),
+    "classify": ("unrolled.tasks.classify", "Classifier"),
+    "tag": ("unrolled.tasks.tag", "Tagger"),
+    "language": ("unrolled.tasks.language", "LanguageModel"),
+    "translate": ("unrolled.tasks.translate", "Translator"),
+}
 
 
 class Model(ABC):

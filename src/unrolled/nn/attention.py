@@ -104,7 +104,7 @@ class Attention(nn.Module):
     def _scores(self, queries: Tensor, keys: Tensor) -> Tensor:
         if self.score is None:
             return torch.bmm(queries, keys.transpose(1, 2)) / math.sqrt(self.size)
-        scores: Tensor = _AdditiveScores.apply(queries, keys, self.score.to(queries.dtype))
+        scores: Tensor = _AdditiveScores.apply(queries, keys, self.score.to(queries.dtype))  # type: ignore[no-untyped-call]
         return scores
 
     def _weights(self, scores: Tensor, lengths: Tensor) -> Tensor:

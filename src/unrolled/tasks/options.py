@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
@@ -10,7 +11,7 @@ from pydantic import Field, JsonValue
 from unrolled.options import Options
 from unrolled.train import TrainOptions
 
-__all__ = ["TaskOptions"]
+__all__ = ["TaskOptions", "enough_epochs"]
 
 
 class TaskOptions(Options):
@@ -48,3 +49,8 @@ class TaskOptions(Options):
     def check(self) -> None:
         """What can be said before the data are there, said now."""
         TrainOptions.from_json(dict(self.train))
+
+
+def enough_epochs(usual: int, batches: int, least: int) -> int:
+    """The usual number of epochs, or as many more as make `least` steps of so few batches."""
+    return max(usual, math.ceil(least / max(1, batches)))

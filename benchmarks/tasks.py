@@ -1,0 +1,297 @@
+"""Every task on real data with its official split: the score, the time, the peak memory, and a simple baseline's score.
+
+    python benchmarks/tasks.py ptb              # one row; `python benchmarks/tasks.py` lists them
+    python benchmarks/tasks.py sst2 natops      # several; a row that is there for today is not repeated
+
+A row whose run takes less than three minutes is run with three seeds, another with one. Peak memory is that of the whole
+process, so the numbers of a row that is run after others in one process are theirs, too: run it by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import simple
+import simple_ngrams
+from common import Results, data_folder
+
+import unrolled as ur
+from unrolled.align.score.text import rouge
+from unrolled.data.conll import read_conll
+from unrolled.data.lines import read_lines
+from unrolled.data.records import read_records
+from unrolled.data.series import read_series
+
+SEEDS, SHORT = (0, 1, 2), 180.0
+GLOVE = "glove.twitter.25d.12k.txt.gz"
+
+
+class Score(NamedTuple):
+    """value: of the metric named; more: what else is worth keeping."""
+
+    metric: str
+    value: float
+    more: dict[str, Any]
+
+
+def glove() -> str:
+    return str(data_folder("glove_twitter_25d_12k") / GLOVE)
+
+
+def sst2_parts() -> list[dict[str, list[Any]]]:
+    folder = data_folder("sst2")
+    return [read_records(folder / f"{part}.tsv", names=("text", "label")).columns for part in ("train", "dev", "test")]
+
+
+def sst2(seed: int, **options: Any) -> Score:
+    train, dev, test = sst2_parts()
+    model = ur.Classifier(seed=seed, **options).fit(train, valid=dev)
+    return Score("accuracy", model.evaluate(test).accuracy, notes(model))
+
+
+def sst2_simple() -> dict[str, float]:
+    train, _, test = sst2_parts()
+    return {"tf-idf": simple.text_accuracy(train["text"], train["label"], test["text"], test["label"])}
+
+
+def series_parts(name: str, stem: str) -> list[Path]:
+    return [next(data_folder(name).glob(f"{stem}_{part}.ts*")) for part in ("TRAIN", "TEST")]
+
+
+def series(name: str, stem: str) -> Callable[..., Score]:
+    def run(seed: int, **options: Any) -> Score:
+        train, test = series_parts(name, stem)
+        model = ur.Classifier(seed=seed, **options).fit(train)
+        return Score("accuracy", model.evaluate(test).accuracy, notes(model))
+
+    return run
+
+
+def series_simple(name: str, stem: str) -> Callable[[], dict[str, float]]:
+    def run() -> dict[str, float]:
+        train, test = (read_series(path) for path in series_parts(name, stem))
+        labels = [part.labels or [] for part in (train, test)]
+        return {"statistics": simple.series_accuracy(train.values, labels[0], test.values, labels[1])}
+
+    return run
+
+
+def tag_files(name: str) -> list[Path]:
+    folder = data_folder(name)
+    if name == "wnut17":
+        return [folder / file for file in ("wnut17train.conll", "emerging.dev.conll", "emerging.test.annotated")]
+    return [folder / f"en_ewt-ud-{part}" for part in ("train.conllu.gz", "dev.conllu", "test.conllu")]
+
+
+def tagged(name: str) -> Callable[..., Score]:
+    def run(seed: int, **options: Any) -> Score:
+        train, dev, test = tag_files(name)
+        model = ur.Tagger(seed=seed, **options).fit(train, valid=dev)
+        found = model.evaluate(test)
+        if found.spans is None:
+            return Score("accuracy", found.accuracy, notes(model))
+        return Score("entity F1", 100 * found.spans.f1, {"accuracy": found.accuracy, **notes(model)})
+
+    return run
+
+
+def tagged_simple(name: str) -> Callable[[], dict[str, float]]:
+    def run() -> dict[str, float]:
+        train, _, test = (read_conll(path) for path in tag_files(name))
+        parts = (train.words, train.tags, test.words, test.tags)
+        if name == "wnut17":
+            return {"gazetteer and capitals": 100 * simple.gazetteer_f1(*parts)}
+        return {"most frequent tag and suffix": simple.suffix_tags_accuracy(*parts)}
+
+    return run
+
+
+def ptb_files() -> list[Path]:
+    folder = data_folder("ptb")
+    return [folder / f"ptb.{part}" for part in ("train.txt.gz", "valid.txt", "test.txt")]
+
+
+def ptb(seed: int, **options: Any) -> Score:
+    train, valid, test = ptb_files()
+    model = ur.LanguageModel(split="space", seed=seed, **options).fit(train, valid=valid)
+    found = model.evaluate(test)
+    more = {"valid": model.evaluate(valid).perplexity, "tokens": found.tokens}
+    return Score("perplexity", found.perplexity, {**more, **notes(model)})
+
+
+def ptb_simple() -> dict[str, float]:
+    train, _, test = ptb_files()
+    return {"Kneser-Ney 3": simple_ngrams.word_perplexity(read_lines(train), read_lines(test))}
+
+
+def shakespeare_parts() -> tuple[str, str]:
+    text = next(data_folder("tinyshakespeare").glob("*.txt")).read_text()
+    cut = int(0.9 * len(text))
+    return text[:cut], text[cut:]
+
+
+def shakespeare(seed: int, **options: Any) -> Score:
+    train, valid = shakespeare_parts()
+    model = ur.LanguageModel(level="char", seed=seed, **options).fit([train], valid=[valid])
+    found = model.evaluate([valid])
+    return Score("nats per character", found.nats / found.tokens, notes(model))
+
+
+def shakespeare_simple() -> dict[str, float]:
+    return {"Kneser-Ney 7": simple_ngrams.character_nats(*shakespeare_parts())}
+
+
+def multi30k_files(part: str) -> tuple[Path, Path]:
+    folder = data_folder("multi30k_en_de")
+    return folder / f"{part}.en.gz", folder / f"{part}.de.gz"
+
+
+def multi30k(seed: int, **options: Any) -> Score:
+    model = ur.Translator(seed=seed, **options).fit(*multi30k_files("train"), valid=multi30k_files("val"))
+    found = model.evaluate(*multi30k_files("test_2016_flickr"))
+    more = {"signature": found.bleu.signature, "chrF": found.chrf.value}
+    return Score("BLEU", found.bleu.value, {**more, **notes(model)})
+
+
+def multi30k_simple() -> dict[str, float]:
+    sides = [[list(read_lines(file)) for file in multi30k_files(part)] for part in ("train", "test_2016_flickr")]
+    return {"nearest training source": simple.nearest_bleu(*sides[0], *sides[1])}
+
+
+def scitldr_parts() -> list[dict[str, list[Any]]]:
+    folder = data_folder("scitldr_a")
+    return [read_records(folder / f"{part}.jsonl.gz").columns for part in ("train", "dev", "test")]
+
+
+def scitldr(seed: int, **options: Any) -> Score:
+    train, dev, test = (pairs_of(part) for part in scitldr_parts())
+    model = ur.Translator(seed=seed, **options).fit(
+        (train[0], [t[0] for t in train[1]]), valid=(dev[0], [t[0] for t in dev[1]])
+    )
+    said = model.predict(test[0], no_repeat=3)
+    found = rouge(said, test[1])
+    # The baseline's tokens, which count punctuation; beside it the usual ones, which do not.
+    more = {"usual ROUGE-1/2/L": [round(100 * part, 2) for part in found], "first": said[:3]}
+    return Score("ROUGE-1", simple.summary_rouge_1(said, test[1]), {**more, **notes(model)})
+
+
+def pairs_of(part: dict[str, list[Any]]) -> tuple[list[str], list[list[str]]]:
+    return [" ".join(sentences) for sentences in part["source"]], part["target"]
+
+
+def scitldr_simple() -> dict[str, float]:
+    test = scitldr_parts()[2]
+    return {"first sentence": simple.lead_rouge_1(test["source"], test["target"])}
+
+
+def dialogues(part: str) -> list[list[str]]:
+    path = data_folder("self_dialogue_movies") / f"{part}.jsonl.gz"
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line)["turns"] for line in file]
+
+
+def dialogue(seed: int, **options: Any) -> Score:
+    # A turn is a line and a dialogue a document, of the very tokens that the baseline counts.
+    train, valid, test = (
+        ["\n".join(" ".join(simple_ngrams.dialogue_tokens(turn)) for turn in turns) for turns in dialogues(part)]
+        for part in ("train", "valid", "test")
+    )
+    model = ur.LanguageModel(split="space", min_count=5, seed=seed, **options).fit(train, valid=valid)
+    found = model.evaluate(test)
+    more = {"vocabulary": model.fields["text"].size, "tokens": found.tokens}
+    return Score("perplexity", found.perplexity, {**more, **notes(model)})
+
+
+def dialogue_simple() -> dict[str, float]:
+    train, test = ([turn for turns in dialogues(part) for turn in turns] for part in ("train", "test"))
+    return {"Kneser-Ney 3, single turns": simple_ngrams.dialogue_perplexity(train, test)}
+
+
+def notes(model: Any) -> dict[str, Any]:
+    """What the training was: steps, epochs, weights, and one try at saving and loading."""
+    with tempfile.TemporaryDirectory() as folder:
+        size = model.save(Path(folder) / "model.unrolled").stat().st_size
+    history = model.history
+    return {
+        "steps": history.steps,
+        "epochs": round(history.epochs, 2),
+        "stopped": history.stopped,
+        "weights": sum(p.numel() for p in model.fitted().parameters()),
+        "megabytes": round(size / 1e6, 1),
+    }
+
+
+class Row(NamedTuple):
+    """run: one training and its score; least, aim: of the score; options: what is not left to the defaults."""
+
+    run: Callable[..., Score]
+    simple: Callable[[], dict[str, float]]
+    least: float
+    aim: float
+    options: dict[str, Any]
+
+
+ROWS = {
+    "sst2": Row(sst2, sst2_simple, 0.80, 0.84, {}),
+    "sst2_glove": Row(sst2, sst2_simple, 0.80, 0.84, {"vectors": GLOVE}),
+    "japanese_vowels": Row(series("japanese_vowels", "JapaneseVowels"),
+                           series_simple("japanese_vowels", "JapaneseVowels"), 0.97, 0.99, {}),
+    "basic_motions": Row(series("basic_motions", "BasicMotions"),
+                         series_simple("basic_motions", "BasicMotions"), 0.97, 1.0, {}),
+    "natops": Row(series("natops", "NATOPS"), series_simple("natops", "NATOPS"), 0.90, 0.95, {}),
+    "ud_english_ewt": Row(tagged("ud_english_ewt"), tagged_simple("ud_english_ewt"), 0.93, 0.95, {}),
+    "ud_english_ewt_glove": Row(tagged("ud_english_ewt"), tagged_simple("ud_english_ewt"), 0.93, 0.95,
+                                {"vectors": GLOVE}),
+    "wnut17": Row(tagged("wnut17"), tagged_simple("wnut17"), 20, 33, {"vectors": GLOVE}),
+    "ptb": Row(ptb, ptb_simple, 130, 115, {}),
+    "tinyshakespeare": Row(shakespeare, shakespeare_simple, 1.58, 1.50, {}),
+    "multi30k_en_de": Row(multi30k, multi30k_simple, 24, 32, {}),
+    "scitldr_a": Row(scitldr, scitldr_simple, 15, 28, {}),
+    "self_dialogue_movies": Row(dialogue, dialogue_simple, 44, 38, {}),
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"among {', '.join(ROWS)}")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="another option, in JSON")
+    chosen = parser.parse_args()
+    unknown = [name for name in chosen.rows if name not in ROWS]
+    if unknown or not chosen.rows:
+        parser.error(f"give rows among {', '.join(ROWS)}" + (f", not {', '.join(unknown)}" if unknown else ""))
+    given = {name: json.loads(value) for name, _, value in (word.partition("=") for word in chosen.set)}
+    results = Results("tasks")
+    for name in chosen.rows:
+        measure(name, given, results)
+
+
+def measure(name: str, given: dict[str, Any], results: Results) -> None:
+    row = ROWS[name]
+    options = {**row.options, **given}
+    named = {**options, "vectors": glove()} if "vectors" in options else options
+    for seed in SEEDS:
+        if results.has(row=name, seed=seed, options=options):
+            continue
+        begin = time.perf_counter()
+        score = row.run(seed, **named)
+        seconds = time.perf_counter() - begin
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        results.add(
+            row=name, seed=seed, options=options, metric=score.metric, score=round(score.value, 4), least=row.least,
+            aim=row.aim, seconds=round(seconds, 1), peak_megabytes=round(peak), **score.more,
+            baseline=row.simple() if seed == 0 else None,
+        )  # fmt: skip
+        if seconds > SHORT:
+            break
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""Output layers over many codes and their losses: full (own or tied weights, a part at a time) and sampled."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn.functional import cross_entropy, embedding, linear
+
+from unrolled.check import check_size
+from unrolled.errors import OptionError
+from unrolled.nn.embedding import Embedding
+
+__all__ = ["OutputLayer", "SampledSoftmax", "linear_cross_entropy", "target_log_probs"]
+
+# Logits that exist at once, and the fewest rows of them: parts much smaller than this make the matrix products slow.
+LOGITS = 1 << 25
+ROWS = 512
+
+
+def linear_cross_entropy(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, smoothing: float = 0.0
+) -> Tensor:
+    """The sum over rows of -log softmax(W h + b)[target], in nats; rows with target -1 are left out.
+
+        loss_n = -(1 - smoothing) log p_n[target_n] - smoothing mean_k log p_n[k]
+
+    It equals torch's cross_entropy(linear(...), ignore_index=-1, reduction="sum") in value and gradient, but holds the
+    logits of some rows only, and makes the gradient while they are there. Under automatic mixed precision the
+    matrix products are in its dtype, all sums in that of the weights. Compiled graphs take torch's form. There is no
+    second derivative.
+
+    hidden: (rows, features). weight: (codes, features). bias: (codes,) or None. target: (rows,) int64. smoothing: the
+    share of the target, in [0, 1), that goes to all codes alike.
+    """
+    if torch.compiler.is_compiling():
+        logits = linear(hidden, weight, bias)
+        wide = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        return cross_entropy(wide, target, ignore_index=-1, reduction="sum", label_smoothing=smoothing)
+    given = target >= 0
+    if not bool(given.all()):
+        hidden, target = hidden[given], target[given]
+    if not torch.is_grad_enabled():
+        return _run(hidden, weight, bias, target, smoothing, (False, False, False))[0]
+    total: Tensor = _LinearCrossEntropy.apply(hidden, weight, bias, target, smoothing)  # type: ignore[no-untyped-call]
+    return total
+
+
+def target_log_probs(hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> Tensor:
+    """log softmax(W h + b)[target] of each row, (rows,), without holding the logits of all; target (rows,) int64."""
+    found = hidden.new_empty(len(hidden))
+    for part in _parts(hidden, weight):
+        logits = linear(hidden[part], weight, bias)
+        chosen = logits.gather(1, target[part, None])[:, 0]
+        found[part] = chosen - logits.logsumexp(1)
+    return found
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    """`linear_cross_entropy`, its gradient made in the forward pass."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, smoothing: float
+    ) -> Tensor:
+        total, *grads = _run(hidden, weight, bias, target, smoothing, ctx.needs_input_grad[:3])
+        ctx.save_for_backward(*grads)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        saved: tuple[Tensor | None, ...] = ctx.saved_tensors  # type: ignore[attr-defined]
+        # A plain sum has the factor 1, and a pass over a large gradient is not free. Elsewhere a look would wait.
+        if grads[0].device.type != "cpu" or float(grads[0]) != 1:
+            saved = tuple(None if grad is None else grad * grads[0] for grad in saved)
+        return (*saved, None, None)
+
+
+def _run(
+    hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, smoothing: float, needed: tuple[bool, ...]
+) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor | None]:
+    """The loss, and the gradients to hidden, weight and bias where `needed`."""
+    inputs = (hidden, weight, bias)
+    grads = [torch.zeros_like(x) if need and x is not None else None for x, need in zip(inputs, needed)]
+    to_hidden, to_weight, to_bias = grads
+    total, parts = weight.new_zeros(()), _parts(hidden, weight)
+    rows = max((part.stop - part.start for part in parts), default=0)
+    wide, kind = weight.dtype, _product_dtype(weight)
+    logits, probabilities = (weight.new_empty(rows, len(weight)) for _ in range(2))
+    narrow_hidden, narrow_weight = hidden.to(kind), weight.to(kind)
+    for part in parts:
+        h, chosen = narrow_hidden[part], target[part, None]
+        scores, slope = logits[: len(h)], probabilities[: len(h)]
+        if kind == wide:
+            torch.mm(h, weight.t(), out=scores) if bias is None else torch.addmm(bias, h, weight.t(), out=scores)
+        else:
+            scores.copy_(h @ narrow_weight.t())
+            scores += 0 if bias is None else bias
+        torch.softmax(scores, 1, out=slope)
+        # log p_k = score_k - max score + log max p: exact also where p_k itself is too small for its dtype.
+        shift = slope.amax(1).log() - scores.amax(1)
+        total -= (shift + (1 - smoothing) * scores.gather(1, chosen)[:, 0]).sum()
+        if smoothing:
+            total -= smoothing * scores.mean(1).sum()
+            slope -= smoothing / len(weight)
+        slope.scatter_add_(1, chosen, slope.new_full((1, 1), smoothing - 1).expand(len(h), 1))
+        if to_bias is not None:
+            to_bias += slope.sum(0)
+        slope = slope.to(kind)
+        if to_hidden is not None:
+            to_hidden[part] = slope @ narrow_weight
+        if to_weight is not None:
+            # In place it needs no second matrix of the weights' size, but takes one dtype only.
+            to_weight.addmm_(slope.t(), h) if kind == wide else to_weight.add_(slope.t() @ h)
+    return total, to_hidden, to_weight, to_bias
+
+
+def _product_dtype(weight: Tensor) -> torch.dtype:
+    """The dtype of matrix products: that of automatic mixed precision where it is on, else the weight's own."""
+    place = weight.device.type
+    return torch.get_autocast_dtype(place) if torch.is_autocast_enabled(place) else weight.dtype
+
+
+def _parts(hidden: Tensor, weight: Tensor) -> list[slice]:
+    """All rows in parts of nearly equal size."""
+    count, most = len(hidden), max(ROWS, LOGITS // len(weight))
+    step = math.ceil(count / max(1, math.ceil(count / most))) or 1
+    return [slice(at, min(at + step, count)) for at in range(0, count, step)]
+
+
+class SampledSoftmax(nn.Module):
+    """Cross entropy with the softmax's denominator estimated from a few codes, drawn once for all rows of a call.
+
+        loss_n = -log( exp(s_n[target_n]) / (exp(s_n[target_n]) + sum_{k drawn, k != target_n} exp(s_n[k]) / q_k) )
+
+        s = W h + b;   q_k = min(1, c P_k), the probability that code k is drawn, which sums to `samples`
+        P_k = log((k + 2) / (k + 1)) / log(size + 1)          log-uniform: codes stand in order of falling frequency
+
+    Codes are drawn without replacement, `samples` at every call, each with probability q_k exactly, so the denominator
+    is right in expectation; with samples = size it is the full softmax. For training alone.
+
+    size: the number of codes. samples: 1 .. size.
+
+    Source: importance sampling of the denominator: Bengio and Senecal 2003; the drawing: systematic sampling in random
+    order, Goodman and Kish 1950. Difference from TensorFlow's sampled softmax: the target's score is not corrected,
+    because the target is always there.
+    """
+
+    def __init__(self, size: int, samples: int) -> None:
+        super().__init__()
+        self.size, self.samples = check_size("SampledSoftmax", "size", size), samples
+        if check_size("SampledSoftmax", "samples", samples) > size:
+            raise OptionError(
+                f"SampledSoftmax: samples must be at most size={size}, got {samples}; "
+                "ask for fewer, or leave samples out for the full softmax."
+            )
+        # No buffer: draws are made on the CPU in float64, whatever the model is converted or moved to.
+        self.drawing = _drawing_probabilities(size, samples)
+
+    def draw(self) -> Tensor:
+        """Distinct codes (samples,) from torch's global generator, on the CPU."""
+        order = torch.randperm(self.size)
+        edges = self.drawing[order].cumsum(0)
+        points = torch.rand((), dtype=torch.float64) + torch.arange(self.samples)
+        return order[torch.searchsorted(edges, points, right=True).clamp(max=self.size - 1)]
+
+    def forward(self, hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor) -> Tensor:
+        """The sum of the losses over rows; target -1 is left out. Shapes as in `linear_cross_entropy`."""
+        given = target >= 0
+        if not bool(given.all()):
+            hidden, target = hidden[given], target[given]
+        drawn = self.draw()
+        chances = self.drawing[drawn].log().to(hidden.device)
+        drawn = drawn.to(hidden.device)
+        both = torch.cat([drawn, target])
+        # One look-up: its gradient is a matrix as large as all weights.
+        rows = embedding(both, weight)
+        others = linear(hidden, rows[: self.samples])
+        right = (hidden * rows[self.samples :]).sum(1)
+        wide = torch.promote_types(others.dtype, torch.float32)
+        others, right = others.to(wide), right.to(wide)
+        if bias is not None:
+            offsets = bias[both]
+            others, right = others + offsets[: self.samples], right + offsets[self.samples :]
+        others = others - chances.to(wide)
+        others = others.masked_fill(drawn == target[:, None], -torch.inf)
+        return (torch.cat([right[:, None], others], 1).logsumexp(1) - right).sum()
+
+    def extra_repr(self) -> str:
+        return f"{self.size}, samples={self.samples}"
+
+
+def _drawing_probabilities(size: int, samples: int) -> Tensor:
+    """q (size,): proportional to the log-uniform distribution, at most 1, with sum `samples`."""
+    share = torch.log1p(1 / torch.arange(1, size + 1, dtype=torch.float64))
+    # The most frequent codes come first, so those that are always drawn are a first part.
+    always = 0
+    while always < samples and (samples - always) * share[always] >= share[always:].sum():
+        always += 1
+    drawing = torch.ones(size, dtype=torch.float64)
+    drawing[always:] = (samples - always) * share[always:] / share[always:].sum()
+    return drawing
+
+
+class OutputLayer(nn.Module):
+    """Scores of all codes from a vector: W f + b, with f = P h where the widths differ.
+
+    input_size: features of h. size: the number of codes. tied: an embedding whose rows serve as W; None gives the layer
+    a W of its own. Tied rows as wide as h take it as it is; others take P h, with a trained P (width, input_size).
+
+    Source: tied weights: Press and Wolf 2016, arXiv:1608.05859; Inan et al. 2016, arXiv:1611.01462.
+    """
+
+    def __init__(self, input_size: int, size: int, tied: Embedding | None = None) -> None:
+        super().__init__()
+        width = input_size if tied is None else tied.output_size
+        if tied is not None and len(tied.weight) != size:
+            raise OptionError(
+                f"OutputLayer: a tied embedding must have a row for each of the {size} codes, got {len(tied.weight)}; "
+                "give tied=False or make the two sizes equal."
+            )
+        self.size = size
+        self.projection = nn.Linear(input_size, width, bias=False) if width != input_size else None
+        self.own = nn.Parameter(torch.empty(size, width)) if tied is None else None
+        # In a tuple the embedding is not registered, so that its rows keep one name.
+        self._tied = (tied,)
+        self.bias = nn.Parameter(torch.zeros(size))
+        for matrix in (self.own, None if self.projection is None else self.projection.weight):
+            if matrix is not None:
+                nn.init.xavier_uniform_(matrix)
+
+    @property
+    def weight(self) -> Tensor:
+        """W (size, width)."""
+        if self.own is not None:
+            return self.own
+        assert self._tied[0] is not None
+        return self._tied[0].weight
+
+    def features(self, hidden: Tensor) -> Tensor:
+        """What W multiplies: (..., input_size) -> (..., width)."""
+        return hidden if self.projection is None else self.projection(hidden)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """log softmax over all codes: (..., input_size) -> (..., size), in float32 or wider."""
+        scores = linear(self.features(hidden), self.weight, self.bias)
+        return scores.to(torch.promote_types(scores.dtype, torch.float32)).log_softmax(-1)
+
+    def loss(self, hidden: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The sum of -log p(target) over rows (rows, input_size), as `linear_cross_entropy`."""
+        return linear_cross_entropy(self.features(hidden), self.weight, self.bias, target, smoothing)
+
+    def sampled_loss(self, hidden: Tensor, target: Tensor, sampled: SampledSoftmax) -> Tensor:
+        """The same, with the denominator estimated by `sampled`."""
+        total: Tensor = sampled(self.features(hidden), self.weight, self.bias, target)
+        return total
+
+    def score(self, hidden: Tensor, target: Tensor) -> Tensor:
+        """log p(target) of each row, (rows,): hidden (rows, input_size), target (rows,)."""
+        return target_log_probs(self.features(hidden), self.weight, self.bias, target)

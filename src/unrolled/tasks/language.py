@@ -1,0 +1,294 @@
+"""Language modelling: which character, word or piece comes next; text that goes on; words that complete themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from pydantic import Field
+from torch import nn
+
+from unrolled.align.mode import evaluating
+from unrolled.align.next import Next, NextOptions
+from unrolled.align.score.text import bits, perplexity
+from unrolled.data.stream import Stream
+from unrolled.errors import OptionError
+from unrolled.fields.text import BEGIN, END, PAD, SPECIALS, UNKNOWN, Text
+from unrolled.nn.build import EncoderOptions, Rate, make_encoder
+from unrolled.search import Forbid, NoRepeat, sample, stream
+from unrolled.tasks.complete import Completion, complete
+from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.options import enough_epochs
+from unrolled.tasks.running import Running, read_running, running_codes
+from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts
+from unrolled.train import Callback, TrainOptions
+
+__all__ = ["LanguageModel", "LanguageOptions", "LanguageReport"]
+
+
+class LanguageOptions(TextOptions):
+    """Every option of a `LanguageModel`.
+
+    Text: those of `TextOptions` (level, lower, min_count, ...). Network: those of `EncoderOptions`; tied (the output
+    reads with the rows that the input is written with), input_dropout, output_dropout (one mask a window, on the
+    vectors read and on what the encoder gives), samples (sampled softmax in training: so many words stand for all).
+    Regularisation of AWD-LSTM: weight_dropout, embedding_dropout, activation_penalty (alpha), slowness_penalty (beta),
+    and average="asgd" with optimizer="sgd". Training: streams (texts read side by side), steps (of a window, where
+    gradients end), and every option of `TrainOptions`.
+    """
+
+    owner = "LanguageModel"
+
+    lower: bool = False
+    tied: bool = True
+    input_dropout: Rate | None = None
+    output_dropout: Rate | None = None
+    samples: int | None = Field(default=None, ge=1)
+    activation_penalty: float = Field(default=0.0, ge=0)
+    slowness_penalty: float = Field(default=0.0, ge=0)
+    streams: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
+
+
+class LanguageReport(NamedTuple):
+    """nats: -log p of all tokens, ends of lines included. unknown: the share of tokens that are not known."""
+
+    nats: float
+    tokens: int
+    characters: int
+    unknown: float
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the nats a token."""
+        return perplexity(self.nats, self.tokens)
+
+    @property
+    def bits_per_character(self) -> float:
+        """Bits for one character of the text, whatever the tokens are."""
+        return bits(self.nats, self.characters)
+
+    def __str__(self) -> str:
+        return (
+            f"perplexity {self.perplexity:.2f} a token, {self.nats / self.tokens:.4f} nats a token, "
+            f"{self.bits_per_character:.4f} bits a character ({self.tokens} tokens, {self.unknown:.1%} unknown)"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**self._asdict(), "perplexity": self.perplexity, "bits_per_character": self.bits_per_character}
+
+
+# Chosen by measurement on the data of benchmarks/tasks.py.
+ENCODER = {"cell": "lstm", "hidden_size": 400}
+WIDTH = {"word": 400, "subword": 256, "char": 64}
+DROPOUT = {"word": (0.2, 0.4), "subword": (0.2, 0.3), "char": (0.0, 0.3)}
+STREAMS, STEPS = 32, {"word": 35, "subword": 50, "char": 100}
+EPOCHS, PATIENCE = 12, 3
+# Steps that a short text is trained for at least.
+UPDATES = 400
+
+
+class LanguageModel(SequenceTask):
+    """Learns from text what comes next.
+
+    options: any of `LanguageOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
+    """
+
+    task = "language"
+    options_kind = LanguageOptions
+
+    def fit(
+        self,
+        source: Any,
+        *,
+        valid: Any = 0.05,
+        refit: bool = False,
+        run: str | Path | None = None,
+        progress: bool = False,
+        resume: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
+        """Learn from text.
+
+        Args:
+            source: a text file (also .gz), "-", or a folder of text files, read as one text; or a list of texts, each
+                a document that knows nothing of the others.
+            valid: the part of the lines at the end, or a source, that decides when to stop; 0: none.
+            refit: learn from the part that decided when to stop, too, in the end.
+            run, progress, resume, callbacks: as in `unrolled.train.fit`.
+        """
+        self.notes = {}
+        corpus = read_running(source, self.options.shape)
+        part, later = given_source(valid, lambda text, _: read_running(text, self.options.shape))
+        training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
+        return self.learn(corpus, later, part=part, refit=refit, training=training)
+
+    def evaluate(self, source: Any) -> LanguageReport:
+        """How well the model predicts a text: every token given all before it in its document."""
+        running = read_running(source, self.options.shape)
+        codes, starts = running_codes(running, np.arange(len(running)), self.fields["text"])
+        data = Stream(codes, 1, 512, first=self._first, starts=starts)
+        net: Any = self.fitted()
+        nats, state = 0.0, None
+        with evaluating(net):
+            for item in range(len(data)):
+                total, _, state = net.loss(data.batch(np.array([item])), state)
+                nats += float(total)
+        unknown = float(np.mean(codes == UNKNOWN)) if len(codes) else 0.0
+        return LanguageReport(nats, len(codes), int(running.characters.sum()), unknown)
+
+    def score(self, text: str) -> float:
+        """log p(text) in nats, the end of its last line included."""
+        return -self.evaluate([text]).nats
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 100,
+        samples: int = 1,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        no_repeat: int | None = None,
+        one_line: bool = False,
+        seed: int = 0,
+    ) -> list[str]:
+        """Texts that go on from the prompt, which is not repeated in them.
+
+        Args:
+            prompt: how the text begins.
+            length: tokens at most. one_line: stop at the end of the line.
+            samples: how many texts; text i of a seed is the same however many are asked for.
+            temperature, top_k, top_p: what is drawn, see `unrolled.search.sample`; temperature 0: the likeliest.
+            no_repeat: no run of so many tokens twice.
+            seed: the same seed gives the same texts.
+        """
+        net: Any = self.fitted()
+        prefix = self._prompt(prompt).tolist()
+        with evaluating(net):
+            found = sample(
+                net.step, net.begin(samples), begin=self._first, end=self._newline if one_line else None,
+                limit=len(prefix) + length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
+                prefix=[prefix] * samples, constraints=self._constraints(no_repeat),
+            )  # fmt: skip
+        return [self._written(each.codes, len(prefix)) for each in found]
+
+    def stream(self, prompt: str = "", *, length: int = 100, seed: int = 0, **how: Any) -> Iterator[str]:
+        """The text that `generate` would give, piece by piece as it is drawn; how: its temperature, top_k, top_p."""
+        net: Any = self.fitted().eval()
+        prefix = self._prompt(prompt).tolist()
+        codes = list(prefix)
+        shown = len(self._written(np.array(codes, np.int64), 0))
+        live = stream(
+            net.step, net.begin(1), begin=self._first, end=None, limit=len(prefix) + length, seed=seed,
+            prefix=prefix, constraints=self._constraints(None), **how,
+        )  # fmt: skip
+        for code in live:
+            codes.append(code)
+            text = self._written(np.array(codes, np.int64), 0)
+            yield text[shown:]
+            shown = len(text)
+
+    def complete(self, prefix: str, k: int = 5) -> list[Completion]:
+        """The k likeliest words that go on from the text typed so far, also inside a half-typed word, best first."""
+        if k < 1:
+            raise OptionError(f"complete: k must be at least 1, got {k}.")
+        net: Any = self.fitted()
+        with evaluating(net):
+            return complete(net, self.fields["text"], prefix, k, first=self._first)
+
+    def make_fields(self, corpus: Running, rows: np.ndarray) -> dict[str, Any]:
+        return {"text": corpus.lines.fit(rows, self.options)}
+
+    def make_data(self, corpus: Running, rows: np.ndarray) -> Stream:
+        codes, starts = running_codes(corpus, rows, self.fields["text"])
+        steps = self.options.steps or STEPS[self.options.level]
+        # A short text has no room for many streams of a window each.
+        room = max(1, len(codes) // (2 * steps))
+        streams = self.notes.setdefault("streams", self.options.streams or min(STREAMS, room))
+        return Stream(codes, streams, steps, first=self._first, starts=starts)
+
+    def make_net(self, corpus: Any | None = None) -> nn.Module:
+        chosen, text = self.options, self.fields["text"]
+        vectors = None if corpus is None else chosen.read_vectors()
+        embedding = make_embedding(text, chosen, WIDTH[chosen.level], vectors)
+        encoder = make_encoder(embedding.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
+        given = (chosen.input_dropout, chosen.output_dropout)
+        rates = [own if own is not None else usual for own, usual in zip(given, DROPOUT[chosen.level], strict=True)]
+        options = NextOptions(
+            tied=chosen.tied,
+            input_dropout=rates[0],
+            output_dropout=rates[1],
+            samples=chosen.samples,
+            activation_penalty=chosen.activation_penalty,
+            slowness_penalty=chosen.slowness_penalty,
+        )
+        return Next(embedding, encoder, text.size, options)
+
+    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+        epochs = enough_epochs(EPOCHS, len(data) // self.notes["streams"], UPDATES)
+        chosen: dict[str, Any] = {
+            "seed": self.options.seed, "learning_rate": 4e-3, "epochs": epochs, "schedule": "cosine", "warmup": 100,
+            "weight_decay": 0.0, "clip_norm": 1.0,
+        }  # fmt: skip
+        if scored:
+            chosen |= {"patience": PATIENCE}
+        return TrainOptions.from_json({**chosen, **self.options.train, "batch_size": self.notes["streams"]})
+
+    def split(self, corpus: Running, part: float) -> tuple[np.ndarray, np.ndarray]:
+        """The last lines are held out: lines in between would tell what stands around them."""
+        held = max(1, round(part * len(corpus)))
+        rows = np.arange(len(corpus))
+        return rows[:-held], rows[-held:]
+
+    def made_up(self, seed: int, rows: int) -> Running:
+        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
+        texts = random_texts(self.fields["text"], draw)
+        sizes = np.array([len(text) + 1 for text in texts], np.int64)
+        ends = "" if self.options.level == "word" else "\n"
+        return Running(Texts([text + ends for text in texts], self.options.shape), np.array([0]), sizes)
+
+    @property
+    def _first(self) -> int:
+        """What stands before a text: the end of a line, as if one had just ended."""
+        return self._newline
+
+    @property
+    def _newline(self) -> int:
+        text: Text = self.fields["text"]
+        if text.level == "word":
+            return END
+        code = int(text.encode("\n")[-1])
+        return code if code != UNKNOWN else BEGIN
+
+    def _prompt(self, prompt: str) -> np.ndarray:
+        """The codes of a text that goes on: a line that has not ended has no END."""
+        text: Text = self.fields["text"]
+        if text.level != "word":
+            return text.encode(prompt)
+        lines = [text.encode(line) for line in prompt.split("\n")]
+        parts = [part for line in lines for part in (line, np.array([END]))][:-1]
+        return np.concatenate(parts).astype(np.int64)
+
+    def _written(self, codes: np.ndarray, skip: int) -> str:
+        """The text of the codes after the first `skip` ones, joined to those as a text is."""
+        text: Text = self.fields["text"]
+        whole, before = (self._lines(text, part) for part in (codes, codes[:skip]))
+        return whole[len(before) :]
+
+    @staticmethod
+    def _lines(text: Text, codes: np.ndarray) -> str:
+        if text.level != "word":
+            return text.decode(codes)
+        ends = np.flatnonzero(codes == END)
+        return "\n".join(text.decode(part) for part in np.split(codes, ends))
+
+    def _constraints(self, no_repeat: int | None) -> list[Any]:
+        word = self.options.level == "word"
+        silent = [code for code in range(len(SPECIALS)) if code != END or not word]
+        assert PAD in silent
+        return [Forbid(silent), *([] if no_repeat is None else [NoRepeat(no_repeat)])]

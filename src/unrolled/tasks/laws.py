@@ -1,0 +1,111 @@
+"""The laws of the house, tried on a fitted sequence task with inputs that its own fields make up."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unrolled.model import Law, load
+from unrolled.model.laws import difference
+from unrolled.padding import Padded, valid_mask
+from unrolled.state import map_state
+
+if TYPE_CHECKING:
+    from unrolled.tasks.frame import SequenceTask
+
+__all__ = ["sequence_laws"]
+
+ROWS = 8
+# Networks run in float64 here, so losses agree up to the rounding of sums in another order.
+CLOSE = 1e-9
+
+
+def sequence_laws(model: SequenceTask) -> list[Law]:
+    """Padding, batch, round trip and leak on made-up rows."""
+    laws = [
+        Law("padding", "what stands in the padding reaches no loss and no gradient", lambda: _padding(model), CLOSE),
+        Law("round trip of the fields", "a field read back from its JSON is the same", lambda: _fields(model), 0.0),
+        Law("round trip of the model", "load(save(model)) has the same loss, bit for bit", lambda: _saved(model), 0.0),
+        Law("leak", "rows that are not learned from change no field", lambda: _leak(model), 0.0),
+    ]
+    if not _data(model).carries_state:
+        laws.insert(1, Law("batch", "rows alone have the loss of the batch", lambda: _batch(model), CLOSE))
+    return laws
+
+
+def _data(model: SequenceTask) -> Any:
+    return model.make_data(model.made_up(0, ROWS), np.arange(ROWS))
+
+
+def _whole(model: SequenceTask) -> Any:
+    data = _data(model)
+    return data.batch(np.arange(min(ROWS, len(data))))
+
+
+def _exact(model: SequenceTask) -> Any:
+    return copy.deepcopy(model.fitted()).cpu().double().eval()
+
+
+def _doubled(batch: Any) -> Any:
+    return map_state(lambda leaf: leaf.double() if leaf.is_floating_point() else leaf, batch)
+
+
+def _padding(model: SequenceTask) -> float:
+    clean = _doubled(_whole(model))
+    results = []
+    for batch in (clean, _spoiled(clean)):
+        net = _exact(model)
+        total, count, _ = net.loss(batch, None)
+        total.backward()
+        gradients = tuple(p.grad for p in net.parameters() if p.grad is not None)
+        results.append((total.detach(), torch.as_tensor(count), gradients))
+    return difference(*results)
+
+
+def _spoiled(batch: Any) -> Any:
+    """The batch with rubbish in the padding of every ragged part."""
+    parts = [_dirty(part) if isinstance(part, Padded) else part for part in batch]
+    return type(batch)(*parts)
+
+
+def _dirty(x: Padded) -> Padded:
+    valid = valid_mask(x.lengths, x.values.shape[1])
+    values = x.values
+    rubbish: Tensor = torch.full_like(values, torch.nan if values.is_floating_point() else 1)
+    return x._replace(values=torch.where(valid.view(*valid.shape, *[1] * (values.ndim - 2)), values, rubbish))
+
+
+@torch.no_grad()
+def _batch(model: SequenceTask) -> float:
+    net, data = _exact(model), _data(model)
+    whole = net.loss(_doubled(data.batch(np.arange(ROWS))), None)[:2]
+    alone = [net.loss(_doubled(data.batch(np.array([row]))), None)[:2] for row in range(ROWS)]
+    sums = tuple(torch.stack([torch.as_tensor(part[i]).double() for part in alone]).sum() for i in range(2))
+    return difference(sums, tuple(torch.as_tensor(part).double() for part in whole))
+
+
+def _fields(model: SequenceTask) -> float:
+    same = all(type(field).from_json(field.to_json()).to_json() == field.to_json() for field in model.fields.values())
+    return 0.0 if same else float("inf")
+
+
+@torch.no_grad()
+def _saved(model: SequenceTask) -> float:
+    with tempfile.TemporaryDirectory() as folder:
+        again: Any = load(model.save(Path(folder) / "model.unrolled"))
+    own: Any = copy.deepcopy(model.fitted()).cpu().eval()
+    batch = _whole(model)
+    return difference(*(net.loss(batch, None)[0] for net in (again.fitted(), own)))
+
+
+def _leak(model: SequenceTask) -> float:
+    rows = np.arange(ROWS // 2)
+    fitted = [model.make_fields(model.made_up(seed, ROWS), rows) for seed in (1, 2)]
+    plain = [{name: field.to_json() for name, field in fields.items()} for fields in fitted]
+    return 0.0 if plain[0] == plain[1] else float("inf")

@@ -1,0 +1,84 @@
+"""Running text: documents of lines on their way into a language model, read once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.data.lines import read_lines
+from unrolled.data.panel import offsets_of
+from unrolled.data.ragged import Ragged
+from unrolled.errors import DataError
+from unrolled.fields.text import END, Text
+from unrolled.tasks.texts import Texts
+
+__all__ = ["Running", "read_running", "running_codes"]
+
+
+@dataclass(frozen=True, eq=False)
+class Running:
+    """Lines of text. starts: the numbers of the lines that begin a document. characters: (lines,) of each, its end
+    included."""
+
+    lines: Texts
+    starts: np.ndarray
+    characters: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+def read_running(source: Any, shape: Text) -> Running:
+    """A text file (also .gz), "-", a folder of text files, which are one text; or a list of texts, each a document."""
+    starts, sizes = [0], list[int]()
+    file = isinstance(source, str | Path)
+    documents: Iterable[Iterable[str]] = [read_lines(source)] if file else map(_lines_of, source)
+
+    def everything() -> Iterator[str]:
+        for document in documents:
+            if sizes:
+                starts.append(len(sizes))
+            for line in document:
+                sizes.append(len(line) + 1)
+                # At word level a line ends with END; elsewhere its end is a character like any other.
+                yield line if shape.level == "word" else line + "\n"
+
+    lines = Texts(everything(), shape)
+    if not len(lines):
+        raise DataError("LanguageModel: expected text, got none: give a file with at least one line.")
+    return Running(lines, np.unique([start for start in starts if start < len(sizes)]), np.array(sizes, np.int64))
+
+
+def running_codes(running: Running, rows: np.ndarray, text: Text) -> tuple[np.ndarray, np.ndarray | None]:
+    """The codes of a run of lines one after another, and where documents begin; None where it is all one text."""
+    codes = running.lines.codes(text)
+    if len(rows) and len(rows) == int(rows[-1]) - int(rows[0]) + 1:
+        first, last = codes.offsets[rows[0]], codes.offsets[rows[-1] + 1]
+        part = Ragged(codes.values[first:last], codes.offsets[rows[0] : rows[-1] + 2] - first)
+    else:
+        part = codes.select(rows)
+    if text.level == "word":
+        part = _ended(part)
+    inside = part.offsets[:-1][np.isin(rows, running.starts)]
+    several = len(running.starts) > 1
+    return part.values, inside[inside < len(part.values)] if several else None
+
+
+def _ended(lines: Ragged) -> Ragged:
+    """Every line with END after it."""
+    offsets = offsets_of(lines.lengths + 1)
+    values = np.full(offsets[-1], END, lines.values.dtype)
+    keep = np.ones(len(values), bool)
+    keep[offsets[1:] - 1] = False
+    values[keep] = lines.values
+    return Ragged(values, offsets)
+
+
+def _lines_of(document: Any) -> Sequence[str]:
+    if isinstance(document, str):
+        return document.splitlines() or [""]
+    raise DataError(f"LanguageModel: expected texts, got {type(document).__name__}: give a file or a list of strings.")

@@ -1,0 +1,233 @@
+"""Tagging: a tag for every word of a sentence, such as its part of speech or the named entity it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from torch import nn
+
+from unrolled.align.each import Each, EachOptions, Tagged
+from unrolled.align.score.classification import accuracy
+from unrolled.align.score.spans import SpanReport, span_f1
+from unrolled.data.conll import Sentences, read_conll
+from unrolled.data.examples import Examples, TagColumn
+from unrolled.data.files import Places
+from unrolled.data.ragged import Ragged
+from unrolled.errors import DataError
+from unrolled.fields.spelling import Spelling
+from unrolled.fields.tags import Tags, spans, to_iobes
+from unrolled.nn.build import EncoderOptions, Rate, make_encoder
+from unrolled.tasks.batches import per_row
+from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts
+from unrolled.train import Callback, TrainOptions
+
+__all__ = ["TagReport", "Tagger", "TaggerOptions"]
+
+
+class TaggerOptions(TextOptions):
+    """Every option of a `Tagger`: those of `TextOptions` and `EncoderOptions`, crf (tags depend on their neighbours;
+    left out: where the tags form chunks), scheme ("BIO", "IOBES": how chunks are learned; left out: as they came),
+    head_dropout, and every option of `TrainOptions`."""
+
+    owner = "Tagger"
+
+    split: str = "space"  # type: ignore[assignment]
+    min_count: int = 2
+    spelling: str = "cnn"  # type: ignore[assignment]
+    crf: bool | None = None
+    scheme: str | None = None
+    head_dropout: Rate = 0.3
+    embedding_dropout: Rate = 0.1
+    reading_dropout: Rate = 0.3
+
+
+# Chosen by measurement on the data of benchmarks/tasks.py.
+ENCODER = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
+WIDTH = 100
+EPOCHS, PATIENCE = 30, 5
+
+
+class TagReport(NamedTuple):
+    """accuracy: of the single tags. spans: precision, recall and F1 of whole chunks; None where tags form none."""
+
+    accuracy: float
+    spans: SpanReport | None
+
+    def __str__(self) -> str:
+        chunks = "" if self.spans is None else f"\n{self.spans}"
+        return f"accuracy of the tags {self.accuracy:.4f}{chunks}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {"accuracy": self.accuracy, "spans": None if self.spans is None else self.spans.to_json()}
+
+
+@dataclass(frozen=True, eq=False)
+class Corpus:
+    """Sentences: their words, and their tags, None where they are not known."""
+
+    words: Texts
+    tags: list[list[str]] | None
+    places: Places
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+class Tagger(SequenceTask):
+    """Learns from tagged sentences: part-of-speech tags, named entities, any other label of words.
+
+    options: any of `TaggerOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
+    """
+
+    task = "tag"
+    options_kind = TaggerOptions
+
+    def fit(
+        self,
+        source: Any,
+        *,
+        column: str | int | None = None,
+        valid: Any = 0.1,
+        refit: bool = True,
+        run: str | Path | None = None,
+        progress: bool = False,
+        resume: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
+        """Learn from tagged sentences.
+
+        Args:
+            source: a CoNLL file (a word and its tag a line, an empty line between sentences) or a CoNLL-U file, both
+                also .gz; or (sentences, tags), lists of lists.
+            column: the column of the tags, by name (CoNLL-U: "upos", "xpos", ...) or number; None: upos, or the last.
+            valid: a part of the sentences, or a source, that decides when to stop; 0: none.
+            refit: learn from the part that decided when to stop, too, in the end.
+            run, progress, resume, callbacks: as in `unrolled.train.fit`.
+
+        Chunks that break their scheme are repaired: an I-X that continues nothing begins a chunk, so it becomes B-X.
+
+        Raises:
+            DataError, OptionError: the data or an option cannot be used, in one sentence.
+        """
+        self.notes = {"column": column}
+        corpus = self._read(source)
+        part, later = given_source(valid, lambda inputs, tags: self._read(inputs if tags is None else (inputs, tags)))
+        training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
+        return self.learn(corpus, later, part=part, refit=refit, training=training)
+
+    def predict(self, sentences: Any) -> list[list[str]]:
+        """The tags of each sentence: a file as in `fit`, or sentences as lists of words (a string is split at spaces).
+
+        Chunks come in the scheme of the training data.
+        """
+        return self._tags(self._read(sentences, tagged=False))
+
+    def spans(self, sentences: Any) -> list[list[tuple[str, int, int]]]:
+        """The chunks of each sentence, as (type, first word, last word + 1)."""
+        return [spans(tags) for tags in self.predict(sentences)]
+
+    def evaluate(self, source: Any) -> TagReport:
+        """Accuracy, and the F1 of chunks as conlleval counts them, on tagged sentences as in `fit`."""
+        corpus = self._read(source)
+        gold, found = corpus.tags or [], self._tags(corpus)
+        values = {tag: code for code, tag in enumerate({tag for tags in [*gold, *found] for tag in tags})}
+        flat = [np.array([values[tag] for tags in each for tag in tags], np.int64) for each in (gold, found)]
+        whole = self.notes["chunks"]
+        chunks = span_f1([spans(tags) for tags in gold], [spans(tags) for tags in found]) if whole else None
+        return TagReport(accuracy(*flat), chunks)
+
+    def make_fields(self, corpus: Corpus, rows: np.ndarray) -> dict[str, Any]:
+        vectors = self.options.read_vectors()
+        text = corpus.words.fit(rows, self.options, () if vectors is None else vectors.words)
+        fields: dict[str, Any] = {"text": text, "tags": Tags.fit([(corpus.tags or [])[i] for i in rows.tolist()])}
+        self.notes["chunks"] = fields["tags"].scheme != "none"
+        if self.options.spelling != "none":
+            fields["spelling"] = Spelling.fit(corpus.words.spelled(rows))
+        return fields
+
+    def make_data(self, corpus: Corpus, rows: np.ndarray) -> Examples[Tagged]:
+        words = corpus.words.column(self.fields["text"], self.fields.get("spelling"))
+        lengths = corpus.words.lengths(words)
+        tags = self.fields["tags"]
+        known = corpus.tags or [[""] * int(n) for n in lengths]
+        codes = Ragged.from_list((tags.encode(tags.repair(each)) for each in known), np.int64)
+        return Examples(Tagged, (words, TagColumn(codes)), lengths).select(rows)
+
+    def make_net(self, corpus: Corpus | None = None) -> nn.Module:
+        chosen, tags = self.options, self.fields["tags"]
+        vectors = None if corpus is None else chosen.read_vectors()
+        reader = make_words(self.fields["text"], self.fields.get("spelling"), chosen, WIDTH, vectors)
+        crf = self.notes["chunks"] if chosen.crf is None else chosen.crf
+        encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
+        options = EachOptions(crf=crf, dropout=chosen.head_dropout)
+        return Each(reader, encoder, tags.size, options, tags.legal() if crf else None)
+
+    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+        chosen: dict[str, Any] = {"seed": self.options.seed, "learning_rate": 2e-3, "epochs": EPOCHS}
+        if scored:
+            chosen |= {"patience": PATIENCE}
+        return TrainOptions.from_json({**chosen, **self.options.train})
+
+    def score_on(self, corpus: Corpus, rows: np.ndarray) -> Callable[[Any], float]:
+        """1 - F1 of chunks, or the share of wrong tags."""
+        data, gold = self.make_data(corpus, rows), [(corpus.tags or [])[i] for i in rows.tolist()]
+        wanted = [spans(tags) for tags in gold]
+
+        def score(net: Any) -> float:
+            found = self._decoded(data, net)
+            if self.notes["chunks"]:
+                return 1 - span_f1(wanted, [spans(tags) for tags in found]).f1
+            pairs = [
+                (a, b) for known, guess in zip(gold, found, strict=True) for a, b in zip(known, guess, strict=True)
+            ]
+            return float(np.mean([a != b for a, b in pairs])) if pairs else 0.0
+
+        return score
+
+    def made_up(self, seed: int, rows: int) -> Corpus:
+        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
+        words = [text.split() or ["a"] for text in random_texts(self.fields["text"], draw)]
+        values = self.fields["tags"].values
+        tags = [[values[int(r.integers(len(values)))] for _ in line] for r, line in zip(draw, words, strict=True)]
+        places = Places("the made-up sentences", "row", np.arange(rows))
+        return Corpus(Texts(words, self.options.shape, words=True), tags, places)
+
+    def _read(self, source: Any, *, tagged: bool = True) -> Corpus:
+        if isinstance(source, Sentences):
+            found = source
+        elif isinstance(source, str | Path):
+            found = read_conll(source, self.notes["column"])
+        else:
+            words, tags = source if tagged else (source, None)
+            return _in_memory(words, tags, self.options)
+        tags = [self._written(each) for each in found.tags] if tagged else None
+        return Corpus(Texts(found.words, self.options.shape, words=True), tags, found.places)
+
+    def _written(self, tags: list[str]) -> list[str]:
+        return to_iobes(tags) if self.options.scheme == "IOBES" else tags
+
+    def _tags(self, corpus: Corpus) -> list[list[str]]:
+        return self._decoded(self.make_data(corpus, np.arange(len(corpus))), self.fitted())
+
+    def _decoded(self, data: Examples[Tagged], net: Any) -> list[list[str]]:
+        codes = per_row(data, net, lambda batch: net.predict(batch.x))
+        tags: Tags = self.fields["tags"]
+        return [tags.decode(row[row >= 0]) for row in codes]
+
+
+def _in_memory(sentences: Iterable[Any], tags: Iterable[Any] | None, options: TaggerOptions) -> Corpus:
+    words = [line.split() if isinstance(line, str) else [str(word) for word in line] for line in sentences]
+    known = None if tags is None else [[str(tag) for tag in each] for each in tags]
+    places = Places("the sentences", "row", np.arange(len(words)))
+    if known is not None and len(known) != len(words):
+        raise DataError(f"Tagger: expected tags for each of the {len(words)} sentences, got {len(known)}.")
+    for row, (line, each) in enumerate(zip(words, known or (), strict=False)):
+        if len(line) != len(each):
+            raise DataError(f"Tagger: {places.of(row)} has {len(line)} words but {len(each)} tags; give one a word.")
+    return Corpus(Texts(words, options.shape, words=True), known, places)

@@ -1,0 +1,154 @@
+"""Texts on their way into a task: read once, split once, counted on the training rows, and coded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from unrolled.data.examples import PaddedColumn, WordColumn
+from unrolled.data.intern import intern
+from unrolled.data.ragged import Ragged
+from unrolled.fields.spelling import Spelling
+from unrolled.fields.text import SPECIALS, Text
+from unrolled.fields.vectors import Vectors, read_vectors, vectors_for
+from unrolled.nn.build import EncoderOptions, Rate
+from unrolled.nn.embedding import Embedding
+from unrolled.nn.reader import WordReader
+from unrolled.nn.spelling import SpellingEncoder
+from unrolled.options import Options
+from unrolled.tasks.options import TaskOptions
+
+__all__ = ["TextOptions", "Texts", "make_embedding", "make_words", "random_texts"]
+
+
+class TextOptions(TaskOptions):
+    """How a task reads text.
+
+    level: "word", "char" or "subword". lower: upper and lower case are one. split: at word level, "punctuation" or
+    "space". min_count, max_size: how often a token must stand in the training part to be known, and how many are.
+
+    embedding_size: features of a token's vector. vectors: a GloVe or word2vec text file whose vectors the words of
+    this language start from (its width is then the embedding_size); with vectors_frozen they stay as they are.
+    spelling: "cnn" or "lstm" also reads each word by its characters, into spelling_size features. embedding_dropout:
+    whole words, reading_dropout: single features of what the encoder reads.
+    """
+
+    groups: ClassVar[Mapping[str, type[Options]]] = {**TaskOptions.groups, "encoder": EncoderOptions}
+
+    level: Literal["word", "char", "subword"] = "word"
+    lower: bool = True
+    split: Literal["punctuation", "space"] = "punctuation"
+    min_count: int = Field(default=1, ge=1)
+    max_size: int | None = Field(default=None, ge=1)
+    embedding_size: int | None = Field(default=None, ge=1)
+    vectors: str | None = None
+    vectors_frozen: bool = False
+    spelling: Literal["none", "cnn", "lstm"] = "none"
+    spelling_size: int = Field(default=64, ge=1)
+    embedding_dropout: Rate = 0.0
+    reading_dropout: Rate = 0.0
+    encoder: dict[str, Any] = Field(default_factory=dict)
+
+    def check(self) -> None:
+        super().check()
+        EncoderOptions(**self.encoder)
+
+    @property
+    def shape(self) -> Text:
+        """A text field without words: how texts are split."""
+        return Text(self.level, self.lower, self.split, SPECIALS)
+
+    def read_vectors(self) -> Vectors | None:
+        """The word vectors asked for."""
+        return None if self.vectors is None else read_vectors(self.vectors)
+
+
+class Texts:
+    """Texts, or sentences already split into words, each distinct token kept once.
+
+    texts: strings, which `shape` splits; with words=True sequences of words, which stay as they are.
+    """
+
+    def __init__(self, texts: Iterable[Any], shape: Text, *, words: bool = False) -> None:
+        self.shape = shape
+        self.whole: list[str] | None = None
+        if shape.level == "subword":
+            # Pieces are learned from whole texts, so these stay until they are coded.
+            self.whole = [" ".join(text) if words else text for text in texts]
+        else:
+            self.interned = intern(texts if words else map(shape.split_text, texts))
+
+    def __len__(self) -> int:
+        return len(self.interned.tokens) if self.whole is None else len(self.whole)
+
+    def fit(self, rows: np.ndarray, options: TextOptions, extra: Iterable[str] = ()) -> Text:
+        """The text field of these rows."""
+        how: dict[str, Any] = {"level": options.level, "lower": options.lower, "split": options.split}
+        size: dict[str, Any] = {"min_count": options.min_count, "max_size": options.max_size}
+        if self.whole is not None:
+            return Text.fit((self.whole[i] for i in rows.tolist()), **how, **size)
+        return Text.from_counts(self.interned.forms, self.interned.counts(rows), **how, **size, extra=extra)
+
+    def spelled(self, rows: np.ndarray) -> list[str]:
+        """The distinct words of these rows."""
+        counts = self.interned.counts(rows)
+        return [form for form, count in zip(self.interned.forms, counts, strict=True) if count]
+
+    def codes(self, text: Text) -> Ragged:
+        """All texts as codes."""
+        if self.whole is not None:
+            return Ragged.from_list((text.encode(each) for each in self.whole), np.int64)
+        return self.interned.recode(text.codes_of(self.interned.forms).astype(np.int32))
+
+    @staticmethod
+    def lengths(column: PaddedColumn | WordColumn) -> np.ndarray:
+        """(N,) steps of each text in a column."""
+        return column.ragged.lengths if isinstance(column, PaddedColumn) else column.codes.lengths
+
+    def column(self, text: Text, spelling: Spelling | None = None) -> PaddedColumn | WordColumn:
+        """All texts as a column of examples, spelled out where a field says how."""
+        codes = self.codes(text)
+        if spelling is None:
+            return PaddedColumn(codes)
+        return WordColumn(codes, self.interned.tokens, spelling.encode(self.interned.forms))
+
+
+def make_embedding(text: Text, options: TextOptions, width: int, vectors: Vectors | None) -> Embedding:
+    """The vectors of a text field; `width` where none was asked for."""
+    start: Tensor | None = None
+    found: Tensor | None = None
+    if vectors is not None:
+        matrix, known = vectors_for(text, vectors)
+        start, found, width = torch.from_numpy(matrix), torch.from_numpy(known), matrix.shape[1]
+    return Embedding(
+        text.size,
+        options.embedding_size or width if vectors is None else width,
+        dropout=options.embedding_dropout,
+        vectors=start,
+        found=found,
+        frozen=options.vectors_frozen and vectors is not None,
+    )
+
+
+def make_words(
+    text: Text, spelling: Spelling | None, options: TextOptions, width: int, vectors: Vectors | None
+) -> WordReader:
+    """What turns the words of a text field into the vectors that an encoder reads."""
+    spelled = None
+    if spelling is not None:
+        kind: Any = options.spelling
+        spelled = SpellingEncoder(spelling.size, output_size=options.spelling_size, kind=kind)
+    return WordReader(make_embedding(text, options, width, vectors), spelled, options.reading_dropout)
+
+
+def random_texts(text: Text, draw: Sequence[np.random.Generator]) -> list[str]:
+    """A text for each generator, of known tokens, for the laws."""
+    known = range(len(SPECIALS), text.size)
+    if not len(known):
+        return ["" for _ in draw]
+    return [text.decode([known[int(r.integers(len(known)))] for _ in range(int(r.integers(1, 9)))]) for r in draw]

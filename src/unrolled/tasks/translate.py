@@ -1,0 +1,317 @@
+"""Text to text: translation, summaries, replies in a dialogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from unrolled.align.decode import Decode, DecodeOptions, Pair
+from unrolled.align.mode import evaluating
+from unrolled.align.score.text import Rouge, TextScore, bleu, chrf, rouge
+from unrolled.data.examples import Examples, PaddedColumn, TagColumn
+from unrolled.data.lines import read_parallel
+from unrolled.errors import OptionError
+from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
+from unrolled.nn.build import EncoderOptions, Rate, make_encoder
+from unrolled.search import Forbid, Found, NoRepeat, beam
+from unrolled.tasks.batches import batches
+from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.options import enough_epochs
+from unrolled.tasks.pairs import PairColumns, Pairs, copied, read_pairs, read_sources, rows_of
+from unrolled.tasks.texts import TextOptions, Texts, make_embedding, make_words, random_texts
+from unrolled.train import Callback, TrainOptions
+
+__all__ = ["Attended", "Translator", "TranslatorOptions", "TranslatorReport"]
+
+
+class TranslatorOptions(TextOptions):
+    """Every option of a `Translator`.
+
+    Text: those of `TextOptions`, for both sides (max_size counts for each). Encoder: those of `EncoderOptions`.
+    Decoder: decoder_layers, attention ("additive", "dot", "none"), feeding (the context of a step enters the next
+    one), sampling (rate of scheduled sampling), copying ("none"; "unknown": an unknown word is replaced by the source
+    word attended to most; "pointer": words are copied from the source as the model learns to), label_smoothing, tied
+    (the output reads with the rows that the input is written with), head_dropout. Training: every option of
+    `TrainOptions`.
+    """
+
+    owner = "Translator"
+
+    level: Literal["word", "char", "subword"] = "subword"
+    lower: bool = False
+    max_size: int | None = Field(default=6000, ge=1)
+    decoder_layers: int = Field(default=1, ge=1)
+    attention: Literal["additive", "dot", "none"] = "dot"
+    feeding: bool = False
+    sampling: Rate = 0.0
+    copying: Literal["none", "unknown", "pointer"] = "none"
+    label_smoothing: Rate = 0.1
+    tied: bool = True
+    head_dropout: Rate = 0.3
+    reading_dropout: Rate = 0.3
+
+
+# Chosen by measurement on the data of benchmarks/tasks.py.
+ENCODER = {"cell": "gru", "hidden_size": 256, "bidirectional": True}
+WIDTH = 256
+EPOCHS, PATIENCE = 20, 4
+# Tokens of both sides in a batch: in training, and in a search, where each row has `width` hypotheses.
+TOKENS, SEARCHED = 3000, 12000
+# Batches of an epoch, and steps of a training, at least.
+BATCHES, UPDATES = 10, 600
+# Target tokens beyond the longest one in training that a search may write.
+SLACK = 10
+
+
+class Attended(NamedTuple):
+    """weights (target tokens, source tokens): how much each target token (END the last) looked at each source token."""
+
+    weights: np.ndarray
+    source: list[str]
+    target: list[str]
+
+
+class TranslatorReport(NamedTuple):
+    """Scores of the corpus, by sacrebleu with its signature, and ROUGE (F1 in percent)."""
+
+    bleu: TextScore
+    chrf: TextScore
+    rouge: Rouge
+    sentences: int
+
+    def __str__(self) -> str:
+        return f"{self.bleu}\n{self.chrf}\n{self.rouge}\n{self.sentences} texts"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        parts = {"bleu": self.bleu._asdict(), "chrf": self.chrf._asdict(), "rouge": self.rouge._asdict()}
+        return {**parts, "sentences": self.sentences}
+
+
+class Translator(SequenceTask):
+    """Learns from pairs of texts to write the second one when it reads the first.
+
+    options: any of `TranslatorOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
+    """
+
+    task = "translate"
+    options_kind = TranslatorOptions
+
+    def fit(
+        self,
+        source: Any,
+        target: Any = None,
+        *,
+        columns: PairColumns | None = None,
+        valid: Any = 0.03,
+        refit: bool = False,
+        run: str | Path | None = None,
+        progress: bool = False,
+        resume: bool = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> Self:
+        """Learn from pairs of texts.
+
+        Args:
+            source, target: two parallel files (a text a line, also .gz) or lists; or one table and no target: CSV, TSV,
+                JSON lines, Parquet, a dataframe, with the columns that `columns` names; or a pair (source, target).
+            columns: names of the source and the target column; or, for dialogues, of the column that holds the turns,
+                each of which is then learned as the reply to the `context` turns before it.
+            valid: a part of the pairs, or a source or pair, that decides when to stop; 0: none.
+            refit: learn from the part that decided when to stop, too, in the end.
+            run, progress, resume, callbacks: as in `unrolled.train.fit`.
+        """
+        chosen = PairColumns() if columns is None else columns
+        self.notes = {"columns": [chosen.source, chosen.target, chosen.turns, chosen.context]}
+        corpus = self._read(source, target)
+        part, later = given_source(valid, self._read)
+        training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
+        return self.learn(corpus, later, part=part, refit=refit, training=training)
+
+    def predict(
+        self, sources: Any, *, width: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None
+    ) -> list[str]:
+        """The best target of each source that a beam of `width` finds; width 1 is greedy.
+
+        sources: texts, dialogues (lists of turns), a file with a text a line, or a table with the source column.
+        length_penalty: 0 favours short targets; see `unrolled.search.beam`. no_repeat: no run of so many tokens twice.
+        """
+        best = self.candidates(sources, width=width, nbest=1, length_penalty=length_penalty, no_repeat=no_repeat)
+        return [found[0][0] for found in best]
+
+    def candidates(
+        self, sources: Any, *, width: int = 5, nbest: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None
+    ) -> list[list[tuple[str, float]]]:
+        """The `nbest` best targets of each source, best first, each with the score that ranks it."""
+        pairs = read_sources(sources, self._columns, self._shape)
+        found: list[list[tuple[str, float]]] = [[] for _ in range(len(pairs))]
+        for rows, batch, words, results in self._search(pairs, width, nbest, length_penalty, no_repeat):
+            for i, row in enumerate(rows.tolist()):
+                for one in results[i]:
+                    said = self._tokens(one.codes, words[row])
+                    if self.options.copying == "unknown" and UNKNOWN in one.codes:
+                        said = self._replaced(one, said, pairs, row, batch, i)
+                    found[row].append((self.fields["target"].join(said), one.score))
+        return found
+
+    def evaluate(
+        self, source: Any, target: Any = None, *, width: int = 5, length_penalty: float = 1.0
+    ) -> TranslatorReport:
+        """BLEU, chrF and ROUGE of what is predicted; a target may be a list of references, the best of which counts."""
+        sources, references = _references(source, target, self._columns)
+        said = self.predict(sources, width=width, length_penalty=length_penalty)
+        return TranslatorReport(bleu(said, references), chrf(said, references), rouge(said, references), len(said))
+
+    def attention(self, source: str, target: str | None = None) -> Attended:
+        """Where the decoder looks while it writes the target; None: the best target."""
+        said = self.predict([source])[0] if target is None else target
+        data = self.make_data(self._read([source], [said]), np.arange(1))
+        batch = data.batch(np.arange(1))
+        codes = batch.target.values[0].tolist()
+        weights = self._weights(batch, 0, codes)
+        text: Text = self.fields["target"]
+        return Attended(weights, self.fields["source"].split_text(source), [*text.split_text(said), "</s>"])
+
+    def plot(self, source: str, path: str | Path, target: str | None = None) -> Path:
+        """Draw the map of `attention`; the name's ending says which kind of picture."""
+        from unrolled.inspect.attention import draw_attention
+
+        found = self.attention(source, target)
+        return draw_attention(found.weights, found.source, found.target, path)
+
+    def make_fields(self, corpus: Pairs, rows: np.ndarray) -> dict[str, Any]:
+        assert corpus.targets is not None
+        return {"source": corpus.sources.fit(rows, self.options), "target": corpus.targets.fit(rows, self.options)}
+
+    def make_data(self, corpus: Pairs, rows: np.ndarray) -> Examples[Pair]:
+        source, target = self.fields["source"], self.fields["target"]
+        reading = corpus.sources.column(source)
+        lengths = corpus.sources.lengths(reading)
+        copies = None
+        if self.options.copying == "pointer":
+            places, known, _ = copied(corpus, source, target)
+            copies = TagColumn(places)
+            writing = None if known is None else PaddedColumn(known)
+        else:
+            writing = None if corpus.targets is None else PaddedColumn(corpus.targets.codes(target))
+        if writing is not None:
+            lengths = lengths + writing.ragged.lengths + 1
+            self.notes["longest"] = max(self.notes.get("longest", 0), int(writing.ragged.lengths.max(initial=0)))
+        return Examples(Pair, (reading, writing, copies), lengths).select(rows)
+
+    def make_net(self, corpus: Pairs | None = None) -> nn.Module:
+        chosen, source, target = self.options, self.fields["source"], self.fields["target"]
+        vectors = None if corpus is None else chosen.read_vectors()
+        reader = make_words(source, None, chosen, WIDTH, vectors)
+        encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
+        embedding = make_embedding(target, chosen, WIDTH, None)
+        inner: dict[str, Any] = {**ENCODER, **chosen.encoder}
+        options = DecodeOptions(
+            cell=inner["cell"],
+            hidden_size=inner["hidden_size"],
+            layers=chosen.decoder_layers,
+            attention=chosen.attention,
+            feeding=chosen.feeding,
+            dropout=chosen.head_dropout,
+            label_smoothing=chosen.label_smoothing,
+            tied=chosen.tied,
+            sampling=chosen.sampling,
+            copying=chosen.copying,
+        )
+        return Decode(reader, encoder, embedding, target.size, options)
+
+    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+        # A small set is cut into batches small enough for some steps an epoch.
+        budget = max(min(TOKENS, int(data.lengths.sum()) // BATCHES), int(data.lengths.max(initial=1)))
+        epochs = enough_epochs(EPOCHS, int(data.lengths.sum()) // budget, UPDATES)
+        chosen: dict[str, Any] = {
+            "seed": self.options.seed, "learning_rate": 1e-3, "epochs": epochs, "schedule": "cosine", "warmup": 200,
+            "weight_decay": 0.0,
+        }  # fmt: skip
+        if "batch_size" not in self.options.train:
+            chosen["token_budget"] = budget
+        if scored:
+            chosen |= {"patience": PATIENCE}
+        return TrainOptions.from_json({**chosen, **self.options.train})
+
+    def made_up(self, seed: int, rows: int) -> Pairs:
+        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
+        sides = [Texts(random_texts(self.fields[side], draw), self._shape) for side in ("source", "target")]
+        return Pairs(sides[0], sides[1])
+
+    @property
+    def _shape(self) -> Text:
+        shape: Text = self.options.shape
+        return shape
+
+    @property
+    def _columns(self) -> PairColumns:
+        source, target, turns, context = self.notes["columns"]
+        return PairColumns(source, target, turns, context)
+
+    def _read(self, source: Any, target: Any = None) -> Pairs:
+        return read_pairs(source, target, self._columns, self._shape, self._shape)
+
+    def _search(self, pairs: Pairs, width: int, nbest: int, length_penalty: float, no_repeat: int | None) -> Any:
+        """Row numbers, their batch, the words beyond the vocabulary of every row, and what was found for each."""
+        if not 1 <= nbest <= width:
+            raise OptionError(f"predict: nbest must be from 1 to the width of {width}, got {nbest}.")
+        net: Any = self.fitted()
+        pointer = self.options.copying == "pointer"
+        words = copied(pairs, self.fields["source"], self.fields["target"])[2] if pointer else [[]] * len(pairs)
+        data = self.make_data(pairs, np.arange(len(pairs)))
+        silent = [PAD, BEGIN, *([] if self.options.copying == "unknown" else [UNKNOWN])]
+        rules: list[Any] = [Forbid(silent), *([] if no_repeat is None else [NoRepeat(no_repeat)])]
+        with evaluating(net):
+            for rows, batch in batches(data, self.device, steps=SEARCHED // width):
+                results = beam(
+                    net.step, net.begin(batch.source, batch.copies), begin=BEGIN, end=END,
+                    limit=self.notes["longest"] + SLACK, width=width, nbest=nbest, length_penalty=length_penalty,
+                    constraints=rules,
+                )  # fmt: skip
+                yield rows, batch, words, results
+
+    def _tokens(self, codes: np.ndarray, words: Sequence[str]) -> list[str]:
+        """The tokens of the codes; those beyond the vocabulary are words of the source."""
+        target: Text = self.fields["target"]
+        return [target.tokens[code] if code < target.size else words[code - target.size] for code in codes.tolist()]
+
+    def _replaced(self, one: Found, said: list[str], pairs: Pairs, row: int, batch: Any, place: int) -> list[str]:
+        """Every unknown word replaced by the source word that it looked at most."""
+        texts = pairs.sources
+        forms = [texts.interned.forms[code] for code in texts.interned.tokens[row]] if texts.whole is None else []
+        if not forms:
+            return said
+        looked = self._weights(batch, place, one.codes.tolist())[:, : len(forms)].argmax(1)
+        return [forms[looked[i]] if one.codes[i] == UNKNOWN else word for i, word in enumerate(said)]
+
+    @torch.no_grad()
+    def _weights(self, batch: Any, place: int, codes: Sequence[int]) -> np.ndarray:
+        """(codes and END, source): the attention of one row of a batch while these codes are written."""
+        net: Any = self.fitted().eval()
+        source = type(batch.source)(*(part if part is None else part[place : place + 1] for part in batch.source))
+        state = net.begin(source, None if batch.copies is None else batch.copies[place : place + 1])
+        rows = []
+        for code in [BEGIN, *codes]:
+            _, state = net.step(torch.tensor([code], device=self.device), state)
+            rows.append(state.weights[0, : int(source.lengths[0])].cpu().numpy())
+        return np.stack(rows)
+
+
+def _references(source: Any, target: Any, columns: PairColumns) -> tuple[list[Any], list[Any]]:
+    """Sources as predict takes them, and the references of each."""
+    if isinstance(source, tuple) and target is None:
+        source, target = source
+    if target is None:
+        pairs = list(rows_of(source, columns))
+    elif isinstance(source, str | Path):
+        pairs = list(read_parallel(source, target))
+    else:
+        pairs = list(zip(source, target, strict=True))
+    return [first for first, _ in pairs], [second for _, second in pairs]
