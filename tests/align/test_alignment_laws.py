@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from unrolled.align.crf import LinearChainCRF
+from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.align.each import Each, EachOptions, Tagged
+from unrolled.align.next import Next, NextOptions
 from unrolled.align.pool import Labelled, Pool, PoolOptions
 from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.embedding import Embedding
@@ -108,6 +110,42 @@ class Follow(nn.Module):
         return total, valid.sum(), state
 
 
+class Stretched(NamedTuple):
+    """As `Walk`, with the resets that `Next` asks for."""
+
+    x: Tensor
+    target: Tensor
+    lengths: Tensor
+    reset: Tensor
+
+
+def stretched() -> Stretched:
+    reset = torch.zeros(len(LENGTHS), TIME, dtype=torch.bool)
+    reset[0, 3] = reset[4, 1] = True
+    return Stretched(*walk(), reset)
+
+
+def following(**options: Any) -> Next:
+    encoder = make_encoder(3, EncoderOptions(hidden_size=5, layers=2))
+    return Next(Embedding(CLASSES, 3), encoder, CLASSES, NextOptions(**options))
+
+
+def pair() -> Pair:
+    codes = torch.randint(4, CODES, (len(LENGTHS), TIME - 1), generator=random())
+    lengths = torch.tensor([2, 5, 0, 1, 3])
+    target = Padded(torch.where(valid_mask(lengths, TIME - 1), codes, 0), lengths)
+    copies = torch.where(
+        valid_mask(LENGTHS, TIME), torch.randint(4, CODES + 2, (len(LENGTHS), TIME), generator=random()), -1
+    )
+    return Pair(words(), target, copies)
+
+
+def translating(**options: Any) -> Decode:
+    read = word_reader()
+    encoder = make_encoder(read.output_size, EncoderOptions(hidden_size=5, bidirectional=True))
+    return Decode(read, encoder, Embedding(CODES, 4), CODES, DecodeOptions(hidden_size=6, **options))
+
+
 def pool_probabilities(module: Pool, batch: Labelled) -> Tensor:
     return module.probabilities(batch.x)
 
@@ -127,6 +165,12 @@ FOLLOWED: dict[str, Any] = {
     "aligned": lambda batch: {"x": batch.lengths, "target": batch.lengths},
     "carries": True,
 }
+STRETCHED: dict[str, Any] = {
+    "batch": stretched,
+    "aligned": lambda batch: {"x": batch.lengths, "target": batch.lengths, "reset": batch.lengths},
+    "carries": True,
+}
+PAIRED: dict[str, Any] = {"batch": pair, "aligned": lambda batch: {"copies": batch.source.lengths}}
 SERIES: dict[str, Any] = {"batch": lambda: labelled(series())}
 SERIES_OF_EACH: dict[str, Any] = {"batch": lambda: tagged(series())}
 
@@ -144,6 +188,13 @@ CASES: dict[str, dict[str, Any]] = {
     "each, chain": OF_EACH | {"make": lambda: each(True, **BOTH)},
     "each of series, chain": OF_EACH | SERIES_OF_EACH | {"make": lambda: each(True, lambda: SeriesReader(3))},
     "a state carried": FOLLOWED | {"make": Follow},
+    "next": STRETCHED | {"make": following},
+    "next, rows of its own": STRETCHED | {"make": lambda: following(tied=False)},
+    "decode": PAIRED | {"make": translating},
+    "decode, additive and fed back": PAIRED | {"make": lambda: translating(attention="additive", feeding=True)},
+    "decode, dot": PAIRED | {"make": lambda: translating(attention="dot", tied=True)},
+    "decode without attention": PAIRED | {"make": lambda: translating(attention="none")},
+    "decode, pointer": PAIRED | {"make": lambda: translating(copying="pointer")},
 }
 
 
