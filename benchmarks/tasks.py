@@ -3,8 +3,8 @@
     python benchmarks/tasks.py ptb              # one row; `python benchmarks/tasks.py` lists them
     python benchmarks/tasks.py sst2 natops      # several; a row that is there for today is not repeated
 
-A row whose run takes less than three minutes is run with three seeds, another with one. Peak memory is that of the whole
-process, so the numbers of a row that is run after others in one process are theirs, too: run it by itself.
+A row whose run takes less than three minutes is run with three seeds, another with one. Peak memory is that of the
+whole process, so what a row needs is seen where it is run by itself.
 """
 
 from __future__ import annotations

@@ -1,0 +1,100 @@
+"""Write the measured table of docs/tasks.md from the newest result file of tasks.py.
+
+python benchmarks/score_tables.py             # rewrites what stands between the two marks
+python benchmarks/score_tables.py --check     # exit code 1 if that would change the page
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tables import newest
+
+__all__ = ["render", "with_table"]
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "tasks.md"
+BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
+LOWER_IS_BETTER = ("perplexity", "nats per character")
+
+Result = Mapping[str, Any]
+
+
+def render(results: Sequence[Result]) -> str:
+    """One line a row, in the order of the results: the score and its spread, the bars, time, memory, the baseline."""
+    lines = [
+        "| row | metric | score | at least | aim | verdict | baseline | minutes | peak memory | options | commit |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in dict.fromkeys(result["row"] for result in results):
+        lines.append(_line([result for result in results if result["row"] == row]))
+    return "\n".join(lines)
+
+
+def _line(several: Sequence[Result]) -> str:
+    several = sorted(several, key=lambda result: result["score"])
+    middle, first = several[len(several) // 2], several[0]
+    score = _digits(middle["score"])
+    if len(several) > 1:
+        score += f" ({_digits(first['score'])} to {_digits(several[-1]['score'])})"
+    baseline = next((result["baseline"] for result in several if result.get("baseline")), None) or {}
+    cells = (
+        middle["row"],
+        middle["metric"],
+        score,
+        f"{middle['least']:g}",
+        f"{middle['aim']:g}",
+        verdict(middle),
+        ", ".join(f"{_digits(value)} ({name})" for name, value in baseline.items()),
+        f"{middle['seconds'] / 60:.1f}",
+        f"{middle['peak_megabytes']} MB",
+        ", ".join(f"{name}={value}" for name, value in middle["options"].items()) or "defaults",
+        middle["commit"],
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def verdict(result: Result) -> str:
+    """Which of the two bars the score reaches: "aim met", "met" or "not met"."""
+    sign = -1 if result["metric"] in LOWER_IS_BETTER else 1
+    reached = [sign * result["score"] >= sign * result[bar] for bar in ("least", "aim")]
+    return "aim met" if reached[1] else "met" if reached[0] else "**not met**"
+
+
+def _digits(value: float) -> str:
+    return f"{value:.4f}" if abs(value) < 2 else f"{value:.2f}" if abs(value) < 100 else f"{value:.1f}"
+
+
+def with_table(page: str, folder: Path) -> str:
+    """The page with the table of the newest results between its marks."""
+    path = newest(folder, "tasks")
+    text = "Nothing is measured yet."
+    if path is not None:
+        results = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        text = f"From `benchmarks/results/{path.name}`.\n\n{render(results)}"
+    before, rest = page.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}"
+
+
+def main() -> int:
+    """Rewrite the page, or say that it is out of date."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="change nothing; exit code 1 if the page is out of date")
+    asked = parser.parse_args()
+    page = PAGE.read_text(encoding="utf-8")
+    new = with_table(page, ROOT / "benchmarks" / "results")
+    if asked.check:
+        if new != page:
+            print("docs/tasks.md is out of date: run python benchmarks/score_tables.py", file=sys.stderr)
+        return int(new != page)
+    PAGE.write_text(new, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
