@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from unrolled import __version__
+from unrolled.cli.commands import Commands
 from unrolled.cli.fit import fit_app
+from unrolled.cli.generate import complete, generate
 from unrolled.cli.kernels import kernels
-from unrolled.cli.use import backtest, evaluate, predict
-from unrolled.errors import UnrolledError
+from unrolled.cli.predict import predict
+from unrolled.cli.score import backtest, evaluate
 
 __all__ = ["app"]
 
-INTERRUPTED = 130
-MISTAKE = 2
-
-
-class _Commands(TyperGroup):
-    """Turns a user's mistake into one sentence and exit code 2, and Ctrl-C into 130."""
-
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except UnrolledError as error:
-            typer.echo(f"unrolled: {error}", err=True)
-            raise typer.Exit(MISTAKE) from None
-        except KeyboardInterrupt:
-            typer.echo("unrolled: interrupted.", err=True)
-            raise typer.Exit(INTERRUPTED) from None
-
-
 app = typer.Typer(
-    cls=_Commands,
+    cls=Commands,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -42,10 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(fit_app, name="fit")
-app.command()(predict)
-app.command()(evaluate)
-app.command()(backtest)
-app.command()(kernels)
+for command in (predict, evaluate, generate, complete, backtest, kernels):
+    app.command()(command)
 
 
 def _version(asked: bool) -> None:
@@ -60,15 +41,20 @@ def commands(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Recurrent networks from raw files: fit, predict, evaluate.
+    """Recurrent networks from raw files: fit, predict, evaluate, generate.
 
     \b
+      unrolled fit classify reviews.csv --text review --label stars -o runs/reviews --plot
+      echo 'what a film !' | unrolled predict runs/reviews -
+      unrolled fit tag train.conllu --valid dev.conllu -o runs/tags
+      unrolled evaluate runs/tags test.conllu
+      unrolled fit language book.txt --level char -o runs/book
+      unrolled generate runs/book 'It was a '
+      unrolled fit translate train.de train.en -o runs/de-en
+      unrolled predict runs/de-en test.de --beam 8 > test.en
       unrolled fit forecast load.csv --time timestamp --target load --horizon 24 -o runs/load --plot
-      unrolled predict runs/load -o forecast.csv
-      unrolled evaluate runs/load newer.csv
       unrolled fit --resume runs/load
-      unrolled kernels
 
-    A table may be .csv, .tsv or .parquet; "-" is standard input or output. A mistake ends in one sentence and exit
-    code 2. Every command has its own --help.
+    A table may be .csv, .tsv, .jsonl or .parquet, any text file .gz; "-" is standard input or output. A mistake ends
+    in one sentence and exit code 2. Every command has its own --help.
     """

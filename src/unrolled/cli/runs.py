@@ -1,16 +1,17 @@
 """The run folder of the command line: what was asked for, so that a run can be resumed and looked at later.
 
-run.json          the source and its SHA-256, the columns, the options
+run.json          the task, its files and their SHA-256, how they are read, the options
 model.unrolled    the model, also while training goes on
 metrics.jsonl     what training told, line by line; checkpoints/ to go on from; refit/ likewise for the model to keep
-scores.json       the model beside the baselines
-forecast.csv, forecast.png
+scores.json       the scores on test data, or beside the baselines
+*.png, *.csv      pictures and forecasts
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,45 +19,75 @@ from typing import Any
 from unrolled.cli.values import write_text
 from unrolled.errors import DataError, ModelFileError, OptionError
 
-__all__ = ["Request", "fresh_folder", "load_request"]
+__all__ = ["RECORD", "Request", "fresh_folder", "load_request"]
 
-FORMAT = 1
+FORMAT = 2
 RECORD = "run.json"
+TRAINED_ON = ("source", "target")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What `fit forecast` was asked. source: an absolute path, or "-"; reading: the columns; held: valid and test."""
+    """What `fit` was asked.
+
+    task: the word after `fit`. files: absolute paths (or "-") by what they are for: source, target, valid,
+    valid_target, test, test_target, vectors. sha256: of those files. reading: the columns. held: the parts of the data
+    that are held out, by name. options: of the task.
+    """
 
     task: str
-    source: str
-    sha256: str
+    files: dict[str, str]
+    sha256: dict[str, str]
     reading: dict[str, Any]
     options: dict[str, Any]
     held: dict[str, Any]
 
     @classmethod
-    def of(cls, source: str, reading: dict[str, Any], options: dict[str, Any], held: dict[str, Any]) -> Request:
-        """The request for a forecast, the source looked at."""
-        path = source if source == "-" else str(Path(source).resolve())
-        return cls("forecast", path, "" if source == "-" else digest(path), reading, options, held)
+    def of(
+        cls,
+        task: str,
+        files: Mapping[str, str | None],
+        reading: dict[str, Any],
+        options: dict[str, Any],
+        held: dict[str, Any],
+    ) -> Request:
+        """The request, its files looked at; those that are None were not given."""
+        given = {role: path for role, path in {**files, "vectors": options.get("vectors")}.items() if path is not None}
+        piped = [role for role, path in given.items() if path == "-"]
+        for role in piped:
+            if role not in TRAINED_ON or len(piped) > 1:
+                raise OptionError(
+                    f"fit: expected one file at most on standard input, the one to learn from, got '-' for "
+                    f"{' and '.join(piped)}; save it as a file."
+                )
+        paths = {role: path if path == "-" else str(Path(path).resolve()) for role, path in given.items()}
+        sums = {role: "" if path == "-" else digest(path) for role, path in paths.items()}
+        chosen = {**options, "vectors": paths["vectors"]} if "vectors" in paths else options
+        return cls(task, paths, sums, reading, chosen, held)
+
+    def paths(self, role: str) -> list[str]:
+        """The file for "valid" or "test", or the two parallel ones; empty where there is none."""
+        names = TRAINED_ON if role == "source" else (role, f"{role}_target")
+        return [self.files[name] for name in names if name in self.files]
 
     def write(self, folder: Path) -> None:
         """Keep it in the run folder. Raises `SaveError`."""
         write_text(folder / RECORD, json.dumps({"format": FORMAT, **asdict(self)}, indent=1))
 
-    def check_source(self, folder: Path) -> None:
-        """Raises `DataError` unless the source is still what it was."""
-        if self.source == "-":
-            raise DataError(
-                f"{folder} was fitted on standard input, which cannot be read again; save it as a file and fit on that."
-            )
-        if not Path(self.source).exists():
-            raise DataError(f"{folder} was fitted on {self.source}, which is no longer there; put the file back.")
-        if digest(self.source) != self.sha256:
-            raise DataError(
-                f"{folder} was fitted on {self.source}, which has changed since; put it back or start a new run."
-            )
+    def check_files(self, folder: Path) -> None:
+        """Raises `DataError` unless every file is still what it was."""
+        for role, path in self.files.items():
+            if path == "-":
+                raise DataError(
+                    f"{folder} was fitted on standard input, which cannot be read again; save it as a file and fit on "
+                    "that."
+                )
+            if not Path(path).exists():
+                raise DataError(f"{folder} was fitted on {path}, which is no longer there; put the file back.")
+            if digest(path) != self.sha256[role]:
+                raise DataError(
+                    f"{folder} was fitted on {path}, which has changed since; put it back or start a new run."
+                )
 
 
 def load_request(folder: Path) -> Request:
@@ -71,7 +102,9 @@ def load_request(folder: Path) -> Request:
             raise ModelFileError(
                 f"{file} has format version {version}, this version reads up to {FORMAT}; update unrolled."
             )
-        return Request(**data)
+        return Request(**(_of_version_1(data) if version == 1 else data))
+    except ModelFileError:
+        raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise ModelFileError(f"{file} is damaged or cut short; start a new run.") from error
 
@@ -87,7 +120,7 @@ def fresh_folder(wanted: str | None, source: str) -> Path:
                 f"-o: {folder} holds a run already; go on with 'unrolled fit --resume {folder}', or choose another."
             )
         return folder
-    name = "stdin" if source == "-" else Path(source).name.split(".")[0]
+    name = "stdin" if source == "-" else Path(source).resolve().name.split(".")[0]
     folder, number = Path("runs") / name, 2
     while folder.exists():
         folder, number = Path("runs") / f"{name}-{number}", number + 1
@@ -95,9 +128,20 @@ def fresh_folder(wanted: str | None, source: str) -> Path:
 
 
 def digest(path: str) -> str:
-    """The SHA-256 of a file; empty where there is no such file, which reading it will tell."""
+    """The SHA-256 of a file, or of a folder's names and files; empty where it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        if not Path(path).is_dir():
+            with open(path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        whole = hashlib.sha256()
+        for member in sorted(part for part in Path(path).rglob("*") if part.is_file()):
+            whole.update(f"{member.relative_to(path).as_posix()}\0{digest(str(member))}\n".encode())
+        return whole.hexdigest()
     except OSError:
         return ""
+
+
+def _of_version_1(data: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew forecasts alone, of one file each."""
+    source, sha256 = data.pop("source"), data.pop("sha256")
+    return {**data, "files": {"source": source}, "sha256": {"source": sha256}}
