@@ -113,7 +113,8 @@ def _restore(task: type[Model], artefact: Artefact, path: str | Path) -> Model:
         model.fitted().load_state_dict(weights)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         # The checksums hold, so the content is what was written: another release wrote it under the same version.
-        reason = str(error).splitlines()[0]
+        # torch heads its list of what does not fit with a line that says nothing.
+        reason = " ".join(str(error).split("\n\t")[-1].split())
         raise ModelFileError(
             f"load: {path} does not fit this version of unrolled ({reason}); load it with the version that wrote it."
         ) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from torch import nn
@@ -14,8 +14,9 @@ from unrolled.align.score.calibration import fit_temperature, probabilities, rel
 from unrolled.align.score.classification import ClassReport, class_report, confusion_matrix
 from unrolled.data.examples import CodeColumn, PaddedColumn, WordColumn
 from unrolled.data.examples import Examples as Rows
-from unrolled.data.files import Places
+from unrolled.data.files import Places, suffix
 from unrolled.data.ragged import Ragged
+from unrolled.data.table import DELIMITERS
 from unrolled.errors import DataError
 from unrolled.fields.category import Category
 from unrolled.fields.numbers import Numbers
@@ -26,7 +27,7 @@ from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.labelled import Columns, Examples, read_examples
 from unrolled.tasks.options import enough_epochs
-from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts
+from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts, width_of
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Classifier", "ClassifierOptions"]
@@ -43,14 +44,16 @@ class ClassifierOptions(TextOptions):
 
     owner = "Classifier"
 
-    scaling: str = "standard"
-    pooling: str | None = None
+    scaling: Literal["standard", "robust", "log", "scale", "none"] = "standard"
+    pooling: Literal["last", "mean", "max", "attention"] | None = None
     head_dropout: Rate | None = None
     label_smoothing: Rate = 0.0
 
 
 # What is chosen where nothing is asked for, by measurement on the data of benchmarks/tasks.py.
 TEXT = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
+# Of the head; of what the encoder reads of a text, and of its whole words.
+TEXT_DROPOUT, SERIES_DROPOUT, READING_DROPOUT, WORD_DROPOUT = 0.5, 0.3, 0.5, 0.3
 SERIES = {"cell": "gru", "hidden_size": 64, "bidirectional": True, "layers": 2, "dropout": 0.2}
 WIDTH = 100
 BATCH, EPOCHS, PATIENCE = 16, 60, 6
@@ -73,6 +76,8 @@ class Classifier(SequenceTask):
 
     task = "classify"
     options_kind = ClassifierOptions
+    # How scikit-learn before 1.6 knows a classifier, and so gives every class to every fold.
+    _estimator_type = "classifier"
 
     def fit(
         self,
@@ -95,7 +100,8 @@ class Classifier(SequenceTask):
             source: a table with a text and a label column (path, dataframe, dict or list of dicts), a folder with a
                 folder for each class, a .ts or .npz file of series; or the inputs themselves, with their labels in `y`:
                 texts, an array (N, T, D), or a list of arrays (T_i, D).
-            y: one label for each input.
+            y: one label for each input, also beside a table of texts alone. Whole numbers and booleans come back from
+                `predict` as what they are, anything else as text.
             text, label, names: columns of a table, and the names of all columns where a file has no header.
             valid: examples that decide when to stop and that calibrate the probabilities: a part of these (0.1), a
                 source of the same kind, or (inputs, labels). 0: none, then `epochs` are trained to the end.
@@ -107,11 +113,21 @@ class Classifier(SequenceTask):
         """
         columns = Columns(text, label, None if names is None else tuple(names))
         corpus = read_examples(source, y, columns, self.options.shape, labelled=True)
-        if len(set(corpus.labels or ())) < 2:
-            only = sorted(set(corpus.labels or ()))
-            raise DataError(f"fit: expected examples of at least two classes, got {only}; give examples of another.")
-        self.notes = {"columns": [corpus.columns.text, corpus.columns.label], "numbers": corpus.numbers}
+        classes = set(corpus.labels or ())
+        if len(classes) < 2:
+            raise DataError(
+                f"fit: expected at least two classes, got {sorted(classes)} alone; give examples of another."
+            )
+        self.notes = {
+            "columns": [corpus.columns.text, corpus.columns.label], "names": columns.names, "labels": corpus.kind,
+        }  # fmt: skip
         part, later = given_source(valid, self._read)
+        if later is not None:
+            _check_kind("valid", later, texts=corpus.texts is not None)
+            if classes.isdisjoint(later.labels):
+                raise DataError(
+                    f"fit: expected valid to hold one of {sorted(classes)}, got {sorted(set(later.labels))}."
+                )
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         return self.learn(corpus, later, part=part, refit=refit, training=training)
 
@@ -121,18 +137,18 @@ class Classifier(SequenceTask):
 
     def predict_proba(self, source: Any) -> np.ndarray:
         """(N, K) float64, the calibrated probability of each of `classes_`."""
-        return self._probabilities(self._read(source, labelled=False))
+        return self._probabilities(self._asked(source, labelled=False))
 
     def evaluate(self, source: Any, y: Iterable[Any] | None = None) -> ClassReport:
         """Accuracy, and precision, recall and F1 of each class, on labelled examples as in `fit`."""
-        corpus = self._read(source, y)
+        corpus = self._asked(source, y)
         return class_report(self._codes(corpus), self._probabilities(corpus).argmax(1), self.fields["label"].values)
 
     def plot(self, source: Any, path: str | Path, y: Iterable[Any] | None = None) -> Path:
         """Draw the confusion matrix on labelled examples; the name's ending says which kind of picture."""
         from unrolled.inspect.confusion import draw_confusion
 
-        corpus, values = self._read(source, y), self.fields["label"].values
+        corpus, values = self._asked(source, y), self.fields["label"].values
         codes, found = self._codes(corpus), self._probabilities(corpus).argmax(1)
         counts = confusion_matrix(codes[codes >= 0], found[codes >= 0], len(values))
         return draw_confusion(counts, values, path)
@@ -141,7 +157,7 @@ class Classifier(SequenceTask):
         """Draw how often the classifier is right against how sure it is, before and after calibration."""
         from unrolled.inspect.reliability import draw_reliability
 
-        corpus = self._read(source, y)
+        corpus = self._asked(source, y)
         codes = self._codes(corpus)
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))[codes >= 0]
         both = (("as trained", 1.0), ("calibrated", self.notes.get("temperature", 1.0)))
@@ -151,9 +167,15 @@ class Classifier(SequenceTask):
 
     @property
     def classes_(self) -> np.ndarray:
-        """(K,) the classes, in the order of the columns of `predict_proba`."""
+        """(K,) the classes, in the order of the columns of `predict_proba`. AttributeError before `fit`."""
+        if self.net is None:
+            raise AttributeError(
+                f"{type(self).__name__}: classes_ are known after fit() has been called; call it first."
+            )
         values: tuple[str, ...] = self.fields["label"].values
-        return np.array([int(value) for value in values] if self.notes["numbers"] else list(values))
+        if self.notes["labels"] == "whole":
+            return np.array([int(value) for value in values])
+        return np.array([value == "True" for value in values] if self.notes["labels"] == "truth" else list(values))
 
     def make_fields(self, corpus: Examples, rows: np.ndarray) -> dict[str, Any]:
         labels = corpus.labels or []
@@ -183,14 +205,16 @@ class Classifier(SequenceTask):
         chosen, text = self.options, self.fields.get("text")
         defaults = SERIES if text is None else TEXT
         vectors = None if corpus is None or text is None else chosen.read_vectors()
+        usual = SERIES_DROPOUT if text is None else TEXT_DROPOUT
         reader: Reader
         if text is None:
-            reader = SeriesReader(self.fields["series"].width, chosen.reading_dropout)
+            reader = SeriesReader(self.fields["series"].width, chosen.reading_dropout or 0.0)
         else:
-            reader = make_words(text, self.fields.get("spelling"), chosen, WIDTH, vectors)
+            width = width_of(chosen, vectors, WIDTH, self.notes)
+            reader = make_words(text, self.fields.get("spelling"), _dropping(chosen), width, vectors)
         pooled = PoolOptions(
             pooling=chosen.pooling or "max",
-            dropout=0.3 if chosen.head_dropout is None else chosen.head_dropout,
+            dropout=usual if chosen.head_dropout is None else chosen.head_dropout,
             label_smoothing=chosen.label_smoothing,
         )
         encoder = make_encoder(reader.output_size, EncoderOptions(**{**defaults, **chosen.encoder}))
@@ -208,12 +232,16 @@ class Classifier(SequenceTask):
     def stops_by(self, held: int) -> bool:
         return held >= ENOUGH
 
+    def split(self, corpus: Examples, part: float) -> tuple[np.ndarray, np.ndarray]:
+        """As for every task, but no class is held out whole: what is never learned from is never predicted."""
+        rows, held = super().split(corpus, part)
+        labels = np.array(corpus.labels)
+        lone = ~np.isin(labels[held], labels[rows])
+        return np.sort(np.concatenate([rows, held[lone]])), held[~lone]
+
     def finish(self, corpus: Examples, rows: np.ndarray) -> None:
         """The temperature that makes the probabilities right on the rows that were held out."""
-        data = self.make_data(corpus, rows)
-        codes = self._codes(corpus)[rows]
-        logits = self._logits(data)
-        heat = fit_temperature(logits[codes >= 0], codes[codes >= 0])
+        heat = fit_temperature(self._logits(self.make_data(corpus, rows)), self._codes(corpus)[rows])
         # A few examples that happen to be all right say nothing for being surer than the network is.
         self.notes["temperature"] = heat if len(rows) >= ENOUGH else max(1.0, heat)
 
@@ -224,15 +252,17 @@ class Classifier(SequenceTask):
         places = Places("the made-up examples", "row", np.arange(rows))
         if "text" in self.fields:
             texts = Texts(random_texts(self.fields["text"], draw), self.options.shape)
-            return Examples(texts, None, labels, False, places, Columns())
+            return Examples(texts, None, labels, "text", places, Columns())
         width = self.fields["series"].channels
-        return Examples(
-            None, [r.normal(size=(int(r.integers(1, 9)), width)) for r in draw], labels, False, places, Columns()
-        )
+        series = [r.normal(size=(int(r.integers(1, 9)), width)) for r in draw]
+        return Examples(None, series, labels, "text", places, Columns())
 
     def score(self, source: Any, y: Iterable[Any] | None = None) -> float:
         """The accuracy on labelled examples, in [0, 1]: what scikit-learn maximises."""
         return self.evaluate(source, y).accuracy
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self.net is not None
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
@@ -247,7 +277,17 @@ class Classifier(SequenceTask):
     def _read(self, source: Any, y: Iterable[Any] | None = None, *, labelled: bool = True) -> Examples:
         """A source as `fit` reads it, with the columns that it found."""
         text, label = self.notes["columns"]
-        return read_examples(source, y, Columns(text, label), self.options.shape, labelled=labelled)
+        # Other sources than delimited text have names of their own.
+        bare = isinstance(source, str | Path) and suffix(source) in DELIMITERS
+        columns = Columns(text, label, self.notes["names"] if bare else None)
+        return read_examples(source, y, columns, self.options.shape, labelled=labelled)
+
+    def _asked(self, source: Any, y: Iterable[Any] | None = None, *, labelled: bool = True) -> Examples:
+        """A source for the fitted model."""
+        self.fitted()
+        corpus = self._read(source, y, labelled=labelled)
+        _check_kind(type(self).__name__, corpus, texts="text" in self.fields)
+        return corpus
 
     def _codes(self, corpus: Examples) -> np.ndarray:
         """(N,) the codes of the labels, -1 where unknown or missing."""
@@ -256,9 +296,23 @@ class Classifier(SequenceTask):
 
     def _logits(self, data: Rows[Labelled]) -> np.ndarray:
         net: Any = self.fitted()
-        found = per_row(data, net, lambda batch: net.scores(batch.x))
-        return np.stack(found).astype(np.float64) if found else np.zeros((0, net.classes))
+        return np.stack(per_row(data, net, lambda batch: net.scores(batch.x))).astype(np.float64)
 
     def _probabilities(self, corpus: Examples) -> np.ndarray:
+        if not len(corpus):
+            return np.zeros((0, len(self.fields["label"].values)))
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
         return np.asarray(probabilities(logits, self.notes.get("temperature", 1.0)))
+
+
+def _check_kind(owner: str, corpus: Examples, *, texts: bool) -> None:
+    if len(corpus) and texts != (corpus.texts is not None):
+        wanted, came = ("texts", "series") if texts else ("series", "texts")
+        raise DataError(f"{owner}: expected {wanted}, as in training, got {came}; give {wanted}.")
+
+
+def _dropping(options: ClassifierOptions) -> ClassifierOptions:
+    """The options with the usual rates of what is dropped of a text, where none were given."""
+    rates = {"reading_dropout": READING_DROPOUT, "embedding_dropout": WORD_DROPOUT}
+    missing = {name: rate for name, rate in rates.items() if getattr(options, name) is None}
+    return options.model_copy(update=missing)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
+import unicodedata
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 import torch
@@ -18,6 +19,8 @@ __all__ = ["Completion", "complete"]
 
 # Hypotheses that are followed for each word asked for, where words are made of several codes.
 WIDTH = 6
+# Characters inside words that are neither letters nor marks.
+JOINING = "_\u200c\u200d"
 # Codes of a word at most.
 LONGEST = 24
 
@@ -36,20 +39,23 @@ def complete(net: Any, text: Text, typed: str, k: int, *, first: int) -> list[Co
     subword level words are searched for by beam, up to where the next one begins, and the probabilities are relative
     to the beginning (char) or to all words that the beam has met (subword).
     """
-    begun = re.search(r"\w*$", typed)
-    partial = begun.group() if begun else ""
-    before = typed[: len(typed) - len(partial)]
     if text.level == "word":
-        return _one_code(net, text, before, partial, k, first)
-    return _spelled(net, text, before, partial, k, first)
+        return _one_code(net, text, typed, k, first)
+    return _spelled(net, text, typed, k, first)
 
 
-def _one_code(net: Any, text: Text, before: str, partial: str, k: int, first: int) -> list[Completion]:
-    lines = [text.encode(line).tolist() for line in before.split("\n")]
-    context = [code for line in lines for code in (*line, END)][:-1]
-    log_probs, _ = net.log_probs(torch.tensor([[first, *context]]), state=net.begin(1))
-    start = partial.lower() if text.lower else partial
-    fits = [code for code in range(len(SPECIALS), text.size) if _is_word(text.tokens[code], start)]
+def _one_code(net: Any, text: Text, typed: str, k: int, first: int) -> list[Completion]:
+    *lines, last = [text.split_text(line) for line in typed.split("\n")]
+    # A mark carries joiners by what stands on both its sides, so the line is split with its half-typed word.
+    start = "" if not last or typed[-1].isspace() else bare(last[-1])
+    if start and (text.split == "space" or _inside(start)):
+        last = last[:-1]
+    else:
+        start = ""
+    context = [code for line in lines for code in (*text.codes_of(line).tolist(), END)] + text.codes_of(last).tolist()
+    device = next(net.parameters()).device
+    log_probs, _ = net.log_probs(torch.tensor([[first, *context]], device=device), state=net.begin(1))
+    fits = [code for code in range(len(SPECIALS), text.size) if _fits(bare(text.tokens[code]), start)]
     if not fits:
         return []
     values = log_probs[0, -1, fits].double().softmax(-1)
@@ -58,12 +64,18 @@ def _one_code(net: Any, text: Text, before: str, partial: str, k: int, first: in
     return [Completion(bare(text.tokens[fits[i]]), value) for i, value in pairs]
 
 
-def _is_word(token: str, start: str) -> bool:
-    word = bare(token)
-    return word.startswith(start) and re.match(r"\w", word) is not None
+def _fits(word: str, start: str) -> bool:
+    return word.startswith(start) and (start != "" or _inside(word[:1]))
 
 
-def _spelled(net: Any, text: Text, before: str, partial: str, k: int, first: int) -> list[Completion]:
+def _inside(piece: str) -> bool:
+    """Does it hold nothing but what words are made of: letters, digits, underscores, and the marks that join them?"""
+    return piece != "" and all(c.isalnum() or c in JOINING or unicodedata.category(c)[0] == "M" for c in piece)
+
+
+def _spelled(net: Any, text: Text, typed: str, k: int, first: int) -> list[Completion]:
+    partial = "".join(reversed(list(takewhile(_inside, reversed(typed)))))
+    before = typed[: len(typed) - len(partial)]
     # A piece of a word holds the space before it, so that space is typed again with the word.
     space = " " if text.level == "subword" and before.endswith(" ") else ""
     context = text.encode(before[: len(before) - len(space)]).tolist()
@@ -79,13 +91,13 @@ def _spelled(net: Any, text: Text, before: str, partial: str, k: int, first: int
         word = "".join(pieces[code] for code in each.codes[len(context) :]).strip()
         if each.ended and word:
             own = sum(each.log_probs[len(context) :])
-            logs[word] = math.log(math.exp(logs.get(word, -math.inf)) + math.exp(own)) if word in logs else own
+            logs[word] = _log_sum([logs[word], own]) if word in logs else own
     if not logs:
         return []
     whole = _log_sum(list(logs.values()))
     if text.level == "char":
-        [typed] = score(net.step, net.begin(1), [[*context, *text.encode(partial).tolist()]], begin=first)
-        whole = float(sum(typed.log_probs[len(context) :]))
+        [beginning] = score(net.step, net.begin(1), [[*context, *text.encode(partial).tolist()]], begin=first)
+        whole = float(sum(beginning.log_probs[len(context) :]))
     best = sorted(logs, key=lambda word: -logs[word])[:k]
     return [Completion(word, math.exp(logs[word] - whole)) for word in best]
 
@@ -95,8 +107,8 @@ def _ending(step: Any, boundaries: Tensor) -> Any:
 
     def ended(codes: Tensor, state: Any) -> tuple[Tensor, Any]:
         log_probs, state = step(codes, state)
-        sums = log_probs[:, boundaries].logsumexp(-1)
-        return log_probs.index_copy(1, torch.tensor([END]), sums[:, None]), state
+        sums = log_probs[:, boundaries.to(log_probs.device)].logsumexp(-1)
+        return log_probs.index_copy(1, torch.tensor([END], device=log_probs.device), sums[:, None]), state
 
     return ended
 
@@ -109,8 +121,7 @@ class _Word:
 
     def __init__(self, pieces: Sequence[str], wanted: str, skip: int) -> None:
         self.pieces, self.wanted, self.skip = pieces, wanted, skip
-        inside = [bool(re.match(r"\w+$", piece)) for piece in pieces]
-        self.boundaries = torch.tensor([not ok for ok in inside])
+        self.boundaries = torch.tensor([not _inside(piece) for piece in pieces])
         self.boundaries[END] = True
 
     def mask(self, emitted: Sequence[Sequence[int]], rows: Sequence[int], size: int) -> Tensor:
@@ -132,7 +143,7 @@ class _Word:
             return False
         if len(piece) <= len(rest):
             return rest.startswith(piece)
-        return piece.startswith(rest) and re.match(r"\w+$", piece[len(rest) :]) is not None
+        return piece.startswith(rest) and _inside(piece[len(rest) :])
 
 
 def _log_sum(values: Sequence[float]) -> float:

@@ -19,10 +19,10 @@ from unrolled.fields.tags import Tags
 from unrolled.fields.text import Text
 from unrolled.model import Law, Model
 from unrolled.tasks.laws import sequence_laws
-from unrolled.tasks.options import TaskOptions
+from unrolled.tasks.options import TaskOptions, plain
 from unrolled.train import Callback, Event, History, TrainOptions, fit
 
-__all__ = ["Corpus", "SequenceTask", "Training", "given_source", "ready"]
+__all__ = ["Corpus", "SequenceTask", "Training", "given_source", "held_out", "ready"]
 
 # The fields that a saved task may name.
 FIELDS: dict[str, Any] = {kind.__name__: kind for kind in (Category, Numbers, Spelling, Tags, Text)}
@@ -98,7 +98,7 @@ class SequenceTask(Model):
     def split(self, corpus: Any, part: float) -> tuple[np.ndarray, np.ndarray]:
         """Rows to learn from, and `part` of the rows to stop by: drawn at random, the same ones for the same seed."""
         order = np.random.default_rng(self.options.seed).permutation(len(corpus))
-        held = max(1, round(part * len(corpus)))
+        held = held_out(len(corpus), part)
         return np.sort(order[held:]), np.sort(order[:held])
 
     def score_on(self, corpus: Any, rows: np.ndarray) -> Callable[[Any], float] | None:
@@ -125,13 +125,15 @@ class SequenceTask(Model):
         everything = np.arange(len(corpus))
         rows, held, later = everything, None, valid
         if valid is None and part:
-            rows, held = self.split(corpus, part)
-            later = corpus
+            rows, few = self.split(corpus, part)
+            held, later = (few, corpus) if len(few) else (None, None)
         elif valid is not None:
             held = np.arange(len(valid))
         again = refit and valid is None and held is not None
         share = SEARCH if again else 1.0
-        judging = held if held is not None and self.stops_by(len(held)) else None
+        if again:
+            self._check_again()
+        judging = held if held is not None and (self.stops_by(len(held)) or self._watches()) else None
         history = self._train(corpus, rows, later, judging, training, share=share)
         if held is not None:
             self.finish(later, held)
@@ -142,6 +144,18 @@ class SequenceTask(Model):
         if training.run is not None:
             self.save(training.run / "model.unrolled")
         return self
+
+    def _watches(self) -> bool:
+        """Do the options that were given ask for a score?"""
+        return TrainOptions.from_json(dict(self.options.train)).watches_score() is not None
+
+    def _check_again(self) -> None:
+        asked = TrainOptions.from_json({**self.options.train, "patience": None}).watches_score()
+        if asked is not None:
+            raise OptionError(
+                f"fit: {asked} needs a score to the end, but all rows are learned from once more; "
+                "give refit=False, or valid= as data of its own."
+            )
 
     def _train(
         self,
@@ -185,7 +199,7 @@ class SequenceTask(Model):
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Options, fields and notes."""
-        given = {name: value for name, value in self._given.items() if name in self.options_kind.names()}
+        given = {name: plain(value) for name, value in self._given.items()}
         kinds = {name: {"kind": type(field).__name__, **field.to_json()} for name, field in self.fields.items()}
         return {"options": self.options.to_json(), "given": given, "fields": kinds, "notes": self.notes}, {}
 
@@ -204,7 +218,7 @@ class SequenceTask(Model):
         return model
 
     def laws(self) -> Sequence[Law]:
-        """Padding, batch, resume and round trip, on inputs that the fields make up."""
+        """Padding, batch, round trip and leak, on inputs that the fields make up."""
         return sequence_laws(self)
 
 
@@ -214,7 +228,14 @@ def given_source(valid: Any, read: Callable[[Any, Any], Any]) -> tuple[float | N
         if not 0 <= (valid or 0) < 1:
             raise OptionError(f"fit: valid must be a part in [0, 1), or data of its own, got {valid!r}.")
         return float(valid or 0), None
+    if isinstance(valid, tuple) and len(valid) != 2:
+        raise OptionError(f"fit: valid as a tuple must be (inputs, what belongs to them), got {len(valid)} parts.")
     return None, read(*valid) if isinstance(valid, tuple) else read(valid, None)
+
+
+def held_out(count: int, part: float) -> int:
+    """How many of so many rows are a part of them: at least one, and not all."""
+    return min(max(1, round(part * count)), count - 1)
 
 
 def ready(make: Callable[[Any], nn.Module], seed: int, corpus: Any) -> nn.Module:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,18 @@ import numpy as np
 from unrolled.data.files import Places, suffix
 from unrolled.data.folders import read_folders
 from unrolled.data.records import Records, read_records
-from unrolled.data.series import Series, read_series
+from unrolled.data.series import read_series
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
-from unrolled.tasks.texts import Texts
+from unrolled.tasks.texts import Texts, holds_columns, is_path
 
 __all__ = ["Columns", "Examples", "read_examples"]
 
 SERIES_FILES = (".ts", ".npy", ".npz")
 LABEL_NAMES = ("label", "class", "target", "category", "sentiment", "y")
 TEXT_NAMES = ("text", "sentence", "review", "document", "content", "message")
+# What stands for a missing value in memory, as text.
+MISSING = ("nan", "<NA>", "NaT")
 
 
 @dataclass(frozen=True)
@@ -40,28 +42,35 @@ class Columns:
         if len(present) == 2 and len(rest) == 1:
             text, label = text or rest[0], label or rest[0]
         if text is None or label is None:
-            what, said = ("text", "text=") if text is None else ("label", "label=")
-            raise DataError(
-                f"{source}: expected a column of {what}s, but none has a usual name; say which with {said}. "
-                f"It has: {', '.join(present)}."
-            )
+            raise _unnamed("text" if text is None else "label", present, source)
         return Columns(text, label, self.names)
+
+    def texts_alone(self, present: Sequence[str], source: str) -> Columns:
+        """The column of the texts, where no labels are looked for."""
+        text = self.text if self.text in present or len(present) > 1 else present[0]
+        text = text or next((name for name in TEXT_NAMES if name in present), None)
+        if text is None:
+            raise _unnamed("text", present, source)
+        return Columns(text, self.label, self.names)
 
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """n inputs, all texts or all series (T, D); labels: of each as text, None where there are none; numbers: they are
-    whole numbers; columns: where they stood in a table."""
+    """n inputs, all texts or all series (T, D).
+
+    labels: of each as text, None where there are none. kind: what they are: "text", "whole" (numbers) or "truth" (True
+    and False). columns: where they stood in a table.
+    """
 
     texts: Texts | None
     series: list[np.ndarray] | None
     labels: list[str] | None
-    numbers: bool
+    kind: str
     places: Places
     columns: Columns
 
     def __len__(self) -> int:
-        return len(self.series) if self.texts is None else len(self.texts)  # type: ignore[arg-type]
+        return len(self.places.numbers)
 
 
 def read_examples(
@@ -71,54 +80,72 @@ def read_examples(
 
     labelled: every example must have a label; else labels are not looked for.
     """
-    if isinstance(source, str | Path) and Path(source).is_dir():
+    if is_path(source) and os.path.isdir(source):
         found = read_folders(source)
+        if labels is not None:
+            raise DataError(f"The folder {found.source!r} has its labels in the names of its folders: leave y out.")
         kept = found.columns["label"] if labelled else None
         return _of(found.columns.get("text"), found.columns.get("series"), kept, found.places, columns, shape)
-    if isinstance(source, str | Path) and suffix(source) in SERIES_FILES:
+    if is_path(source) and suffix(source) in SERIES_FILES:
         series = read_series(source, labels)
+        if labelled and series.labels is None:
+            raise DataError(f"{series.source} has no labels: give them as y.")
         return _of(None, series.values, series.labels if labelled else None, series.places, columns, shape)
-    if _is_table(source):
-        return _from_table(source, columns, shape, labelled)
+    if is_path(source) or holds_columns(source):
+        return _from_table(source, labels, columns, shape, labelled)
     return _from_memory(source, labels, columns, shape, labelled)
 
 
-def _is_table(source: Any) -> bool:
-    from narwhals.dependencies import is_into_dataframe
-
-    if isinstance(source, str | Path | dict | Records) or is_into_dataframe(source):
-        return True
-    return isinstance(source, list) and len(source) > 0 and isinstance(source[0], dict)
-
-
-def _from_table(source: Any, columns: Columns, shape: Text, labelled: bool) -> Examples:
-    records = read_records(source, names=columns.names)
-    present = list(records.columns)
-    if labelled:
-        columns = columns.settled(present, records.source)
-    elif columns.text is None or columns.text not in present:
-        columns = Columns(columns.text if len(present) > 1 else present[0], columns.label, columns.names)
-    wanted = columns.text or ""
-    texts = [text or "" for text in records.texts(wanted)]
-    labels = records.texts(columns.label or "") if labelled else None
-    for row, label in enumerate(labels or ()):
-        if label is None:
-            raise DataError(f"{records.place(row)} has no label in column {columns.label!r}; fill it in or drop it.")
-    return _of(texts, None, labels, records.places, columns, shape)
+def _from_table(source: Any, labels: Iterable[Any] | None, columns: Columns, shape: Text, labelled: bool) -> Examples:
+    records: Records = read_records(source, names=columns.names)
+    own = labelled and labels is None
+    columns = (columns.settled if own else columns.texts_alone)(list(records.columns), records.source)
+    texts = [text or "" for text in records.texts(columns.text or "")]
+    given = None
+    if own:
+        records.texts(columns.label or "")
+        given = records.columns[columns.label or ""]
+    elif labelled:
+        given = _matched(labels, len(records))
+    return _of(texts, None, given, records.places, columns, shape)
 
 
 def _from_memory(source: Any, labels: Iterable[Any] | None, columns: Columns, shape: Text, labelled: bool) -> Examples:
-    items = source if isinstance(source, np.ndarray) else list(source)
-    given = None if labels is None else [getattr(label, "item", lambda label=label: label)() for label in labels]
-    if labelled and given is None:
-        raise DataError("fit: expected a label for each input, got none; give them after the inputs, or a table.")
-    if given is not None and len(given) != len(items):
-        raise DataError(f"fit: expected one label for each of the {len(items)} inputs, got {len(given)} labels.")
-    if len(items) and isinstance(items[0], str):
+    if not isinstance(source, Iterable):
+        raise DataError(
+            f"Expected texts, series, a table or a file, but got {type(source).__name__}: pass one of these."
+        )
+    # An array of objects is a list that numpy holds.
+    items = source if isinstance(source, np.ndarray) and source.dtype != object else list(source)
+    if labelled and labels is None:
+        raise DataError("Expected a label for each input, but got none: give them after the inputs, or a table.")
+    given = _matched(labels, len(items)) if labelled else None
+    if not len(items):
+        if labelled:
+            raise DataError("Expected labelled examples, but got none: give some.")
+        return _of(None, [], None, Places("the inputs", "row", np.arange(0)), columns, shape)
+    if items.dtype.kind in "UO" if isinstance(items, np.ndarray) else any(isinstance(item, str) for item in items):
         places = Places("the texts", "row", np.arange(len(items)))
-        return _of([str(text) for text in items], None, given, places, columns, shape)
-    series: Series = read_series(source)
+        return _of([_said(item, places.of(row)) for row, item in enumerate(items)], None, given, places, columns, shape)
+    series = read_series(items)
     return _of(None, series.values, given, series.places, columns, shape)
+
+
+def _said(text: Any, place: str) -> str:
+    if isinstance(text, str):
+        return str(text)
+    raise DataError(f"Expected a text in {place}, but got {text!r}: fill it in or leave it out.")
+
+
+def _matched(labels: Iterable[Any] | None, count: int) -> list[Any]:
+    """The labels as Python has them, one for each input."""
+    every = [] if labels is None else list(labels)
+    given = [
+        label.item() if isinstance(label, np.generic | np.ndarray) and label.size == 1 else label for label in every
+    ]
+    if len(given) != count:
+        raise DataError(f"Expected one label for each of the {count} inputs, got {len(given)} labels: pair them up.")
+    return given
 
 
 def _of(
@@ -129,12 +156,31 @@ def _of(
     columns: Columns,
     shape: Text,
 ) -> Examples:
-    whole = labels is not None and all(isinstance(label, int) and not isinstance(label, bool) for label in labels)
-    return Examples(
-        None if texts is None else Texts(texts, shape),
-        series,
-        None if labels is None else [str(label) for label in labels],
-        whole,
-        places,
-        columns,
+    read = None if texts is None else Texts(texts, shape)
+    if labels is None:
+        return Examples(read, series, None, "text", places, columns)
+    for row, label in enumerate(labels):
+        if not isinstance(label, str | int | float) and isinstance(label, Iterable):
+            raise DataError(f"Expected one value as the label of {places.of(row)}, but got {label!r}: give one class.")
+        if label is None or label == "" or (not isinstance(label, str) and str(label) in MISSING):
+            raise DataError(f"{places.of(row)} has no label: fill it in or leave the example out.")
+    kind = _kind(labels)
+    said = [str(int(label)) if kind == "whole" else str(label) for label in labels]
+    return Examples(read, series, said, kind, places, columns)
+
+
+def _kind(labels: Sequence[Any]) -> str:
+    if all(isinstance(label, bool) for label in labels):
+        return "truth"
+    whole = all(
+        (isinstance(label, int) and not isinstance(label, bool)) or (isinstance(label, float) and label.is_integer())
+        for label in labels
+    )
+    return "whole" if whole else "text"
+
+
+def _unnamed(what: str, present: Sequence[str], source: str) -> DataError:
+    return DataError(
+        f"{source}: expected a column of {what}s, but none has a usual name; say which with {what}=. "
+        f"It has: {', '.join(present)}."
     )

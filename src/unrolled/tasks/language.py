@@ -7,22 +7,26 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import torch
 from pydantic import Field
 from torch import nn
 
 from unrolled.align.mode import evaluating
 from unrolled.align.next import Next, NextOptions
 from unrolled.align.score.text import bits, perplexity
+from unrolled.check import check_size
 from unrolled.data.stream import Stream
-from unrolled.errors import OptionError
-from unrolled.fields.text import BEGIN, END, PAD, SPECIALS, UNKNOWN, Text
+from unrolled.errors import DataError, OptionError
+from unrolled.fields.text import BEGIN, END, SPECIALS, UNKNOWN, Text
+from unrolled.fields.tokens import JOINER
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
-from unrolled.search import Forbid, NoRepeat, sample, stream
+from unrolled.search import Forbid, NoRepeat, Opening, sample, stream
+from unrolled.state import map_state
 from unrolled.tasks.complete import Completion, complete
-from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.frame import SequenceTask, Training, given_source, held_out
 from unrolled.tasks.options import enough_epochs
 from unrolled.tasks.running import Running, read_running, running_codes
-from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts
+from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts, width_of
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["LanguageModel", "LanguageOptions", "LanguageReport"]
@@ -33,7 +37,8 @@ class LanguageOptions(TextOptions):
 
     Text: those of `TextOptions` (level, lower, min_count, ...). Network: those of `EncoderOptions`; tied (the output
     reads with the rows that the input is written with), input_dropout, output_dropout (one mask a window, on the
-    vectors read and on what the encoder gives), samples (sampled softmax in training: so many words stand for all).
+    vectors read and on what the encoder gives), samples (sampled softmax in training: so many words stand for all; 0:
+    all of them; left out: 1000 where there are 4000 or more).
     Regularisation of AWD-LSTM: weight_dropout, embedding_dropout, activation_penalty (alpha), slowness_penalty (beta),
     and average="asgd" with optimizer="sgd". Training: streams (texts read side by side), steps (of a window, where
     gradients end), and every option of `TrainOptions`.
@@ -45,11 +50,28 @@ class LanguageOptions(TextOptions):
     tied: bool = True
     input_dropout: Rate | None = None
     output_dropout: Rate | None = None
-    samples: int | None = Field(default=None, ge=1)
+    samples: int | None = Field(default=None, ge=0)
     activation_penalty: float = Field(default=0.0, ge=0)
     slowness_penalty: float = Field(default=0.0, ge=0)
     streams: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
+
+    def check(self) -> None:
+        super().check()
+        for name in ("batch_size", "token_budget"):
+            if self.train.get(name) is not None:
+                raise OptionError(
+                    f"LanguageModel: {name}={self.train[name]} has no meaning for running text; say with streams= how "
+                    "many texts are read side by side."
+                )
+        if self.spelling != "none":
+            raise OptionError(f"LanguageModel: spelling must be 'none', got {self.spelling!r}; choose level='char'.")
+        if self.reading_dropout:
+            raise OptionError(
+                f"LanguageModel: there is no reading_dropout here, got {self.reading_dropout}; use input_dropout."
+            )
+        if self.encoder.get("bidirectional"):
+            raise OptionError("LanguageModel: bidirectional must be False, for what comes next is what is learned.")
 
 
 class LanguageReport(NamedTuple):
@@ -82,13 +104,16 @@ class LanguageReport(NamedTuple):
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
-ENCODER = {"cell": "lstm", "hidden_size": 400}
-WIDTH = {"word": 400, "subword": 256, "char": 64}
-DROPOUT = {"word": (0.2, 0.4), "subword": (0.2, 0.3), "char": (0.0, 0.3)}
+ENCODER = {"cell": "lstm"}
+HIDDEN = {"word": 400, "subword": 400, "char": 512}
+WIDTH = {"word": 400, "subword": 400, "char": 64}
+# From so many codes on, the softmax in training is over some of them.
+MANY, SAMPLES = 4000, 1000
+DROPOUT = {"word": (0.2, 0.4), "subword": (0.2, 0.4), "char": (0.0, 0.3)}
 STREAMS, STEPS = 32, {"word": 35, "subword": 50, "char": 100}
 EPOCHS, PATIENCE = 12, 3
 # Steps that a short text is trained for at least.
-UPDATES = 400
+UPDATES, WARMUP = 400, 100
 
 
 class LanguageModel(SequenceTask):
@@ -122,20 +147,25 @@ class LanguageModel(SequenceTask):
         """
         self.notes = {}
         corpus = read_running(source, self.options.shape)
-        part, later = given_source(valid, lambda text, _: read_running(text, self.options.shape))
+        # A tuple of texts is documents as a list of them is, not a pair of inputs and labels.
+        held = list(valid) if isinstance(valid, tuple) else valid
+        part, later = given_source(held, lambda text, _: read_running(text, self.options.shape))
+        if part and len(corpus) < 2:
+            raise DataError("fit: expected several lines, of which the last are held out, got one line; give valid=0.")
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        return self.learn(corpus, later, part=part, refit=refit, training=training)
+        return self.learn(corpus, later, part=part, refit=refit, training=training, least=1)
 
     def evaluate(self, source: Any) -> LanguageReport:
         """How well the model predicts a text: every token given all before it in its document."""
+        net: Any = self.fitted()
         running = read_running(source, self.options.shape)
         codes, starts = running_codes(running, np.arange(len(running)), self.fields["text"])
         data = Stream(codes, 1, 512, first=self._first, starts=starts)
-        net: Any = self.fitted()
         nats, state = 0.0, None
         with evaluating(net):
             for item in range(len(data)):
-                total, _, state = net.loss(data.batch(np.array([item])), state)
+                batch = map_state(lambda leaf: leaf.to(self.device), data.batch(np.array([item])))
+                total, _, state = net.loss(batch, state)
                 nats += float(total)
         unknown = float(np.mean(codes == UNKNOWN)) if len(codes) else 0.0
         return LanguageReport(nats, len(codes), int(running.characters.sum()), unknown)
@@ -168,30 +198,38 @@ class LanguageModel(SequenceTask):
             seed: the same seed gives the same texts.
         """
         net: Any = self.fitted()
-        prefix = self._prompt(prompt).tolist()
+        check_size("generate", "samples", samples)
+        prefix, rules = self._prompt(prompt, length, no_repeat)
+        # A prompt of several lines holds the end of a line; the search ends at the first it writes itself.
+        end = self._newline if one_line and self._newline not in prefix else None
         with evaluating(net):
             found = sample(
-                net.step, net.begin(samples), begin=self._first, end=self._newline if one_line else None,
-                limit=len(prefix) + length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed,
-                prefix=[prefix] * samples, constraints=self._constraints(no_repeat),
+                net.step, net.begin(samples), begin=self._first, end=end, limit=length, temperature=temperature,
+                top_k=top_k, top_p=top_p, seed=seed, prefix=[prefix] * samples, constraints=rules,
             )  # fmt: skip
-        return [self._written(each.codes, len(prefix)) for each in found]
+        texts = [self._written(each.codes, prefix, prompt) for each in found]
+        return [text.split("\n")[0] for text in texts] if one_line else texts
 
     def stream(self, prompt: str = "", *, length: int = 100, seed: int = 0, **how: Any) -> Iterator[str]:
         """The text that `generate` would give, piece by piece as it is drawn; how: its temperature, top_k, top_p."""
         net: Any = self.fitted().eval()
-        prefix = self._prompt(prompt).tolist()
-        codes = list(prefix)
-        shown = len(self._written(np.array(codes, np.int64), 0))
+        prefix, rules = self._prompt(prompt, length, None)
         live = stream(
-            net.step, net.begin(1), begin=self._first, end=None, limit=len(prefix) + length, seed=seed,
-            prefix=prefix, constraints=self._constraints(None), **how,
+            net.step, net.begin(1), begin=self._first, end=None, limit=length, seed=seed, prefix=prefix,
+            constraints=rules, **how,
         )  # fmt: skip
+        return self._pieces(live, prefix, prompt)
+
+    def _pieces(self, live: Iterator[int], prefix: list[int], prompt: str) -> Iterator[str]:
+        codes, text, shown = list(prefix), "", 0
         for code in live:
             codes.append(code)
-            text = self._written(np.array(codes, np.int64), 0)
-            yield text[shown:]
-            shown = len(text)
+            text = self._written(np.array(codes, np.int64), prefix, prompt)
+            # A character may take several pieces: until it is whole it is not shown.
+            whole = text.rstrip("\ufffd")
+            yield whole[shown:]
+            shown = max(shown, len(whole))
+        yield text[shown:]
 
     def complete(self, prefix: str, k: int = 5) -> list[Completion]:
         """The k likeliest words that go on from the text typed so far, also inside a half-typed word, best first."""
@@ -215,24 +253,29 @@ class LanguageModel(SequenceTask):
     def make_net(self, corpus: Any | None = None) -> nn.Module:
         chosen, text = self.options, self.fields["text"]
         vectors = None if corpus is None else chosen.read_vectors()
-        embedding = make_embedding(text, chosen, WIDTH[chosen.level], vectors)
-        encoder = make_encoder(embedding.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
+        width = width_of(chosen, vectors, WIDTH[chosen.level], self.notes)
+        embedding = make_embedding(text, chosen, width, vectors)
+        encoder = make_encoder(
+            embedding.output_size, EncoderOptions(**{**ENCODER, "hidden_size": HIDDEN[chosen.level], **chosen.encoder})
+        )
         given = (chosen.input_dropout, chosen.output_dropout)
         rates = [own if own is not None else usual for own, usual in zip(given, DROPOUT[chosen.level], strict=True)]
         options = NextOptions(
             tied=chosen.tied,
             input_dropout=rates[0],
             output_dropout=rates[1],
-            samples=chosen.samples,
+            samples=_samples(chosen.samples, text.size),
             activation_penalty=chosen.activation_penalty,
             slowness_penalty=chosen.slowness_penalty,
         )
         return Next(embedding, encoder, text.size, options)
 
     def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
-        epochs = enough_epochs(EPOCHS, len(data) // self.notes["streams"], UPDATES)
+        batches = len(data) // self.notes["streams"]
+        epochs = enough_epochs(EPOCHS, batches, UPDATES)
         chosen: dict[str, Any] = {
-            "seed": self.options.seed, "learning_rate": 4e-3, "epochs": epochs, "schedule": "cosine", "warmup": 100,
+            "seed": self.options.seed, "learning_rate": 4e-3, "epochs": epochs, "schedule": "cosine",
+            "warmup": min(WARMUP, batches * epochs // 10),
             "weight_decay": 0.0, "clip_norm": 1.0,
         }  # fmt: skip
         if scored:
@@ -241,9 +284,9 @@ class LanguageModel(SequenceTask):
 
     def split(self, corpus: Running, part: float) -> tuple[np.ndarray, np.ndarray]:
         """The last lines are held out: lines in between would tell what stands around them."""
-        held = max(1, round(part * len(corpus)))
+        cut = len(corpus) - held_out(len(corpus), part)
         rows = np.arange(len(corpus))
-        return rows[:-held], rows[-held:]
+        return rows[:cut], rows[cut:]
 
     def made_up(self, seed: int, rows: int) -> Running:
         draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
@@ -265,20 +308,36 @@ class LanguageModel(SequenceTask):
         code = int(text.encode("\n")[-1])
         return code if code != UNKNOWN else BEGIN
 
-    def _prompt(self, prompt: str) -> np.ndarray:
-        """The codes of a text that goes on: a line that has not ended has no END."""
+    def _prompt(self, prompt: str, length: int, no_repeat: int | None) -> tuple[list[int], list[Any]]:
+        """The codes of a text that goes on, and what may follow: a line that has not ended has no END."""
+        if isinstance(length, bool) or not isinstance(length, int) or length < 0:
+            raise OptionError(f"generate: length must be an integer of at least 0, got {length!r}.")
+        text: Text = self.fields["text"]
+        rules = [Forbid(code for code in range(len(SPECIALS)) if code != END or text.level != "word")]
+        several = [] if no_repeat is None else [NoRepeat(no_repeat)]
+        if text.level == "char" or not prompt.endswith(" "):
+            return self._begun(prompt), [*rules, *several]
+        # What was typed ends in a space: a piece holds the space itself, and no mark may touch what stands before it.
+        prefix = self._begun(prompt[:-1])
+        apart = [
+            text.join([token]).startswith(" ") if text.level == "subword" else not token.startswith(JOINER)
+            for token in text.tokens
+        ]
+        return prefix, [*rules, *several, Opening(torch.tensor(apart), len(prefix))]
+
+    def _begun(self, prompt: str) -> list[int]:
         text: Text = self.fields["text"]
         if text.level != "word":
-            return text.encode(prompt)
-        lines = [text.encode(line) for line in prompt.split("\n")]
-        parts = [part for line in lines for part in (line, np.array([END]))][:-1]
-        return np.concatenate(parts).astype(np.int64)
+            return [int(code) for code in text.encode(prompt)]
+        lines = [[*text.encode(line).tolist(), END] for line in prompt.split("\n")]
+        return [code for line in lines for code in line][:-1]
 
-    def _written(self, codes: np.ndarray, skip: int) -> str:
-        """The text of the codes after the first `skip` ones, joined to those as a text is."""
+    def _written(self, codes: np.ndarray, prefix: list[int], prompt: str) -> str:
+        """The text of the codes after the prefix, joined to the prompt as a text is."""
         text: Text = self.fields["text"]
-        whole, before = (self._lines(text, part) for part in (codes, codes[:skip]))
-        return whole[len(before) :]
+        whole, before = (self._lines(text, part) for part in (codes, codes[: len(prefix)]))
+        apart = text.level != "char" and prompt.endswith(" ")
+        return whole[len(before) :].removeprefix(" ") if apart else whole[len(before) :]
 
     @staticmethod
     def _lines(text: Text, codes: np.ndarray) -> str:
@@ -287,8 +346,9 @@ class LanguageModel(SequenceTask):
         ends = np.flatnonzero(codes == END)
         return "\n".join(text.decode(part) for part in np.split(codes, ends))
 
-    def _constraints(self, no_repeat: int | None) -> list[Any]:
-        word = self.options.level == "word"
-        silent = [code for code in range(len(SPECIALS)) if code != END or not word]
-        assert PAD in silent
-        return [Forbid(silent), *([] if no_repeat is None else [NoRepeat(no_repeat)])]
+
+def _samples(wanted: int | None, size: int) -> int | None:
+    """How many codes stand for all in the softmax of training; None: all."""
+    if wanted is None:
+        return SAMPLES if size >= MANY else None
+    return min(wanted, size) or None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from pydantic import Field, JsonValue
 
 from unrolled.options import Options
@@ -29,7 +31,7 @@ class TaskOptions(Options):
     @classmethod
     def collect(cls, values: dict[str, Any]) -> Self:
         """Options by name. Raises `OptionError` for an unknown one (with the nearest known one) or a bad value."""
-        own = dict(values)
+        own = {name: plain(value) for name, value in values.items()}
         for group in cls.groups:
             given = {name: own.pop(name) for name in cls._names_of(group) if name in own}
             own[group] = {**own.get(group, {}), **given}
@@ -49,6 +51,13 @@ class TaskOptions(Options):
     def check(self) -> None:
         """What can be said before the data are there, said now."""
         TrainOptions.from_json(dict(self.train))
+
+
+def plain(value: Any) -> Any:
+    """The value of an option as JSON has it: a number of numpy as Python's, a path as text."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return str(value) if isinstance(value, Path) else value
 
 
 def enough_epochs(usual: int, batches: int, least: int) -> int:

@@ -71,7 +71,8 @@ def read_sources(source: Any, columns: PairColumns, shape: Text) -> Pairs:
     tables = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
     if any(ending in tables for ending in path.suffixes):
         rows = iterate_records(source, [columns.turns or columns.source], names=columns.names)
-        return Pairs(Texts((joined(next(iter(row.values())), columns.context) for row in rows), shape), None)
+        read = _text if columns.turns is None else lambda turns: joined(turns, columns.context)
+        return Pairs(Texts((read(next(iter(row.values()))) for row in rows), shape), None)
     return Pairs(Texts(read_lines(source), shape), None)
 
 

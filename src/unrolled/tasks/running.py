@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from unrolled.data.panel import offsets_of
 from unrolled.data.ragged import Ragged
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
-from unrolled.tasks.texts import Texts
+from unrolled.tasks.texts import Texts, holds_columns, is_path
 
 __all__ = ["Running", "read_running", "running_codes"]
 
@@ -35,8 +34,13 @@ class Running:
 def read_running(source: Any, shape: Text) -> Running:
     """A text file (also .gz), "-", a folder of text files, which are one text; or a list of texts, each a document."""
     starts, sizes = [0], list[int]()
-    file = isinstance(source, str | Path)
-    documents: Iterable[Iterable[str]] = [read_lines(source)] if file else map(_lines_of, source)
+    documents: Iterable[Iterable[str]]
+    if is_path(source):
+        documents = [read_lines(source)]
+    elif holds_columns(source) or not isinstance(source, Iterable):
+        raise _no_text(source)
+    else:
+        documents = map(_lines_of, source)
 
     def everything() -> Iterator[str]:
         for document in documents:
@@ -79,6 +83,13 @@ def _ended(lines: Ragged) -> Ragged:
 
 
 def _lines_of(document: Any) -> Sequence[str]:
-    if isinstance(document, str):
-        return document.splitlines() or [""]
-    raise DataError(f"LanguageModel: expected texts, got {type(document).__name__}: give a file or a list of strings.")
+    """The lines of a text as those of a file are read: what ends the last one begins no other."""
+    if not isinstance(document, str):
+        raise _no_text(document)
+    return [line.removesuffix("\r") for line in document.removesuffix("\n").split("\n")]
+
+
+def _no_text(found: Any) -> DataError:
+    return DataError(
+        f"LanguageModel: expected a file or a list of texts, got {type(found).__name__} in its place: give one of them."
+    )

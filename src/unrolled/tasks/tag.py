@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
 from torch import nn
@@ -17,13 +17,13 @@ from unrolled.data.conll import Sentences, read_conll
 from unrolled.data.examples import Examples, TagColumn
 from unrolled.data.files import Places
 from unrolled.data.ragged import Ragged
-from unrolled.errors import DataError
+from unrolled.errors import DataError, OptionError
 from unrolled.fields.spelling import Spelling
-from unrolled.fields.tags import Tags, spans, to_iobes
+from unrolled.fields.tags import Tags, spans, to_bio, to_iobes
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
-from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts
+from unrolled.tasks.texts import TextOptions, Texts, is_path, make_words, random_texts, width_of
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["TagReport", "Tagger", "TaggerOptions"]
@@ -32,18 +32,25 @@ __all__ = ["TagReport", "Tagger", "TaggerOptions"]
 class TaggerOptions(TextOptions):
     """Every option of a `Tagger`: those of `TextOptions` and `EncoderOptions`, crf (tags depend on their neighbours;
     left out: where the tags form chunks), scheme ("BIO", "IOBES": how chunks are learned; left out: as they came),
-    head_dropout, and every option of `TrainOptions`."""
+    head_dropout, and every option of `TrainOptions`. Its level is "word"."""
 
     owner = "Tagger"
 
-    split: str = "space"  # type: ignore[assignment]
+    split: Literal["punctuation", "space"] = "space"
     min_count: int = 2
-    spelling: str = "cnn"  # type: ignore[assignment]
+    spelling: Literal["none", "cnn", "lstm"] = "cnn"
     crf: bool | None = None
-    scheme: str | None = None
+    scheme: Literal["BIO", "IOBES"] | None = None
     head_dropout: Rate = 0.3
-    embedding_dropout: Rate = 0.1
-    reading_dropout: Rate = 0.3
+    embedding_dropout: Rate | None = 0.1
+    reading_dropout: Rate | None = 0.3
+
+    def check(self) -> None:
+        super().check()
+        if self.level != "word":
+            raise OptionError(
+                f"Tagger: tags belong to words, so level must be 'word', got {self.level!r}; leave it out."
+            )
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
@@ -117,6 +124,7 @@ class Tagger(SequenceTask):
         """
         self.notes = {"column": column}
         corpus = self._read(source)
+        self.notes["scheme"] = Tags.fit(corpus.tags or []).scheme
         part, later = given_source(valid, lambda inputs, tags: self._read(inputs if tags is None else (inputs, tags)))
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         return self.learn(corpus, later, part=part, refit=refit, training=training)
@@ -126,6 +134,7 @@ class Tagger(SequenceTask):
 
         Chunks come in the scheme of the training data.
         """
+        self.fitted()
         return self._tags(self._read(sentences, tagged=False))
 
     def spans(self, sentences: Any) -> list[list[tuple[str, int, int]]]:
@@ -134,19 +143,21 @@ class Tagger(SequenceTask):
 
     def evaluate(self, source: Any) -> TagReport:
         """Accuracy, and the F1 of chunks as conlleval counts them, on tagged sentences as in `fit`."""
+        self.fitted()
         corpus = self._read(source)
-        gold, found = corpus.tags or [], self._tags(corpus)
+        gold, found = [_written(tags, self.notes["scheme"]) for tags in corpus.tags or []], self._tags(corpus)
         values = {tag: code for code, tag in enumerate({tag for tags in [*gold, *found] for tag in tags})}
         flat = [np.array([values[tag] for tags in each for tag in tags], np.int64) for each in (gold, found)]
-        whole = self.notes["chunks"]
-        chunks = span_f1([spans(tags) for tags in gold], [spans(tags) for tags in found]) if whole else None
+        if not len(flat[0]):
+            raise DataError("Tagger: expected sentences with at least one word to score, got none; give some.")
+        chunks = span_f1([spans(tags) for tags in gold], [spans(tags) for tags in found]) if self._chunked else None
         return TagReport(accuracy(*flat), chunks)
 
     def make_fields(self, corpus: Corpus, rows: np.ndarray) -> dict[str, Any]:
         vectors = self.options.read_vectors()
         text = corpus.words.fit(rows, self.options, () if vectors is None else vectors.words)
-        fields: dict[str, Any] = {"text": text, "tags": Tags.fit([(corpus.tags or [])[i] for i in rows.tolist()])}
-        self.notes["chunks"] = fields["tags"].scheme != "none"
+        tags = Tags.fit([self._learned((corpus.tags or [])[i]) for i in rows.tolist()])
+        fields: dict[str, Any] = {"text": text, "tags": tags}
         if self.options.spelling != "none":
             fields["spelling"] = Spelling.fit(corpus.words.spelled(rows))
         return fields
@@ -154,16 +165,16 @@ class Tagger(SequenceTask):
     def make_data(self, corpus: Corpus, rows: np.ndarray) -> Examples[Tagged]:
         words = corpus.words.column(self.fields["text"], self.fields.get("spelling"))
         lengths = corpus.words.lengths(words)
-        tags = self.fields["tags"]
         known = corpus.tags or [[""] * int(n) for n in lengths]
-        codes = Ragged.from_list((tags.encode(tags.repair(each)) for each in known), np.int64)
+        codes = Ragged.from_list((self.fields["tags"].encode(self._learned(each)) for each in known), np.int64)
         return Examples(Tagged, (words, TagColumn(codes)), lengths).select(rows)
 
     def make_net(self, corpus: Corpus | None = None) -> nn.Module:
         chosen, tags = self.options, self.fields["tags"]
         vectors = None if corpus is None else chosen.read_vectors()
-        reader = make_words(self.fields["text"], self.fields.get("spelling"), chosen, WIDTH, vectors)
-        crf = self.notes["chunks"] if chosen.crf is None else chosen.crf
+        width = width_of(chosen, vectors, WIDTH, self.notes)
+        reader = make_words(self.fields["text"], self.fields.get("spelling"), chosen, width, vectors)
+        crf = self._chunked if chosen.crf is None else chosen.crf
         encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
         options = EachOptions(crf=crf, dropout=chosen.head_dropout)
         return Each(reader, encoder, tags.size, options, tags.legal() if crf else None)
@@ -181,7 +192,7 @@ class Tagger(SequenceTask):
 
         def score(net: Any) -> float:
             found = self._decoded(data, net)
-            if self.notes["chunks"]:
+            if self._chunked:
                 return 1 - span_f1(wanted, [spans(tags) for tags in found]).f1
             pairs = [
                 (a, b) for known, guess in zip(gold, found, strict=True) for a, b in zip(known, guess, strict=True)
@@ -198,19 +209,28 @@ class Tagger(SequenceTask):
         places = Places("the made-up sentences", "row", np.arange(rows))
         return Corpus(Texts(words, self.options.shape, words=True), tags, places)
 
-    def _read(self, source: Any, *, tagged: bool = True) -> Corpus:
-        if isinstance(source, Sentences):
-            found = source
-        elif isinstance(source, str | Path):
-            found = read_conll(source, self.notes["column"])
-        else:
-            words, tags = source if tagged else (source, None)
-            return _in_memory(words, tags, self.options)
-        tags = [self._written(each) for each in found.tags] if tagged else None
-        return Corpus(Texts(found.words, self.options.shape, words=True), tags, found.places)
+    @property
+    def _chunked(self) -> bool:
+        return bool(self.fields["tags"].scheme != "none")
 
-    def _written(self, tags: list[str]) -> list[str]:
-        return to_iobes(tags) if self.options.scheme == "IOBES" else tags
+    def _read(self, source: Any, *, tagged: bool = True) -> Corpus:
+        if isinstance(source, Sentences) or is_path(source):
+            found = source if isinstance(source, Sentences) else read_conll(source, self.notes["column"])
+            return Corpus(
+                Texts(found.words, self.options.shape, words=True), found.tags if tagged else None, found.places
+            )
+        if not tagged:
+            return _in_memory(source, None, self.options)
+        if not isinstance(source, tuple) or len(source) != 2:
+            raise DataError(
+                f"Tagger: expected a file, or a pair (sentences, tags), got {type(source).__name__}; give one."
+            )
+        return _in_memory(*source, self.options)
+
+    def _learned(self, tags: Sequence[str]) -> list[str]:
+        """Tags as the network knows them: repaired, and in the scheme that was asked for."""
+        came = self.notes["scheme"]
+        return _written(tags, came if came == "none" else self.options.scheme or came)
 
     def _tags(self, corpus: Corpus) -> list[list[str]]:
         return self._decoded(self.make_data(corpus, np.arange(len(corpus))), self.fitted())
@@ -218,16 +238,41 @@ class Tagger(SequenceTask):
     def _decoded(self, data: Examples[Tagged], net: Any) -> list[list[str]]:
         codes = per_row(data, net, lambda batch: net.predict(batch.x))
         tags: Tags = self.fields["tags"]
-        return [tags.decode(row[row >= 0]) for row in codes]
+        return [_written(tags.decode(row[row >= 0]), self.notes["scheme"]) for row in codes]
 
 
-def _in_memory(sentences: Iterable[Any], tags: Iterable[Any] | None, options: TaggerOptions) -> Corpus:
-    words = [line.split() if isinstance(line, str) else [str(word) for word in line] for line in sentences]
-    known = None if tags is None else [[str(tag) for tag in each] for each in tags]
-    places = Places("the sentences", "row", np.arange(len(words)))
-    if known is not None and len(known) != len(words):
-        raise DataError(f"Tagger: expected tags for each of the {len(words)} sentences, got {len(known)}.")
+def _written(tags: Sequence[str], scheme: str) -> list[str]:
+    if scheme == "none":
+        return list(tags)
+    return to_iobes(tags) if scheme == "IOBES" else to_bio(tags)
+
+
+def _in_memory(sentences: Any, tags: Any, options: TaggerOptions) -> Corpus:
+    lines, own = _listed(sentences, "sentences"), None if tags is None else _listed(tags, "tags")
+    if own is not None and len(own) != len(lines):
+        raise DataError(f"Tagger: expected tags for each of the {len(lines)} sentences, got {len(own)}; pair them up.")
+    places = Places("the sentences", "row", np.arange(len(lines)))
+    words = [
+        line.split() if isinstance(line, str) else _texts(line, "words", places.of(row))
+        for row, line in enumerate(lines)
+    ]
+    known = None if own is None else [_texts(each, "tags", places.of(row)) for row, each in enumerate(own)]
     for row, (line, each) in enumerate(zip(words, known or (), strict=False)):
         if len(line) != len(each):
             raise DataError(f"Tagger: {places.of(row)} has {len(line)} words but {len(each)} tags; give one a word.")
     return Corpus(Texts(words, options.shape, words=True), known, places)
+
+
+def _listed(values: Any, what: str) -> list[Any]:
+    if not isinstance(values, Iterable):
+        raise DataError(f"Tagger: expected a list of {what}, got {type(values).__name__}; give one for each sentence.")
+    return list(values)
+
+
+def _texts(values: Any, what: str, place: str) -> list[str]:
+    several = isinstance(values, Iterable) and not isinstance(values, str)
+    found = list(values) if several else [values]
+    wrong = next((value for value in found if not isinstance(value, str) or not value), values)
+    if not several or wrong is not values:
+        raise DataError(f"Tagger: expected a list of {what} in {place}, each a text, got {wrong!r}; mend it.")
+    return [str(value) for value in found]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,17 +15,32 @@ from torch import Tensor
 from unrolled.data.examples import PaddedColumn, WordColumn
 from unrolled.data.intern import intern
 from unrolled.data.ragged import Ragged
+from unrolled.data.records import Records
+from unrolled.errors import DataError, OptionError
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.text import SPECIALS, Text
 from unrolled.fields.vectors import Vectors, read_vectors, vectors_for
 from unrolled.nn.build import EncoderOptions, Rate
+from unrolled.nn.cells import make_cell
 from unrolled.nn.embedding import Embedding
 from unrolled.nn.reader import WordReader
 from unrolled.nn.spelling import SpellingEncoder
 from unrolled.options import Options
 from unrolled.tasks.options import TaskOptions
 
-__all__ = ["TextOptions", "Texts", "make_embedding", "make_words", "random_texts"]
+__all__ = [
+    "TextOptions",
+    "Texts",
+    "holds_columns",
+    "is_path",
+    "make_embedding",
+    "make_words",
+    "random_texts",
+    "width_of",
+]
+
+# Longer names are texts that somebody meant to put in a list.
+LONGEST_NAME = 200
 
 
 class TextOptions(TaskOptions):
@@ -50,13 +67,21 @@ class TextOptions(TaskOptions):
     vectors_frozen: bool = False
     spelling: Literal["none", "cnn", "lstm"] = "none"
     spelling_size: int = Field(default=64, ge=1)
-    embedding_dropout: Rate = 0.0
-    reading_dropout: Rate = 0.0
+    embedding_dropout: Rate | None = None
+    reading_dropout: Rate | None = None
     encoder: dict[str, Any] = Field(default_factory=dict)
 
     def check(self) -> None:
         super().check()
-        EncoderOptions(**self.encoder)
+        encoder = EncoderOptions(**self.encoder)
+        if "cell" in self.encoder:
+            with torch.random.fork_rng(devices=[]):
+                make_cell(encoder.cell, 1, 1, **encoder.cell_options)
+        if self.spelling != "none" and self.level != "word":
+            raise OptionError(
+                f"{self.owner}: spelling={self.spelling!r} reads the characters of words, got level={self.level!r}; "
+                "choose level='word', or leave spelling out."
+            )
 
     @property
     def shape(self) -> Text:
@@ -118,17 +143,50 @@ class Texts:
         return WordColumn(codes, self.interned.tokens, spelling.encode(self.interned.forms))
 
 
+def is_path(source: Any) -> bool:
+    """Whether a source is the name of a file or folder. Raises DataError for a text in its place."""
+    if isinstance(source, str):
+        text = not source or len(source) > LONGEST_NAME or any(character.isspace() for character in source)
+        if text and not os.path.exists(source):
+            raise DataError(f"There is no file {source[:60]!r}: check the path, or put a text itself in a list.")
+    return isinstance(source, str | Path)
+
+
+def holds_columns(source: Any) -> bool:
+    """Whether a source is a table in memory: a dataframe, a dict of columns, a list of dicts, or Records."""
+    from narwhals.dependencies import is_into_dataframe
+
+    if isinstance(source, Mapping | Records) or is_into_dataframe(source):
+        return True
+    return isinstance(source, list) and len(source) > 0 and isinstance(source[0], Mapping)
+
+
+def width_of(options: TextOptions, vectors: Vectors | None, usual: int, notes: dict[str, Any]) -> int:
+    """The features of a token's vector: those of the file of vectors, which `notes` remember; those asked for; `usual`.
+
+    Raises OptionError where a file and an option do not agree.
+    """
+    if vectors is not None:
+        notes["width"] = width = int(vectors.matrix.shape[1])
+        if options.embedding_size not in (None, width):
+            raise OptionError(
+                f"{options.owner}: got embedding_size={options.embedding_size}, but the vectors of {options.vectors} "
+                f"have {width} features; leave embedding_size out."
+            )
+    return int(notes.get("width") or options.embedding_size or usual)
+
+
 def make_embedding(text: Text, options: TextOptions, width: int, vectors: Vectors | None) -> Embedding:
-    """The vectors of a text field; `width` where none was asked for."""
+    """The vectors of a text field, of `width` features."""
     start: Tensor | None = None
     found: Tensor | None = None
     if vectors is not None:
         matrix, known = vectors_for(text, vectors)
-        start, found, width = torch.from_numpy(matrix), torch.from_numpy(known), matrix.shape[1]
+        start, found = torch.from_numpy(matrix), torch.from_numpy(known)
     return Embedding(
         text.size,
-        options.embedding_size or width if vectors is None else width,
-        dropout=options.embedding_dropout,
+        width,
+        dropout=options.embedding_dropout or 0.0,
         vectors=start,
         found=found,
         frozen=options.vectors_frozen and vectors is not None,
@@ -143,7 +201,7 @@ def make_words(
     if spelling is not None:
         kind: Any = options.spelling
         spelled = SpellingEncoder(spelling.size, output_size=options.spelling_size, kind=kind)
-    return WordReader(make_embedding(text, options, width, vectors), spelled, options.reading_dropout)
+    return WordReader(make_embedding(text, options, width, vectors), spelled, options.reading_dropout or 0.0)
 
 
 def random_texts(text: Text, draw: Sequence[np.random.Generator]) -> list[str]:
