@@ -109,6 +109,9 @@ class SequenceTask(Model):
         """Are so many rows enough to tell when to stop? If not, the whole schedule is trained, and they only finish."""
         return True
 
+    def take_notes(self, data: Any, rows: np.ndarray) -> None:
+        """What is kept of the data that is learned from, the `rows` of the corpus, besides the fields."""
+
     def finish(self, corpus: Any, rows: np.ndarray) -> None:
         """What is found out on the validation rows once the network is trained."""
 
@@ -171,6 +174,7 @@ class SequenceTask(Model):
         """One network on `rows`, stopped by the rows `held` of `later`, or trained as long as an earlier run's best."""
         self.fields = self.make_fields(corpus, rows)
         data = self.make_data(corpus, rows)
+        self.take_notes(data, rows)
         net = self.net = ready(self.make_net, self.options.seed, corpus)
         options = self.make_training(data, scored=held is not None)
         if options.max_minutes is not None:

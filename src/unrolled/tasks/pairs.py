@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from unrolled.data.files import suffix
 from unrolled.data.lines import read_lines, read_parallel
 from unrolled.data.ragged import Ragged
 from unrolled.data.records import iterate_records
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
-from unrolled.tasks.texts import Texts
+from unrolled.tasks.texts import Texts, holds_columns, is_path
 
-__all__ = ["TURN", "Pairs", "PairColumns", "copied", "joined", "read_pairs", "read_sources", "rows_of"]
+__all__ = ["TURN", "Pairs", "PairColumns", "check_table", "copied", "joined", "read_pairs", "read_sources", "rows_of"]
 
 # Stands between the turns of a dialogue.
 TURN = " ¶ "
+# Files of rows; any other is one of lines.
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ def read_pairs(source: Any, target: Any, columns: PairColumns, source_shape: Tex
             raise OptionError(f"fit: expected a pair (sources, targets), got {len(source)} parts.")
         source, target = source
     if target is not None:
-        pairs = read_parallel(source, target) if _is_path(source) else _in_memory(source, target)
+        lines = is_path(source) or is_path(target)
+        pairs = read_parallel(source, target) if lines else _in_memory(source, target)
     else:
+        check_table(source)
         pairs = rows_of(source, columns)
     # The targets wait while the sources are read: both come from one pass over the file.
     waiting: list[str] = []
@@ -65,24 +69,30 @@ def read_pairs(source: Any, target: Any, columns: PairColumns, source_shape: Tex
 
 def read_sources(source: Any, columns: PairColumns, shape: Text) -> Pairs:
     """Texts without targets: a list of texts or of dialogues, a table with the source column, or a file of lines."""
-    if not _is_path(source):
-        return Pairs(Texts([joined(text, columns.context) for text in source], shape), None)
-    path = Path(source)
-    tables = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
-    if any(ending in tables for ending in path.suffixes):
+    if is_path(source) and suffix(source) not in TABLES:
+        return Pairs(Texts(read_lines(source), shape), None)
+    if is_path(source) or holds_columns(source):
         rows = iterate_records(source, [columns.turns or columns.source], names=columns.names)
+        values = (next(iter(row.values())) for row in rows)
         read = _text if columns.turns is None else lambda turns: joined(turns, columns.context)
-        return Pairs(Texts((read(next(iter(row.values()))) for row in rows), shape), None)
-    return Pairs(Texts(read_lines(source), shape), None)
+        return Pairs(Texts(map(read, values), shape), None)
+    return Pairs(Texts([joined(text, columns.context) for text in _texts(source, "sources")], shape), None)
+
+
+def check_table(source: Any) -> None:
+    """Raises DataError if a source that comes without targets is no table that could hold them."""
+    if not is_path(source) and not holds_columns(source):
+        raise DataError(
+            f"Translator: expected targets beside the sources, or a table of both, got {type(source).__name__} alone; "
+            "give the targets, too."
+        )
 
 
 def joined(text: Any, context: int) -> str:
     """A text as it is; of the turns of a dialogue the last `context` ones, with a mark between them."""
-    if text is None:
-        return ""
-    if isinstance(text, str):
-        return text
-    return TURN.join(str(turn) for turn in list(text)[-context:])
+    if not isinstance(text, list | tuple | np.ndarray):
+        return _text(text)
+    return TURN.join(_text(turn) for turn in list(text)[-context:])
 
 
 def copied(pairs: Pairs, source: Text, target: Text) -> tuple[Ragged, Ragged | None, list[list[str]]]:
@@ -123,11 +133,14 @@ def rows_of(source: Any, columns: PairColumns) -> Iterator[tuple[str, str]]:
     """The pairs of a table, one at a time."""
     if columns.turns is not None:
         for row in iterate_records(source, [columns.turns], names=columns.names):
-            turns = row.get(columns.turns) or []
-            if isinstance(turns, str):
-                raise DataError(f"Column {columns.turns!r} must hold lists of turns, got the text {turns[:40]!r}.")
+            found = row.get(columns.turns)
+            if isinstance(found, str) or not isinstance(found, Iterable | None):
+                raise DataError(
+                    f"Expected lists of turns in column {columns.turns!r}, got {found!r}: give such a column."
+                )
+            turns = list(found or [])
             for i in range(1, len(turns)):
-                yield joined(turns[:i], columns.context), str(turns[i])
+                yield joined(turns[:i], columns.context), _text(turns[i])
         return
     for row in iterate_records(source, [columns.source, columns.target], names=columns.names):
         # Several sentences, or several references, may come as a list: the sentences belong together.
@@ -135,13 +148,15 @@ def rows_of(source: Any, columns: PairColumns) -> Iterator[tuple[str, str]]:
 
 
 def _text(value: Any) -> str:
-    if value is None:
+    """A value of a table as text: nothing where it is missing, the sentences of a list one after another."""
+    if value is None or (isinstance(value, float) and value != value):
         return ""
-    return value if isinstance(value, str) else " ".join(str(part) for part in value)
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    return " ".join(map(_text, value)) if several else str(value)
 
 
-def _in_memory(source: Iterable[Any], target: Iterable[Any]) -> Iterator[tuple[str, str]]:
-    sources, targets = list(source), list(target)
+def _in_memory(source: Any, target: Any) -> Iterator[tuple[str, str]]:
+    sources, targets = _texts(source, "sources"), _texts(target, "targets")
     if len(sources) != len(targets):
         raise DataError(
             f"Expected as many targets as sources, got {len(sources)} sources and {len(targets)} targets: pair them up."
@@ -149,11 +164,22 @@ def _in_memory(source: Iterable[Any], target: Iterable[Any]) -> Iterator[tuple[s
     return zip(map(_text, sources), map(_text, targets), strict=True)
 
 
+def _texts(values: Any, what: str) -> list[Any]:
+    """Texts, or lists of them, in memory."""
+    if holds_columns(values) or not isinstance(values, Iterable):
+        raise DataError(
+            f"Translator: expected a list of texts as {what}, got {type(values).__name__}; give a column of texts."
+        )
+    found = list(values)
+    for row, value in enumerate(found):
+        parts = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+        wrong = [part for part in parts if not isinstance(part, str)]
+        if wrong:
+            raise DataError(f"Translator: expected text in row {row} of the {what}, got {wrong[0]!r}; fill it in.")
+    return found
+
+
 def _first(pairs: Iterable[tuple[str, str]], seconds: list[str]) -> Iterator[str]:
     for first, second in pairs:
         seconds.append(second)
         yield first
-
-
-def _is_path(source: Any) -> bool:
-    return isinstance(source, str | Path)

@@ -14,17 +14,21 @@ from torch import nn
 from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.align.mode import evaluating
 from unrolled.align.score.text import Rouge, TextScore, bleu, chrf, rouge
+from unrolled.check import check_size
 from unrolled.data.examples import Examples, PaddedColumn, TagColumn
+from unrolled.data.files import suffix
 from unrolled.data.lines import read_parallel
-from unrolled.errors import OptionError
+from unrolled.data.table import DELIMITERS
+from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.search import Forbid, Found, NoRepeat, beam
+from unrolled.state import map_state
 from unrolled.tasks.batches import batches
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.options import enough_epochs
-from unrolled.tasks.pairs import PairColumns, Pairs, copied, read_pairs, read_sources, rows_of
-from unrolled.tasks.texts import TextOptions, Texts, make_embedding, make_words, random_texts
+from unrolled.tasks.pairs import PairColumns, Pairs, check_table, copied, read_pairs, read_sources, rows_of
+from unrolled.tasks.texts import TextOptions, Texts, is_path, make_embedding, make_words, random_texts, width_of
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Attended", "Translator", "TranslatorOptions", "TranslatorReport"]
@@ -56,11 +60,21 @@ class TranslatorOptions(TextOptions):
     head_dropout: Rate = 0.3
     reading_dropout: Rate | None = 0.2
 
+    def check(self) -> None:
+        super().check()
+        if self.spelling != "none":
+            raise OptionError(f"Translator: spelling must be 'none', got {self.spelling!r}; choose another level.")
+        if self.attention == "none" and (self.feeding or self.copying != "none"):
+            raise OptionError(
+                f"Translator: feeding={self.feeding} and copying={self.copying!r} need an attention, got 'none'; choose "
+                "'dot' or 'additive'."
+            )
+
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
 ENCODER = {"cell": "gru", "hidden_size": 256, "bidirectional": True}
 WIDTH = 256
-EPOCHS, PATIENCE = 12, 4
+EPOCHS, PATIENCE = 10, 4
 # Tokens of both sides in a batch: in training, and in a search, where each row has `width` hypotheses.
 TOKENS, SEARCHED = 1500, 12000
 # Batches of an epoch, and steps of a training, at least.
@@ -131,7 +145,7 @@ class Translator(SequenceTask):
         chosen = PairColumns() if columns is None else columns
         names = None if chosen.names is None else list(chosen.names)
         self.notes = {"columns": [chosen.source, chosen.target, chosen.turns, chosen.context, names]}
-        corpus = self._read(source, target)
+        corpus = read_pairs(source, target, chosen, self._shape, self._shape)
         part, later = given_source(valid, self._read)
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         return self.learn(corpus, later, part=part, refit=refit, training=training)
@@ -151,7 +165,11 @@ class Translator(SequenceTask):
         self, sources: Any, *, width: int = 5, nbest: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None
     ) -> list[list[tuple[str, float]]]:
         """The `nbest` best targets of each source, best first, each with the score that ranks it."""
-        pairs = read_sources(sources, self._columns, self._shape)
+        self.fitted()
+        check_size("predict", "width", width)
+        if not 1 <= check_size("predict", "nbest", nbest) <= width:
+            raise OptionError(f"predict: nbest must be from 1 to the width of {width}, got {nbest}.")
+        pairs = read_sources(sources, self._columns(sources), self._shape)
         found: list[list[tuple[str, float]]] = [[] for _ in range(len(pairs))]
         for rows, batch, words, results in self._search(pairs, width, nbest, length_penalty, no_repeat):
             for i, row in enumerate(rows.tolist()):
@@ -166,16 +184,21 @@ class Translator(SequenceTask):
         self, source: Any, target: Any = None, *, width: int = 5, length_penalty: float = 1.0
     ) -> TranslatorReport:
         """BLEU, chrF and ROUGE of what is predicted; a target may be a list of references, the best of which counts."""
-        sources, references = _references(source, target, self._columns)
+        self.fitted()
+        if isinstance(source, tuple) and target is None and len(source) == 2:
+            source, target = source
+        sources, references = _references(source, target, self._columns(source))
         said = self.predict(sources, width=width, length_penalty=length_penalty)
         return TranslatorReport(bleu(said, references), chrf(said, references), rouge(said, references), len(said))
 
     def attention(self, source: str, target: str | None = None) -> Attended:
         """Where the decoder looks while it writes the target; None: the best target."""
+        if self.options.attention == "none":
+            raise OptionError("Translator: expected a model with attention, but it has attention='none'; fit another.")
         said = self.predict([source])[0] if target is None else target
         data = self.make_data(self._read([source], [said]), np.arange(1))
-        batch = data.batch(np.arange(1))
-        codes = batch.target.values[0].tolist()
+        batch = map_state(lambda leaf: leaf.to(self.device), data.batch(np.arange(1)))
+        codes = batch.target.values[0, : int(batch.target.lengths[0])].tolist()
         weights = self._weights(batch, 0, codes)
         text: Text = self.fields["target"]
         return Attended(weights, self.fields["source"].split_text(source), [*text.split_text(said), "</s>"])
@@ -204,15 +227,18 @@ class Translator(SequenceTask):
             writing = None if corpus.targets is None else PaddedColumn(corpus.targets.codes(target))
         if writing is not None:
             lengths = lengths + writing.ragged.lengths + 1
-            self.notes["longest"] = max(self.notes.get("longest", 0), int(writing.ragged.lengths.max(initial=0)))
         return Examples(Pair, (reading, writing, copies), lengths).select(rows)
+
+    def take_notes(self, data: Any, rows: np.ndarray) -> None:
+        """The longest target, in tokens."""
+        self.notes["longest"] = int(data.parts[1].ragged.lengths[rows].max(initial=0))
 
     def make_net(self, corpus: Pairs | None = None) -> nn.Module:
         chosen, source, target = self.options, self.fields["source"], self.fields["target"]
         vectors = None if corpus is None else chosen.read_vectors()
-        reader = make_words(source, None, chosen, WIDTH, vectors)
+        reader = make_words(source, None, chosen, width_of(chosen, vectors, WIDTH, self.notes), vectors)
         encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
-        embedding = make_embedding(target, chosen, WIDTH, None)
+        embedding = make_embedding(target, chosen, chosen.embedding_size or WIDTH, None)
         inner: dict[str, Any] = {**ENCODER, **chosen.encoder}
         options = DecodeOptions(
             cell=inner["cell"],
@@ -252,18 +278,19 @@ class Translator(SequenceTask):
         shape: Text = self.options.shape
         return shape
 
-    @property
-    def _columns(self) -> PairColumns:
-        source, target, turns, context, names = self.notes["columns"]
-        return PairColumns(source, target, turns, context, None if names is None else tuple(names))
+    def _columns(self, source: Any) -> PairColumns:
+        """The columns of the training data; only delimited text has no names of its own."""
+        first, second, turns, context, names = self.notes["columns"]
+        bare = names is not None and isinstance(source, str | Path) and suffix(source) in DELIMITERS
+        return PairColumns(first, second, turns, context, tuple(names) if bare else None)
 
     def _read(self, source: Any, target: Any = None) -> Pairs:
-        return read_pairs(source, target, self._columns, self._shape, self._shape)
+        return read_pairs(source, target, self._columns(source), self._shape, self._shape)
 
     def _search(self, pairs: Pairs, width: int, nbest: int, length_penalty: float, no_repeat: int | None) -> Any:
         """Row numbers, their batch, the words beyond the vocabulary of every row, and what was found for each."""
-        if not 1 <= nbest <= width:
-            raise OptionError(f"predict: nbest must be from 1 to the width of {width}, got {nbest}.")
+        if not len(pairs):
+            return
         net: Any = self.fitted()
         pointer = self.options.copying == "pointer"
         words = copied(pairs, self.fields["source"], self.fields["target"])[2] if pointer else [[]] * len(pairs)
@@ -308,12 +335,19 @@ class Translator(SequenceTask):
 
 def _references(source: Any, target: Any, columns: PairColumns) -> tuple[list[Any], list[Any]]:
     """Sources as predict takes them, and the references of each."""
-    if isinstance(source, tuple) and target is None:
-        source, target = source
     if target is None:
-        pairs = list(rows_of(source, columns))
-    elif isinstance(source, str | Path):
+        check_table(source)
+        pairs: list[Any] = list(rows_of(source, columns))
+    elif is_path(source) or is_path(target):
         pairs = list(read_parallel(source, target))
     else:
-        pairs = list(zip(source, target, strict=True))
+        sources, targets = list(source), list(target)
+        if len(sources) != len(targets):
+            raise DataError(
+                f"evaluate: expected a target for each source, got {len(sources)} sources and {len(targets)} targets: "
+                "pair them up."
+            )
+        pairs = list(zip(sources, targets, strict=True))
+    if not pairs:
+        raise DataError("evaluate: expected at least one source and its reference, got none; give some.")
     return [first for first, _ in pairs], [second for _, second in pairs]
