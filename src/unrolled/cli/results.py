@@ -64,7 +64,7 @@ def sequence_results(model: Any, request: Request, folder: Path, test: tuple[Any
         files["scores"] = _write_scores(folder, scores)
     if plot:
         files |= _pictures(model, request, folder, test)
-    lines = [_about(model), *_validation(folder)]
+    lines = [_about(model), *_validation(folder, model.score_name)]
     if report is not None:
         lines.append(f"\n{report}\n")
     lines.append("wrote " + ", ".join(files.values()))
@@ -129,7 +129,7 @@ def _tokens(level: str) -> str:
     return {"word": "words", "char": "characters", "subword": "pieces of words"}[level]
 
 
-def _validation(folder: Path) -> list[str]:
+def _validation(folder: Path, name: str) -> list[str]:
     """How the training went, by the data that decided when to stop."""
     from unrolled.inspect.learning import read_curves
 
@@ -138,7 +138,7 @@ def _validation(folder: Path) -> list[str]:
         return []
     best, last = int(curves.score.values.argmin()), int(curves.loss.steps[-1])
     value, step = curves.score.values[best], int(curves.score.steps[best])
-    return [f"validation score {value:.4g} (lower is better) at step {step} of {last}"]
+    return [f"validation: {name} {value:.4g} (lower is better) at step {step} of {last}"]
 
 
 def _next(model: Any, request: Request, folder: Path, scored: bool) -> list[str]:

@@ -17,7 +17,7 @@ from unrolled.data.batching import Rows
 from unrolled.data.ragged import Ragged
 from unrolled.errors import SaveError
 
-__all__ = ["Interned", "intern"]
+__all__ = ["Interned", "Interning", "intern"]
 
 # Codes held in memory (256 MiB of int32); a text with more of them goes to a temporary file.
 LIMIT = 1 << 26
@@ -70,17 +70,40 @@ def intern(rows: Iterable[Sequence[str]]) -> Interned:
     Raises:
         SaveError: the temporary file of a long text cannot be written.
     """
-    numbers = _Numbers()
-    waiting, offsets = array("i"), array("q", [0])
-    with _Growing(np.int32) as codes:
+    with Interning() as interning:
         for row in rows:
-            waiting.extend(map(numbers.__getitem__, row))
-            offsets.append(codes.count + len(waiting))
-            if len(waiting) >= BLOCK:
-                codes.append(np.frombuffer(waiting, np.int32))
-                waiting = array("i")
-        codes.append(np.array(waiting, np.int32))
-        return Interned(list(numbers), Ragged(codes.finish(), np.array(offsets, np.int64)))
+            interning.add(row)
+        return interning.finish()
+
+
+class Interning:
+    """`intern` for texts that come one by one, such as those of several columns of one file."""
+
+    def __init__(self) -> None:
+        self._numbers = _Numbers()
+        self._waiting, self._offsets = array("i"), array("q", [0])
+        self._codes = _Growing(np.int32)
+
+    def __enter__(self) -> Interning:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._codes.__exit__(kind, error, trace)
+
+    def add(self, row: Sequence[str]) -> None:
+        """Take in the tokens of the next text; a str stands for its characters."""
+        self._waiting.extend(map(self._numbers.__getitem__, row))
+        self._offsets.append(self._codes.count + len(self._waiting))
+        if len(self._waiting) >= BLOCK:
+            self._codes.append(np.frombuffer(self._waiting, np.int32))
+            self._waiting = array("i")
+
+    def finish(self) -> Interned:
+        """All texts taken in."""
+        self._codes.append(np.array(self._waiting, np.int32))
+        return Interned(list(self._numbers), Ragged(self._codes.finish(), np.array(self._offsets, np.int64)))
 
 
 class _Numbers(dict[str, int]):

@@ -133,7 +133,8 @@ class Classifier(SequenceTask):
 
     def predict(self, source: Any) -> np.ndarray:
         """The class of each input, (N,): of a table, a file, a folder, texts or arrays, as in `fit`."""
-        return np.asarray(self.classes_[self.predict_proba(source).argmax(1)])
+        best = self.predict_proba(source).argmax(1)
+        return np.asarray(self.classes_[best])
 
     def predict_proba(self, source: Any) -> np.ndarray:
         """(N, K) float64, the calibrated probability of each of `classes_`."""

@@ -56,6 +56,8 @@ class SequenceTask(Model):
     """
 
     options_kind: ClassVar[type[TaskOptions]]
+    score_name: ClassVar[str] = "nats"
+    """What the score is that tells when to stop: of each label, tag or token."""
     options: Any
 
     def __init__(self, **options: Any) -> None:
@@ -91,8 +93,9 @@ class SequenceTask(Model):
 
     def set_params(self, **options: Any) -> Self:
         """Other options, as if given from the start; those not named stay. Takes effect at the next `fit`."""
-        self._given = {**self._given, **options}
-        self.options = self.options_kind.collect(self._given)
+        given = {**self._given, **options}
+        self.options = self.options_kind.collect(given)
+        self._given = given
         return self
 
     def split(self, corpus: Any, part: float) -> tuple[np.ndarray, np.ndarray]:

@@ -139,7 +139,9 @@ def _said(text: Any, place: str) -> str:
 
 def _matched(labels: Iterable[Any] | None, count: int) -> list[Any]:
     """The labels as Python has them, one for each input."""
-    every = [] if labels is None else list(labels)
+    if not isinstance(labels, Iterable) or isinstance(labels, str | bytes) or np.ndim(labels) == 0:
+        raise DataError(f"Expected a list of labels, one for each of the inputs, but got {labels!r}: give such a list.")
+    every = list(labels)
     given = [
         label.item() if isinstance(label, np.generic | np.ndarray) and label.size == 1 else label for label in every
     ]

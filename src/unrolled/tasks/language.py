@@ -111,7 +111,7 @@ WIDTH = {"word": 400, "subword": 400, "char": 64}
 MANY, SAMPLES = 4000, 1000
 DROPOUT = {"word": (0.2, 0.4), "subword": (0.2, 0.4), "char": (0.0, 0.3)}
 STREAMS, STEPS = 32, {"word": 35, "subword": 50, "char": 100}
-EPOCHS, PATIENCE = 12, 3
+EPOCHS, PATIENCE = 10, 3
 # Steps that a short text is trained for at least.
 UPDATES, WARMUP = 400, 100
 

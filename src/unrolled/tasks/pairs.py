@@ -59,12 +59,10 @@ def read_pairs(source: Any, target: Any, columns: PairColumns, source_shape: Tex
     else:
         check_table(source)
         pairs = rows_of(source, columns)
-    # The targets wait while the sources are read: both come from one pass over the file.
-    waiting: list[str] = []
-    sources = Texts(_first(pairs, waiting), source_shape)
+    sources, targets = Texts.side_by_side(pairs, (source_shape, target_shape))
     if not len(sources):
         raise DataError("Translator: expected pairs of texts, got none: give at least one.")
-    return Pairs(sources, Texts(waiting, target_shape))
+    return Pairs(sources, targets)
 
 
 def read_sources(source: Any, columns: PairColumns, shape: Text) -> Pairs:
@@ -177,9 +175,3 @@ def _texts(values: Any, what: str) -> list[Any]:
         if wrong:
             raise DataError(f"Translator: expected text in row {row} of the {what}, got {wrong[0]!r}; fill it in.")
     return found
-
-
-def _first(pairs: Iterable[tuple[str, str]], seconds: list[str]) -> Iterator[str]:
-    for first, second in pairs:
-        seconds.append(second)
-        yield first

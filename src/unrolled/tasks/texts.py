@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from unrolled.data.examples import PaddedColumn, WordColumn
-from unrolled.data.intern import intern
+from unrolled.data.intern import Interning, intern
 from unrolled.data.ragged import Ragged
 from unrolled.data.records import Records
 from unrolled.errors import DataError, OptionError
@@ -107,6 +107,22 @@ class Texts:
             self.whole = [" ".join(text) if words else text for text in texts]
         else:
             self.interned = intern(texts if words else map(shape.split_text, texts))
+
+    @classmethod
+    def side_by_side(cls, rows: Iterable[tuple[str, str]], shapes: tuple[Text, Text]) -> tuple[Texts, Texts]:
+        """The two columns of rows that are read once, one row at a time."""
+        both = (cls([], shapes[0]), cls([], shapes[1]))
+        with Interning() as first, Interning() as second:
+            for row in rows:
+                for column, interning, text in zip(both, (first, second), row, strict=True):
+                    if column.whole is None:
+                        interning.add(column.shape.split_text(text))
+                    else:
+                        column.whole.append(text)
+            for column, interning in zip(both, (first, second), strict=True):
+                if column.whole is None:
+                    column.interned = interning.finish()
+        return both
 
     def __len__(self) -> int:
         return len(self.interned.tokens) if self.whole is None else len(self.whole)

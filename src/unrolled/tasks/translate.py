@@ -66,8 +66,8 @@ class TranslatorOptions(TextOptions):
             raise OptionError(f"Translator: spelling must be 'none', got {self.spelling!r}; choose another level.")
         if self.attention == "none" and (self.feeding or self.copying != "none"):
             raise OptionError(
-                f"Translator: feeding={self.feeding} and copying={self.copying!r} need an attention, got 'none'; choose "
-                "'dot' or 'additive'."
+                f"Translator: feeding={self.feeding} and copying={self.copying!r} need an attention, got 'none'; "
+                "choose 'dot' or 'additive'."
             )
 
 
