@@ -15,7 +15,7 @@ from unrolled.data.records import Records, read_records
 from unrolled.data.series import read_series
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
-from unrolled.tasks.texts import Texts, holds_columns, is_path
+from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
 __all__ = ["Columns", "Examples", "read_examples"]
 
@@ -47,7 +47,7 @@ class Columns:
 
     def texts_alone(self, present: Sequence[str], source: str) -> Columns:
         """The column of the texts, where no labels are looked for."""
-        text = self.text if self.text in present or len(present) > 1 else present[0]
+        text = present[0] if len(present) == 1 else self.text
         text = text or next((name for name in TEXT_NAMES if name in present), None)
         if text is None:
             raise _unnamed("text", present, source)
@@ -111,7 +111,7 @@ def _from_table(source: Any, labels: Iterable[Any] | None, columns: Columns, sha
 
 
 def _from_memory(source: Any, labels: Iterable[Any] | None, columns: Columns, shape: Text, labelled: bool) -> Examples:
-    if not isinstance(source, Iterable):
+    if not is_several(source):
         raise DataError(
             f"Expected texts, series, a table or a file, but got {type(source).__name__}: pass one of these."
         )
@@ -139,7 +139,7 @@ def _said(text: Any, place: str) -> str:
 
 def _matched(labels: Iterable[Any] | None, count: int) -> list[Any]:
     """The labels as Python has them, one for each input."""
-    if not isinstance(labels, Iterable) or isinstance(labels, str | bytes) or np.ndim(labels) == 0:
+    if labels is None or not is_several(labels):
         raise DataError(f"Expected a list of labels, one for each of the inputs, but got {labels!r}: give such a list.")
     every = list(labels)
     given = [
@@ -162,7 +162,7 @@ def _of(
     if labels is None:
         return Examples(read, series, None, "text", places, columns)
     for row, label in enumerate(labels):
-        if not isinstance(label, str | int | float) and isinstance(label, Iterable):
+        if is_several(label):
             raise DataError(f"Expected one value as the label of {places.of(row)}, but got {label!r}: give one class.")
         if label is None or label == "" or (not isinstance(label, str) and str(label) in MISSING):
             raise DataError(f"{places.of(row)} has no label: fill it in or leave the example out.")

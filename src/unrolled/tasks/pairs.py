@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +14,7 @@ from unrolled.data.ragged import Ragged
 from unrolled.data.records import iterate_records
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
-from unrolled.tasks.texts import Texts, holds_columns, is_path
+from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
 __all__ = ["TURN", "Pairs", "PairColumns", "check_table", "copied", "joined", "read_pairs", "read_sources", "rows_of"]
 
@@ -132,11 +132,11 @@ def rows_of(source: Any, columns: PairColumns) -> Iterator[tuple[str, str]]:
     if columns.turns is not None:
         for row in iterate_records(source, [columns.turns], names=columns.names):
             found = row.get(columns.turns)
-            if isinstance(found, str) or not isinstance(found, Iterable | None):
+            if found is not None and not is_several(found):
                 raise DataError(
                     f"Expected lists of turns in column {columns.turns!r}, got {found!r}: give such a column."
                 )
-            turns = list(found or [])
+            turns = [] if found is None else list(found)
             for i in range(1, len(turns)):
                 yield joined(turns[:i], columns.context), _text(turns[i])
         return
@@ -149,8 +149,7 @@ def _text(value: Any) -> str:
     """A value of a table as text: nothing where it is missing, the sentences of a list one after another."""
     if value is None or (isinstance(value, float) and value != value):
         return ""
-    several = isinstance(value, Iterable) and not isinstance(value, str)
-    return " ".join(map(_text, value)) if several else str(value)
+    return " ".join(map(_text, value)) if is_several(value) else str(value)
 
 
 def _in_memory(source: Any, target: Any) -> Iterator[tuple[str, str]]:
@@ -164,13 +163,13 @@ def _in_memory(source: Any, target: Any) -> Iterator[tuple[str, str]]:
 
 def _texts(values: Any, what: str) -> list[Any]:
     """Texts, or lists of them, in memory."""
-    if holds_columns(values) or not isinstance(values, Iterable):
+    if holds_columns(values) or not is_several(values):
         raise DataError(
             f"Translator: expected a list of texts as {what}, got {type(values).__name__}; give a column of texts."
         )
     found = list(values)
     for row, value in enumerate(found):
-        parts = [value] if isinstance(value, str) or not isinstance(value, Iterable) else list(value)
+        parts = list(value) if is_several(value) else [value]
         wrong = [part for part in parts if not isinstance(part, str)]
         if wrong:
             raise DataError(f"Translator: expected text in row {row} of the {what}, got {wrong[0]!r}; fill it in.")

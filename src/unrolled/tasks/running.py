@@ -13,7 +13,7 @@ from unrolled.data.panel import offsets_of
 from unrolled.data.ragged import Ragged
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
-from unrolled.tasks.texts import Texts, holds_columns, is_path
+from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
 __all__ = ["Running", "read_running", "running_codes"]
 
@@ -37,7 +37,7 @@ def read_running(source: Any, shape: Text) -> Running:
     documents: Iterable[Iterable[str]]
     if is_path(source):
         documents = [read_lines(source)]
-    elif holds_columns(source) or not isinstance(source, Iterable):
+    elif holds_columns(source) or not is_several(source):
         raise _no_text(source)
     else:
         documents = map(_lines_of, source)

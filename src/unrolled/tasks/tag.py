@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
+from pydantic import Field
 from torch import nn
 
 from unrolled.align.each import Each, EachOptions, Tagged
@@ -23,7 +24,7 @@ from unrolled.fields.tags import Tags, spans, to_bio, to_iobes
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
-from unrolled.tasks.texts import TextOptions, Texts, is_path, make_words, random_texts, width_of
+from unrolled.tasks.texts import TextOptions, Texts, is_path, is_several, make_words, random_texts, width_of
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["TagReport", "Tagger", "TaggerOptions"]
@@ -37,7 +38,7 @@ class TaggerOptions(TextOptions):
     owner = "Tagger"
 
     split: Literal["punctuation", "space"] = "space"
-    min_count: int = 2
+    min_count: int = Field(default=2, ge=1)
     spelling: Literal["none", "cnn", "lstm"] = "cnn"
     crf: bool | None = None
     scheme: Literal["BIO", "IOBES"] | None = None
@@ -265,13 +266,13 @@ def _in_memory(sentences: Any, tags: Any, options: TaggerOptions) -> Corpus:
 
 
 def _listed(values: Any, what: str) -> list[Any]:
-    if not isinstance(values, Iterable):
+    if not is_several(values):
         raise DataError(f"Tagger: expected a list of {what}, got {type(values).__name__}; give one for each sentence.")
     return list(values)
 
 
 def _texts(values: Any, what: str, place: str) -> list[str]:
-    several = isinstance(values, Iterable) and not isinstance(values, str)
+    several = is_several(values)
     found = list(values) if several else [values]
     wrong = next((value for value in found if not isinstance(value, str) or not value), values)
     if not several or wrong is not values:

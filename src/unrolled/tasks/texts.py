@@ -33,6 +33,7 @@ __all__ = [
     "Texts",
     "holds_columns",
     "is_path",
+    "is_several",
     "make_embedding",
     "make_words",
     "random_texts",
@@ -166,6 +167,12 @@ def is_path(source: Any) -> bool:
         if text and not os.path.exists(source):
             raise DataError(f"There is no file {source[:60]!r}: check the path, or put a text itself in a list.")
     return isinstance(source, str | Path)
+
+
+def is_several(values: Any) -> bool:
+    """Whether it holds values one after another: anything that can be gone through, but a text."""
+    alone = isinstance(values, np.ndarray) and values.ndim == 0
+    return isinstance(values, Iterable) and not isinstance(values, str | bytes) and not alone
 
 
 def holds_columns(source: Any) -> bool:
