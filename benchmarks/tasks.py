@@ -252,8 +252,8 @@ ROWS = {
                                 {"vectors": GLOVE}),
     "wnut17": Row(tagged("wnut17"), tagged_simple("wnut17"), 20, 33, {"vectors": GLOVE}),
     "ptb": Row(ptb, ptb_simple, 130, 115, {"precision": "bf16"}),
-    "tinyshakespeare": Row(shakespeare, shakespeare_simple, 1.58, 1.50, {}),
-    "multi30k_en_de": Row(multi30k, multi30k_simple, 24, 32, {"precision": "bf16"}),
+    "tinyshakespeare": Row(shakespeare, shakespeare_simple, 1.58, 1.50, {"epochs": 8}),
+    "multi30k_en_de": Row(multi30k, multi30k_simple, 24, 32, {"precision": "bf16", "epochs": 8}),
     "scitldr_a": Row(scitldr, scitldr_simple, 15, 28, {"level": "word", "lower": True, "copying": "pointer"}),
     "self_dialogue_movies": Row(dialogue, dialogue_simple, 44, 38, {"precision": "bf16", "epochs": 5}),
 }  # fmt: skip
