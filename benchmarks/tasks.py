@@ -251,7 +251,7 @@ ROWS = {
     "ud_english_ewt_glove": Row(tagged("ud_english_ewt"), tagged_simple("ud_english_ewt"), 0.93, 0.95,
                                 {"vectors": GLOVE}),
     "wnut17": Row(tagged("wnut17"), tagged_simple("wnut17"), 20, 33, {"vectors": GLOVE}),
-    "ptb": Row(ptb, ptb_simple, 130, 115, {"precision": "bf16"}),
+    "ptb": Row(ptb, ptb_simple, 130, 115, {"precision": "bf16", "epochs": 8}),
     "tinyshakespeare": Row(shakespeare, shakespeare_simple, 1.58, 1.50, {"epochs": 8}),
     "multi30k_en_de": Row(multi30k, multi30k_simple, 24, 32, {"precision": "bf16", "epochs": 8}),
     "scitldr_a": Row(scitldr, scitldr_simple, 15, 28, {"level": "word", "lower": True, "copying": "pointer"}),

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-QUICK = ["--hidden-size", "8", "--set", "embedding_size=8", "--set", "batch_size=8", "--set", "learning_rate=0.05"]
+QUICK = ["--hidden-size", "8", "--set", "embedding_size=8", "--set", "batch_size=8", "--set", "learning_rate=0.05",
+         "--set", "reading_dropout=0", "--set", "embedding_dropout=0", "--set", "head_dropout=0.3"]  # fmt: skip
 
 
 def texts(count: int, seed: int) -> list[tuple[str, str]]:

@@ -9,15 +9,17 @@ if TYPE_CHECKING:
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
+    from unrolled.tasks.pairs import PairColumns
     from unrolled.tasks.tag import Tagger
     from unrolled.tasks.translate import Translator
 
-__all__ = ["Classifier", "Forecaster", "LanguageModel", "Tagger", "Translator"]
+__all__ = ["Classifier", "Forecaster", "LanguageModel", "PairColumns", "Tagger", "Translator"]
 
 _HOMES = {
     "Classifier": "classify",
     "Forecaster": "forecast",
     "LanguageModel": "language",
+    "PairColumns": "pairs",
     "Tagger": "tag",
     "Translator": "translate",
 }

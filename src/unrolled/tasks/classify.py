@@ -118,18 +118,16 @@ class Classifier(SequenceTask):
             raise DataError(
                 f"fit: expected at least two classes, got {sorted(classes)} alone; give examples of another."
             )
-        self.notes = {
-            "columns": [corpus.columns.text, corpus.columns.label], "names": columns.names, "labels": corpus.kind,
-        }  # fmt: skip
-        part, later = given_source(valid, self._read)
-        if later is not None:
-            _check_kind("valid", later, texts=corpus.texts is not None)
-            if classes.isdisjoint(later.labels):
-                raise DataError(
-                    f"fit: expected valid to hold one of {sorted(classes)}, got {sorted(set(later.labels))}."
-                )
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        return self.learn(corpus, later, part=part, refit=refit, training=training)
+        found = corpus.columns
+        with self.anew({"columns": [found.text, found.label], "names": found.names, "labels": corpus.kind}):
+            part, later = given_source(valid, self._read)
+            if later is not None:
+                _check_kind("valid", later, texts=corpus.texts is not None)
+                others = set(later.labels or ())
+                if classes.isdisjoint(others):
+                    raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
+            return self.learn(corpus, later, part=part, refit=refit, training=training)
 
     def predict(self, source: Any) -> np.ndarray:
         """The class of each input, (N,): of a table, a file, a folder, texts or arrays, as in `fit`."""

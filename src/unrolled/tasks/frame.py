@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self
@@ -11,7 +12,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from torch import Tensor, nn
 
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, OptionError, UnrolledError
 from unrolled.fields.category import Category
 from unrolled.fields.numbers import Numbers
 from unrolled.fields.spelling import Spelling
@@ -117,6 +118,17 @@ class SequenceTask(Model):
 
     def finish(self, corpus: Any, rows: np.ndarray) -> None:
         """What is found out on the validation rows once the network is trained."""
+
+    @contextmanager
+    def anew(self, notes: dict[str, Any]) -> Iterator[None]:
+        """A new fit begins, with these notes; if it ends in a mistake of the user, the model is what it was before."""
+        before = (self.notes, self.fields, self.net, self.history)
+        self.notes = notes
+        try:
+            yield
+        except UnrolledError:
+            self.notes, self.fields, self.net, self.history = before
+            raise
 
     def learn(
         self, corpus: Any, valid: Any, *, part: float | None, refit: bool, training: Training, least: int = 2

@@ -145,7 +145,6 @@ class LanguageModel(SequenceTask):
             refit: learn from the part that decided when to stop, too, in the end.
             run, progress, resume, callbacks: as in `unrolled.train.fit`.
         """
-        self.notes = {}
         corpus = read_running(source, self.options.shape)
         # A tuple of texts is documents as a list of them is, not a pair of inputs and labels.
         held = list(valid) if isinstance(valid, tuple) else valid
@@ -153,7 +152,8 @@ class LanguageModel(SequenceTask):
         if part and len(corpus) < 2:
             raise DataError("fit: expected several lines, of which the last are held out, got one line; give valid=0.")
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        return self.learn(corpus, later, part=part, refit=refit, training=training, least=1)
+        with self.anew({}):
+            return self.learn(corpus, later, part=part, refit=refit, training=training, least=1)
 
     def evaluate(self, source: Any) -> LanguageReport:
         """How well the model predicts a text: every token given all before it in its document."""

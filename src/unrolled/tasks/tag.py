@@ -124,12 +124,12 @@ class Tagger(SequenceTask):
         Raises:
             DataError, OptionError: the data or an option cannot be used, in one sentence.
         """
-        self.notes = {"column": column}
-        corpus = self._read(source)
-        self.notes["scheme"] = Tags.fit(corpus.tags or []).scheme
-        part, later = given_source(valid, lambda inputs, tags: self._read(inputs if tags is None else (inputs, tags)))
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        return self.learn(corpus, later, part=part, refit=refit, training=training)
+        with self.anew({"column": column}):
+            corpus = self._read(source)
+            self.notes["scheme"] = Tags.fit(corpus.tags or []).scheme
+            part, later = given_source(valid, lambda some, tags: self._read(some if tags is None else (some, tags)))
+            return self.learn(corpus, later, part=part, refit=refit, training=training)
 
     def predict(self, sentences: Any) -> list[list[str]]:
         """The tags of each sentence: a file as in `fit`, or sentences as lists of words (a string is split at spaces).

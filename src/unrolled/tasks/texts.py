@@ -185,7 +185,8 @@ def holds_columns(source: Any) -> bool:
 
 
 def width_of(options: TextOptions, vectors: Vectors | None, usual: int, notes: dict[str, Any]) -> int:
-    """The features of a token's vector: those of the file of vectors, which `notes` remember; those asked for; `usual`.
+    """The features of a token's vector where none were asked for: those of the file of vectors, which `notes` remember,
+    or `usual`.
 
     Raises OptionError where a file and an option do not agree.
     """
@@ -196,11 +197,11 @@ def width_of(options: TextOptions, vectors: Vectors | None, usual: int, notes: d
                 f"{options.owner}: got embedding_size={options.embedding_size}, but the vectors of {options.vectors} "
                 f"have {width} features; leave embedding_size out."
             )
-    return int(notes.get("width") or options.embedding_size or usual)
+    return int(notes.get("width", usual))
 
 
 def make_embedding(text: Text, options: TextOptions, width: int, vectors: Vectors | None) -> Embedding:
-    """The vectors of a text field, of `width` features."""
+    """The vectors of a text field; `width` where no embedding_size was asked for."""
     start: Tensor | None = None
     found: Tensor | None = None
     if vectors is not None:
@@ -208,7 +209,7 @@ def make_embedding(text: Text, options: TextOptions, width: int, vectors: Vector
         start, found = torch.from_numpy(matrix), torch.from_numpy(known)
     return Embedding(
         text.size,
-        width,
+        options.embedding_size or width,
         dropout=options.embedding_dropout or 0.0,
         vectors=start,
         found=found,

@@ -144,11 +144,11 @@ class Translator(SequenceTask):
         """
         chosen = PairColumns() if columns is None else columns
         names = None if chosen.names is None else list(chosen.names)
-        self.notes = {"columns": [chosen.source, chosen.target, chosen.turns, chosen.context, names]}
         corpus = read_pairs(source, target, chosen, self._shape, self._shape)
-        part, later = given_source(valid, self._read)
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        return self.learn(corpus, later, part=part, refit=refit, training=training)
+        with self.anew({"columns": [chosen.source, chosen.target, chosen.turns, chosen.context, names]}):
+            part, later = given_source(valid, self._read)
+            return self.learn(corpus, later, part=part, refit=refit, training=training)
 
     def predict(
         self, sources: Any, *, width: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None
@@ -238,7 +238,7 @@ class Translator(SequenceTask):
         vectors = None if corpus is None else chosen.read_vectors()
         reader = make_words(source, None, chosen, width_of(chosen, vectors, WIDTH, self.notes), vectors)
         encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
-        embedding = make_embedding(target, chosen, chosen.embedding_size or WIDTH, None)
+        embedding = make_embedding(target, chosen, WIDTH, None)
         inner: dict[str, Any] = {**ENCODER, **chosen.encoder}
         options = DecodeOptions(
             cell=inner["cell"],

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unrolled.align.score.calibration import probabilities
+from unrolled.model import load
+from unrolled.tasks import Classifier
+
+
+def test_which_of_two_words_occurs_is_learned(critic: Classifier, toys: SimpleNamespace) -> None:
+    report = critic.evaluate(*toys.reviews(40, seed=1))
+    assert report.accuracy == 1.0
+    assert critic.predict(["it was good", "it was bad"]).tolist() == ["pos", "neg"]
+
+
+def test_whether_a_series_rises_or_falls_is_learned(climber: Classifier, toys: SimpleNamespace) -> None:
+    assert climber.evaluate(*toys.slopes(40, seed=1)).accuracy >= 0.95
+
+
+@pytest.mark.parametrize("options", [
+    {"level": "char"}, {"level": "subword", "max_size": 300}, {"spelling": "cnn", "spelling_size": 4},
+    {"spelling": "lstm", "spelling_size": 4}, {"pooling": "last"}, {"pooling": "mean"}, {"pooling": "attention"},
+    {"split": "space", "lower": False}, {"embedding_dropout": 0.1, "reading_dropout": 0.1}, {"label_smoothing": 0.1},
+    {"min_count": 2, "max_size": 5}, {"layers": 2, "dropout": 0.1, "cell": "gru", "bidirectional": False},
+])  # fmt: skip
+def test_every_way_to_read_and_pool_fits_saves_and_keeps_the_laws(
+    options: dict[str, Any], toys: SimpleNamespace, tmp_path: Path
+) -> None:
+    texts, labels = toys.reviews(24)
+    model = Classifier(**{**toys.quick, "epochs": 2, **options}).fit(texts, labels)
+    again = load(model.save(tmp_path / "model.unrolled"))
+    assert isinstance(again, Classifier)
+    np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
+    assert again.get_params() == model.get_params()
+    model.check()
+
+
+def test_series_save_with_their_scaling_and_keep_the_laws(
+    climber: Classifier, toys: SimpleNamespace, tmp_path: Path
+) -> None:
+    series, _ = toys.slopes(20, seed=2)
+    again = load(climber.save(tmp_path / "folder"))
+    assert isinstance(again, Classifier)
+    np.testing.assert_array_equal(again.predict_proba(series), climber.predict_proba(series))
+    climber.check()
+    again.check()
+
+
+def test_a_few_examples_that_are_all_right_make_the_network_no_surer(critic: Classifier) -> None:
+    assert critic.notes["temperature"] == 1.0
+
+
+def test_a_temperature_makes_held_out_examples_likelier_and_is_kept(toys: SimpleNamespace, tmp_path: Path) -> None:
+    texts, labels = toys.reviews(80)
+    # A third of the held-out labels is wrong: probabilities near 0 and 1 cannot be right there.
+    wrong = [label if i % 3 else ("pos" if label == "neg" else "neg") for i, label in enumerate(labels[60:])]
+    model = Classifier(**toys.quick, epochs=12).fit(texts[:60], labels[:60], valid=(texts[60:], wrong))
+    assert model.notes["temperature"] > 1
+    codes = [model.classes_.tolist().index(label) for label in wrong]
+    logits = model._logits(model.make_data(model._read(texts[60:], labelled=False), np.arange(20)))
+    found = model.predict_proba(texts[60:])
+    np.testing.assert_array_equal(found, probabilities(logits, model.notes["temperature"]))
+    nats = [-np.log(p[np.arange(20), codes]).mean() for p in (probabilities(logits), found)]
+    assert nats[1] < nats[0]
+    again = load(model.save(tmp_path / "model.unrolled"))
+    assert isinstance(again, Classifier)
+    np.testing.assert_array_equal(again.predict_proba(texts[60:]), found)
+
+
+def test_what_is_only_held_out_changes_no_vocabulary_no_scaling_and_no_classes(toys: SimpleNamespace) -> None:
+    texts, labels = toys.reviews(40)
+    model = Classifier(**toys.quick, epochs=1)
+    model.fit(texts, labels, valid=([*texts[:5], "unheard word"], [*labels[:5], "other"]))
+    assert model.classes_.tolist() == ["neg", "pos"]
+    assert "unheard" not in model.fields["text"].tokens
+    series, rises = toys.slopes(40)
+    numbers = Classifier(hidden_size=4, layers=1, epochs=1)
+    numbers.fit(series, rises, valid=([1e6 * values for values in series[:4]], rises[:4]))
+    alone = Classifier(hidden_size=4, layers=1, epochs=1).fit(series, rises, valid=0)
+    assert numbers.fields["series"].to_json() == alone.fields["series"].to_json()
+
+
+def test_without_a_second_training_the_rows_held_out_stay_unknown(toys: SimpleNamespace) -> None:
+    texts = [f"{text} only{i}" for i, text in enumerate(toys.reviews(40)[0])]
+    labels = toys.reviews(40)[1]
+    model = Classifier(**toys.quick, epochs=1).fit(texts, labels, valid=0.25, refit=False)
+    assert sum(token.startswith("only") for token in model.fields["text"].tokens) == 30
+    again = Classifier(**toys.quick, epochs=1).fit(texts, labels, valid=0.25)
+    assert sum(token.startswith("only") for token in again.fields["text"].tokens) == 40
+
+
+def test_no_class_is_held_out_whole(toys: SimpleNamespace) -> None:
+    texts, labels = toys.reviews(20)
+    for seed in range(5):
+        model = Classifier(**toys.quick, epochs=1, seed=seed)
+        model.fit([*texts, "odd one"], [*labels, "rare"], valid=0.5, refit=False)
+        assert model.classes_.tolist() == ["neg", "pos", "rare"]
+    # Where every class stands once, nothing can be held out.
+    assert len(Classifier(**toys.quick, epochs=1).fit(["a", "b"], ["x", "y"], refit=False).classes_) == 2
+
+
+def test_examples_too_few_to_stop_by_only_calibrate(toys: SimpleNamespace) -> None:
+    texts, labels = toys.reviews(40)
+    model = Classifier(**toys.quick, epochs=3).fit(texts, labels, refit=False)
+    assert model.history is not None
+    assert model.history.best_step is None
+    assert model.history.epochs == 3
+    many = Classifier(**toys.quick, epochs=3).fit(texts, labels, valid=toys.reviews(100, seed=1))
+    assert many.history is not None
+    assert many.history.best_step is not None
+
+
+def test_patience_that_is_asked_for_is_heeded_however_few_are_held_out(toys: SimpleNamespace) -> None:
+    model = Classifier(**toys.quick, epochs=30, patience=1).fit(*toys.reviews(40), refit=False)
+    assert model.history is not None
+    assert model.history.best_step is not None
+
+
+def test_vectors_from_elsewhere_are_started_from_and_saved(toys: SimpleNamespace, tmp_path: Path) -> None:
+    texts, labels = toys.reviews(30)
+    (tmp_path / "vectors.txt").write_text("good 1 0 0\nbad 0 1 0\nsplendid 0.9 0.1 0\n")
+    options = {**toys.quick, "vectors": str(tmp_path / "vectors.txt"), "vectors_frozen": True, "epochs": 8}
+    del options["embedding_size"]
+    model = Classifier(**options).fit(texts, labels)
+    again = load(model.save(tmp_path / "model.unrolled"))
+    (tmp_path / "vectors.txt").unlink()
+    assert isinstance(again, Classifier)
+    np.testing.assert_array_equal(again.predict_proba(texts), model.predict_proba(texts))
+    # A word of the file that the training part never had is read by its vector.
+    assert again.predict(["it was splendid"]).tolist() == ["pos"]
+
+
+def test_the_vectors_give_the_size_of_the_embedding(toys: SimpleNamespace, tmp_path: Path) -> None:
+    from unrolled.errors import OptionError
+
+    (tmp_path / "vectors.txt").write_text("good 1 0 0\nbad 0 1 0\n")
+    model = Classifier(**toys.quick, vectors=str(tmp_path / "vectors.txt"), epochs=1)
+    with pytest.raises(OptionError, match=r"embedding_size=8.*3"):
+        model.fit(*toys.reviews(10))
+
+
+def test_pictures_are_drawn(critic: Classifier, toys: SimpleNamespace, tmp_path: Path) -> None:
+    texts, labels = toys.reviews(20, seed=4)
+    assert critic.plot(texts, tmp_path / "confusion.png", labels).stat().st_size > 0
+    assert critic.plot_reliability(texts, tmp_path / "reliability.svg", labels).stat().st_size > 0
+
+
+def test_the_same_seed_gives_the_same_model_and_another_another(toys: SimpleNamespace) -> None:
+    texts, labels = toys.reviews(24)
+    one, two, other = (
+        Classifier(**toys.quick, epochs=2, seed=seed).fit(texts, labels).predict_proba(texts) for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(one, two)
+    assert (one != other).any()
