@@ -92,7 +92,7 @@ def test_a_column_is_seen_from_its_name_or_from_being_the_other_one() -> None:
     assert read({"x": TEXTS, "label": LABELS}).columns.text == "x"
     assert read({"text": TEXTS, "stars": LABELS}).columns.label == "stars"
     assert read({"review": TEXTS, "sentiment": LABELS, "id": [1, 2, 3]}).labels == LABELS
-    with pytest.raises(DataError, match=r"which with text=\. It has: a, b, label"):
+    with pytest.raises(DataError, match=r"which with text=, or name all .* It has: a, b, label"):
         read({"a": TEXTS, "b": TEXTS, "label": LABELS})
     with pytest.raises(DataError, match=r"Column 'lable' is not in the table\. Did you mean 'label'"):
         read({"text": TEXTS, "label": LABELS}, label="lable")

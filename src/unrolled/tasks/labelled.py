@@ -183,6 +183,6 @@ def _kind(labels: Sequence[Any]) -> str:
 
 def _unnamed(what: str, present: Sequence[str], source: str) -> DataError:
     return DataError(
-        f"{source}: expected a column of {what}s, but none has a usual name; say which with {what}=. "
-        f"It has: {', '.join(present)}."
+        f"{source}: expected a column of {what}s, but none has a usual name; say which with {what}=, or "
+        f"name all columns with names= if the first line is no header. It has: {', '.join(present)}."
     )
