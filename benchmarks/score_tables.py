@@ -26,14 +26,19 @@ Result = Mapping[str, Any]
 
 
 def render(results: Sequence[Result]) -> str:
-    """One line a row, in the order of the results: the score and its spread, the bars, time, memory, the baseline."""
+    """One line a row and its options, in the order of the results: the score and its spread, the bars, time, memory, the baseline."""
     lines = [
         "| row | metric | score | at least | aim | verdict | baseline | minutes | peak memory | options | commit |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in dict.fromkeys(result["row"] for result in results):
-        lines.append(_line([result for result in results if result["row"] == row]))
+    for row in dict.fromkeys(map(_named, results)):
+        lines.append(_line([result for result in results if _named(result) == row]))
     return "\n".join(lines)
+
+
+def _named(result: Result) -> tuple[str, str]:
+    """What makes a row of the table: several seeds of one row with the same options."""
+    return result["row"], json.dumps(result["options"], sort_keys=True)
 
 
 def _line(several: Sequence[Result]) -> str:

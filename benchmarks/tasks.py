@@ -255,7 +255,7 @@ ROWS = {
     "tinyshakespeare": Row(shakespeare, shakespeare_simple, 1.58, 1.50, {"epochs": 8}),
     "multi30k_en_de": Row(multi30k, multi30k_simple, 24, 32, {"precision": "bf16", "epochs": 8}),
     "scitldr_a": Row(scitldr, scitldr_simple, 15, 28, {"level": "word", "lower": True, "copying": "pointer"}),
-    "self_dialogue_movies": Row(dialogue, dialogue_simple, 44, 38, {"precision": "bf16", "epochs": 5}),
+    "self_dialogue_movies": Row(dialogue, dialogue_simple, 44, 38, {"precision": "bf16", "epochs": 4}),
 }  # fmt: skip
 
 
