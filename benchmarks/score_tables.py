@@ -26,7 +26,7 @@ Result = Mapping[str, Any]
 
 
 def render(results: Sequence[Result]) -> str:
-    """One line a row and its options, in the order of the results: the score and its spread, the bars, time, memory, the baseline."""
+    """One line a row and its options, in the order of the results: score and spread, bars, time, memory, baseline."""
     lines = [
         "| row | metric | score | at least | aim | verdict | baseline | minutes | peak memory | options | commit |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
