@@ -83,7 +83,7 @@ def _spelled(net: Any, text: Text, typed: str, k: int, first: int) -> list[Compl
     wanted = (space + partial).lower() if text.lower else space + partial
     words = _Word(pieces, wanted, len(context))
     found = beam(
-        _ending(net.step, words.boundaries), net.begin(1), begin=first, end=END, limit=len(context) + LONGEST,
+        _ending(net.step, words.boundaries), net.begin(1), begin=first, end=END, limit=LONGEST,
         width=WIDTH * k, nbest=WIDTH * k, prefix=[context], constraints=[words],
     )[0]  # fmt: skip
     logs: dict[str, float] = {}

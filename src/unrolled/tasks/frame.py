@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from unrolled.tasks.laws import sequence_laws
 from unrolled.tasks.options import TaskOptions, plain
 from unrolled.train import Callback, Event, History, TrainOptions, fit
 
-__all__ = ["Corpus", "SequenceTask", "Training", "given_source", "held_out", "ready"]
+__all__ = ["SequenceTask", "Training", "given_source", "held_out", "ready"]
 
 # The fields that a saved task may name.
 FIELDS: dict[str, Any] = {kind.__name__: kind for kind in (Category, Numbers, Spelling, Tags, Text)}
@@ -31,12 +31,6 @@ FIELDS: dict[str, Any] = {kind.__name__: kind for kind in (Category, Numbers, Sp
 LONGEST = 1.5
 # The part of a time limit that finds out when to stop, where all rows are learned from afterwards.
 SEARCH = 0.6
-
-
-class Corpus(Protocol):
-    """What a task has read: rows, and where each came from."""
-
-    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True)
