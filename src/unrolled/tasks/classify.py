@@ -182,7 +182,7 @@ class Classifier(SequenceTask):
         if corpus.texts is None:
             series = corpus.series or []
             return {**fields, "series": Numbers.fit((series[i] for i in rows.tolist()), self.options.scaling)}
-        vectors = self.options.read_vectors()
+        vectors = corpus.texts.vectors(self.options)
         fields["text"] = corpus.texts.fit(rows, self.options, () if vectors is None else vectors.words)
         if self.options.spelling != "none":
             fields["spelling"] = Spelling.fit(corpus.texts.spelled(rows))
@@ -203,7 +203,7 @@ class Classifier(SequenceTask):
     def make_net(self, corpus: Any | None = None) -> nn.Module:
         chosen, text = self.options, self.fields.get("text")
         defaults = SERIES if text is None else TEXT
-        vectors = None if corpus is None or text is None else chosen.read_vectors()
+        vectors = None if corpus is None or text is None else corpus.texts.vectors(chosen)
         usual = SERIES_DROPOUT if text is None else TEXT_DROPOUT
         reader: Reader
         if text is None:

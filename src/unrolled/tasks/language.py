@@ -252,7 +252,7 @@ class LanguageModel(SequenceTask):
 
     def make_net(self, corpus: Any | None = None) -> nn.Module:
         chosen, text = self.options, self.fields["text"]
-        vectors = None if corpus is None else chosen.read_vectors()
+        vectors = None if corpus is None else corpus.lines.vectors(chosen)
         width = width_of(chosen, vectors, WIDTH[chosen.level], self.notes)
         embedding = make_embedding(text, chosen, width, vectors)
         encoder = make_encoder(

@@ -156,7 +156,7 @@ class Tagger(SequenceTask):
         return TagReport(accuracy(*flat), chunks)
 
     def make_fields(self, corpus: Corpus, rows: np.ndarray) -> dict[str, Any]:
-        vectors = self.options.read_vectors()
+        vectors = corpus.words.vectors(self.options)
         text = corpus.words.fit(rows, self.options, () if vectors is None else vectors.words)
         tags = Tags.fit([self._learned((corpus.tags or [])[i]) for i in rows.tolist()])
         fields: dict[str, Any] = {"text": text, "tags": tags}
@@ -173,7 +173,7 @@ class Tagger(SequenceTask):
 
     def make_net(self, corpus: Corpus | None = None) -> nn.Module:
         chosen, tags = self.options, self.fields["tags"]
-        vectors = None if corpus is None else chosen.read_vectors()
+        vectors = None if corpus is None else corpus.words.vectors(chosen)
         width = width_of(chosen, vectors, WIDTH, self.notes)
         reader = make_words(self.fields["text"], self.fields.get("spelling"), chosen, width, vectors)
         crf = self._chunked if chosen.crf is None else chosen.crf

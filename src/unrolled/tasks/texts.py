@@ -89,10 +89,6 @@ class TextOptions(TaskOptions):
         """A text field without words: how texts are split."""
         return Text(self.level, self.lower, self.split, SPECIALS)
 
-    def read_vectors(self) -> Vectors | None:
-        """The word vectors asked for."""
-        return None if self.vectors is None else read_vectors(self.vectors)
-
 
 class Texts:
     """Texts, or sentences already split into words, each distinct token kept once.
@@ -102,6 +98,7 @@ class Texts:
 
     def __init__(self, texts: Iterable[Any], shape: Text, *, words: bool = False) -> None:
         self.shape = shape
+        self._vectors: Vectors | None = None
         self.whole: list[str] | None = None
         if shape.level == "subword":
             # Pieces are learned from whole texts, so these stay until they are coded.
@@ -135,6 +132,12 @@ class Texts:
         if self.whole is not None:
             return Text.fit((self.whole[i] for i in rows.tolist()), **how, **size)
         return Text.from_counts(self.interned.forms, self.interned.counts(rows), **how, **size, extra=extra)
+
+    def vectors(self, options: TextOptions) -> Vectors | None:
+        """The word vectors asked for, read once for each set of texts: fields and networks both need them."""
+        if self._vectors is None and options.vectors is not None:
+            self._vectors = read_vectors(options.vectors)
+        return self._vectors
 
     def spelled(self, rows: np.ndarray) -> list[str]:
         """The distinct words of these rows."""

@@ -235,7 +235,7 @@ class Translator(SequenceTask):
 
     def make_net(self, corpus: Pairs | None = None) -> nn.Module:
         chosen, source, target = self.options, self.fields["source"], self.fields["target"]
-        vectors = None if corpus is None else chosen.read_vectors()
+        vectors = None if corpus is None else corpus.sources.vectors(chosen)
         reader = make_words(source, None, chosen, width_of(chosen, vectors, WIDTH, self.notes), vectors)
         encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
         embedding = make_embedding(target, chosen, WIDTH, None)
