@@ -99,6 +99,7 @@ class Texts:
     def __init__(self, texts: Iterable[Any], shape: Text, *, words: bool = False) -> None:
         self.shape = shape
         self._vectors: Vectors | None = None
+        self._coded: tuple[Text, Ragged] | None = None
         self.whole: list[str] | None = None
         if shape.level == "subword":
             # Pieces are learned from whole texts, so these stay until they are coded.
@@ -145,7 +146,12 @@ class Texts:
         return [form for form, count in zip(self.interned.forms, counts, strict=True) if count]
 
     def codes(self, text: Text) -> Ragged:
-        """All texts as codes."""
+        """All texts as codes, worked out once for a field: training, validation and calibration ask for their parts."""
+        if self._coded is None or self._coded[0] is not text:
+            self._coded = text, self._codes(text)
+        return self._coded[1]
+
+    def _codes(self, text: Text) -> Ragged:
         if self.whole is not None:
             return Ragged.from_list((text.encode(each) for each in self.whole), np.int64)
         return self.interned.recode(text.codes_of(self.interned.forms).astype(np.int32))
