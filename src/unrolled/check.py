@@ -17,12 +17,14 @@ __all__ = [
     "check_choice",
     "check_dtype",
     "check_finite",
+    "check_heads",
     "check_lengths",
     "check_rate",
     "check_reset",
     "check_sequence",
     "check_size",
     "check_state",
+    "check_state_dtype",
     "check_step",
 ]
 
@@ -32,6 +34,34 @@ def check_size(owner: str, name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise OptionError(f"{owner}: {name} must be an integer of at least 1, got {value!r}.")
     return value
+
+
+def check_heads(owner: str, width: int, heads: Any) -> int:
+    """A number of heads that share `width` features equally."""
+    check_size(owner, "heads", heads)
+    if width % heads:
+        raise OptionError(
+            f"{owner}: hidden_size must be divisible by heads, got hidden_size={width} and heads={heads}; "
+            f"{_fitting(width, heads)} heads would fit."
+        )
+    return int(heads)
+
+
+def _fitting(width: int, heads: int) -> int:
+    """The number of heads that divides the width and is nearest to the one asked for."""
+    return min((n for n in range(1, width + 1) if width % n == 0), key=lambda n: abs(n - heads))
+
+
+def check_state_dtype(owner: str, dtype: torch.dtype | None) -> torch.dtype | None:
+    """The dtype of a state that half precision would spoil: float32 under automatic mixed precision, else as asked."""
+    if dtype not in (torch.float16, torch.bfloat16):
+        return dtype
+    if any(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")):
+        return torch.float32
+    raise DtypeError(
+        f"{owner}: its state must be float32 or float64, got {dtype}; keep the layer in float32 and use automatic "
+        "mixed precision for speed (precision='bf16')."
+    )
 
 
 def check_rate(owner: str, name: str, value: Any) -> float:

@@ -10,6 +10,7 @@ from unrolled.errors import OptionError
 from unrolled.nn.bidirectional import Bidirectional
 from unrolled.nn.cells import make_cell
 from unrolled.nn.dropout import DropConnect, VariationalDropout
+from unrolled.nn.held import held_cell
 from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.residual import Residual
 from unrolled.nn.stack import Stack
@@ -92,13 +93,12 @@ def _layer(width: int, options: EncoderOptions) -> Recurrent[Any]:
 
 
 def _one_way(width: int, options: EncoderOptions) -> Recurrent[Any]:
-    cell = make_cell(options.cell, width, options.hidden_size, **options.cell_options)
+    layer = make_cell(options.cell, width, options.hidden_size, **options.cell_options)
     rates = options.zoneout
-    if isinstance(rates, tuple):
-        cell = Zoneout(cell, _rates_of_state(cell.zero_state(1, "meta", None), rates))
-    elif rates:
-        cell = Zoneout(cell, rates)
-    layer: Recurrent[Any] = cell
+    if rates:
+        cell = held_cell("Zoneout", "cell", layer)
+        like = cell.zero_state(1, "meta", None)
+        layer = Zoneout(cell, _rates_of_state(like, rates) if isinstance(rates, tuple) else rates)
     if options.recurrent_dropout:
         layer = VariationalDropout(layer, recurrent=options.recurrent_dropout)
     if options.weight_dropout:

@@ -7,18 +7,18 @@ from typing import Any
 
 from unrolled.check import check_choice
 from unrolled.errors import OptionError, suggest
-from unrolled.nn.cell import Cell
 from unrolled.nn.cells.gru import GRU
 from unrolled.nn.cells.lstm import LSTM
 from unrolled.nn.cells.rnn import RNN
+from unrolled.nn.recurrent import Recurrent
 
 __all__ = ["CELLS", "GRU", "LSTM", "RNN", "make_cell"]
 
-CELLS: dict[str, type[Cell[Any]]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+CELLS: dict[str, type[Recurrent[Any]]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
 
 
-def make_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Cell[Any]:
-    """A cell by its name in `CELLS`; `options` go to its constructor. Raises OptionError for unknown words."""
+def make_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Recurrent[Any]:
+    """A cell or block by its name in `CELLS`; `options` go to its constructor. Raises OptionError for unknown words."""
     kind: Any = CELLS[check_choice("make_cell", "cell", name, CELLS)]
     known = list(inspect.signature(kind).parameters)[2:]
     for option in options:
@@ -26,5 +26,5 @@ def make_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> C
             raise OptionError(
                 f"{kind.__name__}: option {option!r} is unknown; it has {', '.join(known)}.{suggest(option, known)}"
             )
-    cell: Cell[Any] = kind(input_size, hidden_size, **options)
+    cell: Recurrent[Any] = kind(input_size, hidden_size, **options)
     return cell

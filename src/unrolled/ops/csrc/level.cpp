@@ -1,6 +1,9 @@
-// Compiled once for each instruction-set level: -DUNROLLED_LEVEL=avx512, avx2 or baseline names its namespace.
+// Compiled, like the .cpp files of its ops, once for each instruction-set level: -DUNROLLED_LEVEL=avx512, avx2 or baseline names its namespace.
+#include "delta.h"
 #include "diagonal.h"
 #include "gated.h"
+#include "mlstm.h"
+#include "slstm.h"
 #include "stepper.h"
 #include "table.h"
 
@@ -18,6 +21,12 @@ const Table* UNROLLED_NAME(unrolled_table_, UNROLLED_LEVEL)() {
         UNROLLED_LEVEL::gated_backward,
         UNROLLED_LEVEL::diagonal_forward,
         UNROLLED_LEVEL::diagonal_backward,
+        UNROLLED_LEVEL::slstm_forward,
+        UNROLLED_LEVEL::slstm_backward,
+        UNROLLED_LEVEL::mlstm_forward,
+        UNROLLED_LEVEL::mlstm_backward,
+        UNROLLED_LEVEL::delta_forward,
+        UNROLLED_LEVEL::delta_backward,
         UNROLLED_LEVEL::live_create,
         UNROLLED_LEVEL::live_step,
         UNROLLED_LEVEL::live_get,

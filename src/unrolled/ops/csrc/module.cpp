@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -80,6 +81,9 @@ void set_runtime(uintptr_t parallel, uintptr_t thread_number, uintptr_t team_siz
 #define X(name) #name,
 constexpr const char* gated_fields[] = {UNROLLED_GATED_FIELDS(X)};
 constexpr const char* diagonal_fields[] = {UNROLLED_DIAGONAL_FIELDS(X)};
+constexpr const char* slstm_fields[] = {UNROLLED_SLSTM_FIELDS(X)};
+constexpr const char* mlstm_fields[] = {UNROLLED_MLSTM_FIELDS(X)};
+constexpr const char* delta_fields[] = {UNROLLED_DELTA_FIELDS(X)};
 #undef X
 
 template <size_t count>
@@ -108,13 +112,13 @@ GatedCall gated_call(const char* name, const Fields& fields, double rate_h, doub
     return call;
 }
 
-DiagonalCall diagonal_call(const char* name, const Fields& fields) {
-    check_count(name, fields, std::size(diagonal_fields));
-    DiagonalCall call{};
-    const int64_t* next = fields.data();
-#define X(name) call.name = *next++;
-    UNROLLED_DIAGONAL_FIELDS(X)
-#undef X
+// A call that holds nothing but fields, which its struct has in the order of the list.
+template <class Call, size_t count>
+Call call_of(const char* name, const Fields& fields, const char* const (&)[count]) {
+    static_assert(sizeof(Call) == count * sizeof(int64_t));
+    check_count(name, fields, count);
+    Call call;
+    std::memcpy(&call, fields.data(), sizeof call);
     return call;
 }
 
@@ -132,13 +136,14 @@ void gated_backward(const Fields& fields, double rate_h, double rate_c) {
     run(current.load()->gated_backward, gated_call("gated_backward", fields, rate_h, rate_c));
 }
 
-void diagonal_forward(const Fields& fields) {
-    run(current.load()->diagonal_forward, diagonal_call("diagonal_forward", fields));
-}
-
-void diagonal_backward(const Fields& fields) {
-    run(current.load()->diagonal_backward, diagonal_call("diagonal_backward", fields));
-}
+// Defines name_forward(fields) and name_backward(fields) on the module.
+#define UNROLLED_BIND(m, name, Call)                                                                                   \
+    m.def(#name "_forward", [](const Fields& fields) {                                                                 \
+        run(current.load()->name##_forward, call_of<Call>(#name "_forward", fields, name##_fields));                   \
+    }, "fields"_a);                                                                                                    \
+    m.def(#name "_backward", [](const Fields& fields) {                                                                \
+        run(current.load()->name##_backward, call_of<Call>(#name "_backward", fields, name##_fields));                 \
+    }, "fields"_a)
 
 }  // namespace
 
@@ -148,9 +153,13 @@ const Table* current_table() { return current.load(); }
 
 NB_MODULE(_native, m) {
     using namespace nb::literals;
+    using namespace unrolled;
     unrolled::current = unrolled::tables().front();
     m.attr("GATED_FIELDS") = unrolled::names(unrolled::gated_fields);
     m.attr("DIAGONAL_FIELDS") = unrolled::names(unrolled::diagonal_fields);
+    m.attr("SLSTM_FIELDS") = unrolled::names(unrolled::slstm_fields);
+    m.attr("MLSTM_FIELDS") = unrolled::names(unrolled::mlstm_fields);
+    m.attr("DELTA_FIELDS") = unrolled::names(unrolled::delta_fields);
     m.def("levels", &unrolled::levels);
     m.def("level", [] { return std::string(unrolled::current.load()->name); });
     m.def("set_level", &unrolled::set_level, "name"_a);
@@ -158,6 +167,8 @@ NB_MODULE(_native, m) {
     unrolled::bind_stepper(m);
     m.def("gated_forward", &unrolled::gated_forward, "fields"_a, "rate_h"_a, "rate_c"_a);
     m.def("gated_backward", &unrolled::gated_backward, "fields"_a, "rate_h"_a, "rate_c"_a);
-    m.def("diagonal_forward", &unrolled::diagonal_forward, "fields"_a);
-    m.def("diagonal_backward", &unrolled::diagonal_backward, "fields"_a);
+    UNROLLED_BIND(m, diagonal, DiagonalCall);
+    UNROLLED_BIND(m, slstm, SLSTMCall);
+    UNROLLED_BIND(m, mlstm, MLSTMCall);
+    UNROLLED_BIND(m, delta, DeltaCall);
 }

@@ -53,6 +53,48 @@ struct DiagonalCall {
 #undef X
 };
 
+// The ops slstm, mlstm and delta: fields by the names of the op's tensors, in the shapes of its reference.py; grad_ and such
+// a name is the gradient of that tensor, start gradients (B, ...) even where start has one row. width, keys, values: of one
+// head. chunk: steps between two states that the memory keeps. exponential: sLSTM's forget gate is exp, else a sigmoid.
+#define UNROLLED_SLSTM_FIELDS(X)                                                                                       \
+    X(type) X(threads) X(batch) X(time) X(heads) X(width) X(exponential)                                              \
+    X(gates) X(h0) X(c0) X(n0) X(m0) X(weight_h) X(lengths) X(reset)                                                   \
+    X(start_h) X(start_c) X(start_n) X(start_m) X(start_rows) X(y) X(h) X(c) X(n) X(m) X(memory)                       \
+    X(grad_y) X(grad_h) X(grad_c) X(grad_n) X(grad_m)                                                                  \
+    X(grad_gates) X(grad_h0) X(grad_c0) X(grad_n0) X(grad_m0) X(grad_weight_h)                                         \
+    X(grad_start_h) X(grad_start_c) X(grad_start_n) X(grad_start_m)
+
+struct SLSTMCall {
+#define X(name) int64_t name;
+    UNROLLED_SLSTM_FIELDS(X)
+#undef X
+};
+
+#define UNROLLED_MLSTM_FIELDS(X)                                                                                       \
+    X(type) X(threads) X(batch) X(time) X(heads) X(keys) X(values) X(chunk)                                            \
+    X(q) X(c0) X(n0) X(m0) X(k) X(v) X(i) X(f) X(lengths) X(reset) X(start_c) X(start_n) X(start_m) X(start_rows)      \
+    X(y) X(c) X(n) X(m) X(memory) X(grad_y) X(grad_c) X(grad_n) X(grad_m)                                              \
+    X(grad_q) X(grad_c0) X(grad_n0) X(grad_m0) X(grad_k) X(grad_v) X(grad_i) X(grad_f)                                 \
+    X(grad_start_c) X(grad_start_n) X(grad_start_m)
+
+struct MLSTMCall {
+#define X(name) int64_t name;
+    UNROLLED_MLSTM_FIELDS(X)
+#undef X
+};
+
+#define UNROLLED_DELTA_FIELDS(X)                                                                                       \
+    X(type) X(threads) X(batch) X(time) X(heads) X(keys) X(values) X(chunk)                                            \
+    X(q) X(s0) X(w) X(k) X(v) X(a) X(b) X(lengths) X(reset) X(start_s) X(start_rows)                                   \
+    X(y) X(s) X(memory) X(grad_y) X(grad_s)                                                                            \
+    X(grad_q) X(grad_s0) X(grad_w) X(grad_k) X(grad_v) X(grad_a) X(grad_b) X(grad_start_s)
+
+struct DeltaCall {
+#define X(name) int64_t name;
+    UNROLLED_DELTA_FIELDS(X)
+#undef X
+};
+
 // One layer of a stepper. Of the gated fields it reads the kind of cell, the sizes and the weights, and copies what it
 // needs; norm_x (G H). stored: 0 weights as they are, 1 bf16, 2 int8.
 #define UNROLLED_LIVE_FIELDS(X) X(norm_x) X(stored)
@@ -77,6 +119,12 @@ struct Table {
     void (*gated_backward)(const GatedCall&);
     void (*diagonal_forward)(const DiagonalCall&);
     void (*diagonal_backward)(const DiagonalCall&);
+    void (*slstm_forward)(const SLSTMCall&);
+    void (*slstm_backward)(const SLSTMCall&);
+    void (*mlstm_forward)(const MLSTMCall&);
+    void (*mlstm_backward)(const MLSTMCall&);
+    void (*delta_forward)(const DeltaCall&);
+    void (*delta_backward)(const DeltaCall&);
     // live_step: x (time, B, I) -> y (time, B, O), on at most `threads` threads; the state stays in the layer.
     void* (*live_create)(const LiveCall&);
     void (*live_step)(void* layer, const void* x, void* y, long time, long threads);

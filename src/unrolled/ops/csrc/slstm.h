@@ -1,0 +1,13 @@
+// Forward and backward walk of the scalar long short-term memory.
+#pragma once
+
+#include "table.h"
+
+namespace unrolled::UNROLLED_LEVEL {
+
+void slstm_forward(const SLSTMCall& call);
+
+// Every gradient that has an address.
+void slstm_backward(const SLSTMCall& call);
+
+}  // namespace unrolled::UNROLLED_LEVEL

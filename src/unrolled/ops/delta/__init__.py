@@ -1,0 +1,56 @@
+"""The op `delta`: S <- S (diag(exp w) + a b^T) + v k^T, over a whole padded batch."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
+from unrolled.ops.register import reference_kernel, register
+from unrolled.ops.scan import scan
+
+__all__ = ["delta", "memory_shape"]
+
+
+def _forward(
+    q: Tensor,
+    s0: Tensor,
+    w: Tensor,
+    k: Tensor,
+    v: Tensor,
+    a: Tensor,
+    b: Tensor,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    start_s: Tensor | None,
+    chunk: int,
+) -> tuple[Tensor, ...]:
+    start = None if start_s is None else DeltaState(start_s)
+    y, final = scan(
+        delta_step, DeltaOperands(q, w, k, v, a, b), DeltaState(s0), lengths=lengths, reset=reset, start=start
+    )
+    return y, final.s
+
+
+def _shapes(q: Tensor, s0: Tensor, w: Tensor, k: Tensor, v: Tensor, *_: object) -> tuple[Tensor, ...]:
+    return v.new_empty(v.shape), s0.new_empty(s0.shape)
+
+
+def memory_shape(*arguments: object) -> tuple[int, ...]:
+    """(batch, heads, chunks, keys, values): s as it enters each chunk of a row."""
+    q, s0, chunk = arguments[0], arguments[1], arguments[-1]
+    assert isinstance(q, Tensor)
+    assert isinstance(s0, Tensor)
+    assert isinstance(chunk, int)
+    batch, heads, keys, values = s0.shape
+    return (batch, heads, (q.shape[1] + chunk - 1) // chunk, keys, values)
+
+
+delta = register(
+    "delta",
+    tensors=("q", "s0", "w", "k", "v", "a", "b", "lengths?", "reset?", "start_s?"),
+    attributes=("int chunk",),
+    outputs=2,
+    shapes=_shapes,
+    memory=memory_shape,
+    kernels=(reference_kernel(_forward, memory_shape),),
+)

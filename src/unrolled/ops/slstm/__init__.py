@@ -1,0 +1,58 @@
+"""The op `slstm`: the scalar long short-term memory with exponential gates, over a whole padded batch."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from unrolled.ops.register import reference_kernel, register
+from unrolled.ops.scan import scan
+from unrolled.ops.slstm.reference import SLSTMOperands, SLSTMState, slstm_step
+
+__all__ = ["memory_shape", "slstm"]
+
+
+def _forward(
+    gates: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    n0: Tensor,
+    m0: Tensor,
+    weight_h: Tensor,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    start_h: Tensor | None,
+    start_c: Tensor | None,
+    start_n: Tensor | None,
+    start_m: Tensor | None,
+    exponential: bool,
+) -> tuple[Tensor, ...]:
+    given = (start_h, start_c, start_n, start_m)
+    start = None if any(leaf is None for leaf in given) else SLSTMState(*(leaf for leaf in given if leaf is not None))
+    y, final = scan(
+        lambda operands, state: slstm_step(operands, state, weight_h, exponential),
+        SLSTMOperands(gates), SLSTMState(h0, c0, n0, m0), lengths=lengths, reset=reset, start=start,
+    )  # fmt: skip
+    return y, *final
+
+
+def _shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, ...]:
+    return gates.new_empty((*gates.shape[:2], h0.shape[1])), *(h0.new_empty(h0.shape) for _ in range(4))
+
+
+def memory_shape(gates: Tensor, h0: Tensor, *_: object) -> tuple[int, ...]:
+    """(batch, time, numbers): for each row and step the four gates before they are squashed, and c, n and m."""
+    return (*gates.shape[:2], gates.shape[2] + 3 * h0.shape[1])
+
+
+slstm = register(
+    "slstm",
+    tensors=(
+        "gates", "h0", "c0", "n0", "m0", "weight_h", "lengths?", "reset?",
+        "start_h?", "start_c?", "start_n?", "start_m?",
+    ),
+    attributes=("bool exponential",),
+    outputs=5,
+    shapes=_shapes,
+    memory=memory_shape,
+    kernels=(reference_kernel(_forward, memory_shape),),
+)  # fmt: skip
