@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
+from unrolled.ops.delta.triton import triton_kernel
 from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.scan import scan
 
@@ -52,5 +53,8 @@ delta = register(
     outputs=2,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(reference_kernel(_forward, memory_shape),),
+    kernels=(
+        triton_kernel,
+        reference_kernel(_forward, memory_shape),
+    ),
 )

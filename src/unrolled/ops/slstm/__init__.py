@@ -7,6 +7,7 @@ from torch import Tensor
 from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.scan import scan
 from unrolled.ops.slstm.reference import SLSTMOperands, SLSTMState, slstm_step
+from unrolled.ops.slstm.triton import triton_kernel
 
 __all__ = ["memory_shape", "slstm"]
 
@@ -54,5 +55,5 @@ slstm = register(
     outputs=5,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(reference_kernel(_forward, memory_shape),),
+    kernels=(triton_kernel, reference_kernel(_forward, memory_shape),),
 )  # fmt: skip
