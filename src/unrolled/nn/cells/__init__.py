@@ -10,11 +10,12 @@ from unrolled.errors import OptionError, suggest
 from unrolled.nn.cells.gru import GRU
 from unrolled.nn.cells.lstm import LSTM
 from unrolled.nn.cells.rnn import RNN
+from unrolled.nn.cells.slstm import SLSTM
 from unrolled.nn.recurrent import Recurrent
 
-__all__ = ["CELLS", "GRU", "LSTM", "RNN", "make_cell"]
+__all__ = ["CELLS", "GRU", "LSTM", "RNN", "SLSTM", "make_cell"]
 
-CELLS: dict[str, type[Recurrent[Any]]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU}
+CELLS: dict[str, type[Recurrent[Any]]] = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "slstm": SLSTM}
 
 
 def make_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Recurrent[Any]:
