@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.delta.cpp import cpp_kernel
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
 from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.scan import scan
@@ -52,5 +53,5 @@ delta = register(
     outputs=2,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(reference_kernel(_forward, memory_shape),),
+    kernels=(cpp_kernel(memory_shape), reference_kernel(_forward, memory_shape)),
 )
