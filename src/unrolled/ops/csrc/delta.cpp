@@ -35,7 +35,7 @@ private:
 
 // Vectors side by side in a tile: with the sums and operands of one key they fill the registers.
 #if defined(__AVX512F__)
-constexpr long most_forward = 4, most_backward = 2;
+constexpr long most_forward = 4, most_backward = 4;
 #else
 constexpr long most_forward = 2, most_backward = 1;
 #endif

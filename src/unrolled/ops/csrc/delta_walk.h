@@ -220,13 +220,14 @@ struct Return {
 
     // taken becomes the gradient of u in the step before; grad_v is that of its v.
     void walk(long keys, Strip<T, N>& taken, Strip<T, N>& grad_v) const {
+        // By value, as the compiler must take every store to grad for one to what a pointer leads to.
+        const Return here = *this;
+        const Strip<T, N> later = taken;
         Strip<T, N> wrote = {}, gave = {};
+        Vector<T> w[lanes<T>], a_[lanes<T>], q[lanes<T>], k[lanes<T>], b[lanes<T>];
         for (long first = 0; first < keys; first += lanes<T>) {
             const long count = std::min(lanes<T>, keys - first);
-            Vector<T> w[lanes<T>], a_[lanes<T>], q[lanes<T>], k[lanes<T>], b[lanes<T>];
-            for (long i = 0; i < count; ++i) {
-                pull(first + i, taken, wrote, gave, w[i], a_[i], q[i], k[i], b[i]);
-            }
+            for (long i = 0; i < count; ++i) here.pull(first + i, later, wrote, gave, w[i], a_[i], q[i], k[i], b[i]);
             for (long i = count; i < lanes<T>; ++i) w[i] = a_[i] = q[i] = k[i] = b[i] = Vector<T>{};
             put(found.w, first, count, sums<T>(w) * load(decay + first, count));
             put(found.a, first, count, sums<T>(a_));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.delta.chunkwise import chunkwise_kernel
 from unrolled.ops.delta.cpp import cpp_kernel
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
 from unrolled.ops.register import reference_kernel, register
@@ -53,5 +54,5 @@ delta = register(
     outputs=2,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(cpp_kernel(memory_shape), reference_kernel(_forward, memory_shape)),
+    kernels=(cpp_kernel(memory_shape), chunkwise_kernel(memory_shape), reference_kernel(_forward, memory_shape)),
 )
