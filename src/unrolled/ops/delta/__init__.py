@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.delta.chunkwise import chunkwise_kernel
+from unrolled.ops.delta.cpp import cpp_kernel
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
 from unrolled.ops.delta.triton import triton_kernel
 from unrolled.ops.register import reference_kernel, register
@@ -55,6 +57,8 @@ delta = register(
     memory=memory_shape,
     kernels=(
         triton_kernel,
+        cpp_kernel(memory_shape),
+        chunkwise_kernel(memory_shape),
         reference_kernel(_forward, memory_shape),
     ),
 )
