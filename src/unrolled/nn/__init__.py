@@ -15,6 +15,7 @@ from unrolled.nn.stepper import Stepper
 from unrolled.nn.torch_layout import from_torch, to_torch
 from unrolled.nn.zoneout import Zoneout
 from unrolled.ops.lstm.reference import LSTMState
+from unrolled.ops.newton import Certificate, Newton
 from unrolled.state import HState
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Bidirectional",
     "Both",
     "Cell",
+    "Certificate",
     "DropConnect",
     "Dropped",
     "Embedding",
@@ -30,6 +32,7 @@ __all__ = [
     "HState",
     "LSTM",
     "LSTMState",
+    "Newton",
     "RNN",
     "Reader",
     "Recurrent",
