@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -35,8 +36,8 @@ class Solvable(Cell[S]):
     residual of every step is below a tolerance, else a ConvergenceError; "auto", "newton" where that converges, else
     "sequential"; or a `Newton`, or its settings as a dictionary. The attribute may be set again later.
 
-    certificate: what the last call's forward pass did, a `Certificate`; gradient_certificate: its backward pass. None
-    before the first, and after a call that was sequential as asked for.
+    certificate: what the forward pass of the last call with such a solver did, a `Certificate`, or None before the
+    first; gradient_certificate: its backward pass, None until that has run. A call in a traced graph leaves both alone.
 
     Newton's iterations depend on the data: a traced graph (torch.compile with fullgraph, torch.export), torch.func and
     forward-mode AD cannot hold them, nor does half precision resolve the residual. There "auto" is sequential, and
@@ -86,6 +87,8 @@ class Solvable(Cell[S]):
                     f"{owner}: solver='newton' refuses: {reason}. Use solver='auto', which is sequential there, "
                     "or solver='sequential'."
                 )
+            if not torch.compiler.is_compiling():
+                self._note_refusal(settings, reason, leaves(operands)[0].shape[1], leaves(state)[0].dtype)
             return None
         self.certificate = self.gradient_certificate = None
         if reverse:
@@ -105,6 +108,11 @@ class Solvable(Cell[S]):
     def solver_repr(self) -> str:
         """What `extra_repr` adds for a solver that is not the usual one."""
         return "" if self.newton_settings() is None else f", solver={self.solver!r}"
+
+    def _note_refusal(self, settings: Newton, reason: str, steps: int, dtype: torch.dtype) -> None:
+        tolerance = settings.tolerance_for(dtype)
+        self.certificate = Certificate("sequential", settings.form, steps, 0, math.nan, tolerance, False, reason)
+        self.gradient_certificate = None
 
     def _record(self, certificate: Certificate, backward: bool) -> None:
         if backward:
