@@ -17,6 +17,7 @@ from unrolled.nn.torch_layout import from_torch, to_torch
 from unrolled.nn.zoneout import Zoneout
 from unrolled.ops.lstm.reference import LSTMState
 from unrolled.ops.slstm.reference import SLSTMState
+from unrolled.ops.newton import Certificate, Newton
 from unrolled.state import HState
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "Bidirectional",
     "Both",
     "Cell",
+    "Certificate",
     "DropConnect",
     "Dropped",
     "Embedding",
@@ -37,6 +39,7 @@ __all__ = [
     "MinLSTM",
     "RGLRU",
     "RGLRUState",
+    "Newton",
     "RNN",
     "Reader",
     "Recurrent",
