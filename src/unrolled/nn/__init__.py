@@ -1,6 +1,16 @@
 """Recurrent layers: cells, the wrappers that hold any of them, encoders made of both, and what reads their input."""
 
 from unrolled.nn.bidirectional import Bidirectional, Both
+from unrolled.nn.blocks import (
+    RWKV7,
+    CausalConv,
+    GatedDeltaNet,
+    MLSTMBlock,
+    RWKV7ChannelMix,
+    RWKV7TimeMix,
+    SLSTMBlock,
+    TokenShift,
+)
 from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.cell import Cell
 from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, RGLRU, RNN, SLSTM, MinGRU, MinLSTM, make_cell
@@ -24,6 +34,7 @@ __all__ = [
     "CELLS",
     "Bidirectional",
     "Both",
+    "CausalConv",
     "Cell",
     "Certificate",
     "DropConnect",
@@ -31,6 +42,7 @@ __all__ = [
     "Embedding",
     "EncoderOptions",
     "GRU",
+    "GatedDeltaNet",
     "HState",
     "LRU",
     "LSTM",
@@ -40,16 +52,22 @@ __all__ = [
     "RGLRU",
     "RGLRUState",
     "Newton",
+    "MLSTMBlock",
     "RNN",
+    "RWKV7",
+    "RWKV7ChannelMix",
+    "RWKV7TimeMix",
     "Reader",
     "Recurrent",
     "Residual",
     "SLSTM",
     "SLSTMState",
+    "SLSTMBlock",
     "SeriesReader",
     "SpellingEncoder",
     "Stack",
     "Stepper",
+    "TokenShift",
     "VariationalDropout",
     "WordReader",
     "Zoneout",
