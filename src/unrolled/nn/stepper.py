@@ -76,8 +76,9 @@ class Stepper(Generic[S]):
         self.weights = check_choice("Stepper", "weights", weights, STORED)
         self.watch = watch
         self.layer = layer
-        self._cells = flatten(layer)
-        self.dtype: torch.dtype = self._cells[0].cell.weight_x.dtype
+        self._parts = flatten(layer)
+        first = next(layer.parameters(), None)
+        self.dtype: torch.dtype = torch.get_default_dtype() if first is None else first.dtype
         self._numpy = _NUMPY.get(self.dtype)
         self._shape = (self.batch, layer.output_size)
         self._like_y = torch.empty(self._shape, dtype=self.dtype)
@@ -171,7 +172,7 @@ class Stepper(Generic[S]):
         return _remake, (self.layer, self.batch, self.weights, self.watch, self.state())
 
     def _bind(self) -> Binding:
-        binding = bind(self._cells, self.batch, self.dtype, self.weights)
+        binding = bind(self._parts, self.batch, self.dtype, self.weights)
         return binding if self.watch else binding._replace(watched=[])
 
     def _run_tensor(
