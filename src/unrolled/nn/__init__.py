@@ -3,7 +3,8 @@
 from unrolled.nn.bidirectional import Bidirectional, Both
 from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.cell import Cell
-from unrolled.nn.cells import CELLS, GRU, LSTM, RNN, make_cell
+from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, RGLRU, RNN, MinGRU, MinLSTM, make_cell
+from unrolled.nn.cells.rglru import RGLRUState
 from unrolled.nn.dropout import DropConnect, Dropped, VariationalDropout
 from unrolled.nn.embedding import Embedding
 from unrolled.nn.reader import Reader, SeriesReader, WordReader
@@ -28,8 +29,13 @@ __all__ = [
     "EncoderOptions",
     "GRU",
     "HState",
+    "LRU",
     "LSTM",
     "LSTMState",
+    "MinGRU",
+    "MinLSTM",
+    "RGLRU",
+    "RGLRUState",
     "RNN",
     "Reader",
     "Recurrent",

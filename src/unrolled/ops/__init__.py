@@ -7,9 +7,11 @@ from unrolled.ops.delta import delta
 from unrolled.ops.diagonal import diagonal
 from unrolled.ops.gru import gru
 from unrolled.ops.lstm import lstm
+from unrolled.ops.minimal import minimal
 from unrolled.ops.mlstm import mlstm
 from unrolled.ops.register import Kernel, Op, explain, kernels, register
 from unrolled.ops.rnn import rnn
+from unrolled.ops.rotation import rotation
 from unrolled.ops.scan import scan
 from unrolled.ops.slstm import slstm
 
@@ -22,9 +24,11 @@ __all__ = [
     "gru",
     "kernels",
     "lstm",
+    "minimal",
     "mlstm",
     "register",
     "rnn",
+    "rotation",
     "scan",
     "slstm",
 ]

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "diagonal_rotation.h"
+#include "diagonal_sources.h"
 #include "diagonal_walk.h"
 #include "threads.h"
 
@@ -45,7 +47,8 @@ void spread_over_channels(const Pass& pass, long threads, typename Pass::Number*
     const auto weight = [&](long row) { return 3 * pass.length(row) + pass.time; };
     long total = 0;
     for (long row = 0; row < pass.batch; ++row) total += weight(row) * groups;
-    Scratch<T> states(pass.batch * pass.width);
+    const long numbers = Pass::numbers * pass.width;
+    Scratch<T> states(pass.batch * numbers);
     parallel(threads, [&](int number, int count) {
         const long from = total * number / count, to = total * (number + 1) / count;
         long before = 0;
@@ -56,9 +59,9 @@ void spread_over_channels(const Pass& pass, long threads, typename Pass::Number*
             const Span channels = {group(from) * together, std::min(group(to) * together, pass.width)};
             before += weight(row) * groups;
             if (channels.size() <= 0) continue;
-            T* state = states.at(row * pass.width);
+            T* state = states.at(row * numbers);
             pass.open(row, channels, state);
-            pass.walk(row, {0, pass.length(row)}, channels, state, starts ? starts + row * pass.width : nullptr);
+            pass.walk(row, {0, pass.length(row)}, channels, state, starts ? starts + row * numbers : nullptr);
             pass.close(row, channels, state);
         }
     });
@@ -150,48 +153,77 @@ template <class Pass>
 void spread(const Pass& pass, typename Pass::Number* starts) {
     const long threads = useful_threads(pass), together = channels_together<typename Pass::Number>;
     const long shares = pass.batch * ((pass.width + together - 1) / together);
-    if (2 * shares > threads) return spread_over_channels(pass, threads, starts);
-    Pieces<Pass> pieces(pass, threads / pass.batch + 1);
-    pieces.run(threads);
-    if (starts != nullptr) pieces.add_starts(starts);
+    if constexpr (Pass::numbers > 1) {
+        spread_over_channels(pass, threads, starts);
+    } else {
+        if (2 * shares > threads) return spread_over_channels(pass, threads, starts);
+        Pieces<Pass> pieces(pass, threads / pass.batch + 1);
+        pieces.run(threads);
+        if (starts != nullptr) pieces.add_starts(starts);
+    }
 }
 
+// Bytes of a (B, T, parts, W) tensor.
 template <class T>
-int64_t bytes(const DiagonalCall& call) {
-    return call.batch * call.time * call.width * static_cast<int64_t>(sizeof(T));
+int64_t bytes(const DiagonalCall& call, long parts) {
+    return call.batch * call.time * parts * call.width * static_cast<int64_t>(sizeof(T));
 }
 
-template <class T>
+template <class Pass>
 void run_forward(const DiagonalCall& call) {
-    prefer_huge_pages(call.y, bytes<T>(call));
-    spread(Forward<T>(call), nullptr);
+    prefer_huge_pages(call.y, bytes<typename Pass::Number>(call, Pass::numbers));
+    spread(Pass(call), nullptr);
 }
 
-template <class T>
+template <class Pass>
 void run_backward(const DiagonalCall& call) {
-    const long count = call.batch * call.width;
+    using T = typename Pass::Number;
+    const long count = call.batch * Pass::numbers * call.width;
     const Scratch<T> unwanted(call.grad_start_h ? 0 : count);
     T* starts = call.grad_start_h ? reinterpret_cast<T*>(call.grad_start_h) : unwanted.at(0);
     std::fill_n(starts, count, T(0));
-    prefer_huge_pages(call.grad_decay, bytes<T>(call));
-    prefer_huge_pages(call.grad_drive, bytes<T>(call));
-    spread(Backward<T>(call), starts);
+    prefer_huge_pages(call.grad_drive, bytes<T>(call, Pass::numbers));
+    if constexpr (Pass::numbers == 1) {
+        prefer_huge_pages(call.grad_decay, bytes<T>(call, 1));
+        prefer_huge_pages(call.grad_gates, bytes<T>(call, Pass::parts));
+    }
+    spread(Pass(call), starts);
+}
+
+template <class T>
+void run_forward_of(const DiagonalCall& call) {
+    switch (call.form) {
+        case 1: return run_forward<Forward<T, MinGRU<T>>>(call);
+        case 2: return run_forward<Forward<T, MinLSTM<T>>>(call);
+        case 3: return run_forward<RotationForward<T>>(call);
+        default: return run_forward<Forward<T, Given<T>>>(call);
+    }
+}
+
+template <class T>
+void run_backward_of(const DiagonalCall& call) {
+    switch (call.form) {
+        case 1: return run_backward<Backward<T, MinGRU<T>>>(call);
+        case 2: return run_backward<Backward<T, MinLSTM<T>>>(call);
+        case 3: return run_backward<RotationBackward<T>>(call);
+        default: return run_backward<Backward<T, Given<T>>>(call);
+    }
 }
 
 inline void diagonal_forward(const DiagonalCall& call) {
     if (call.type == 0) {
-        run_forward<float>(call);
+        run_forward_of<float>(call);
     } else {
-        run_forward<double>(call);
+        run_forward_of<double>(call);
     }
 }
 
-// Every gradient that has an address; grad_start_h is (batch, width), to be added up where start_h is one row.
+// Every gradient that has an address; grad_start_h has B rows, to be added up where start_h is one row.
 inline void diagonal_backward(const DiagonalCall& call) {
     if (call.type == 0) {
-        run_backward<float>(call);
+        run_backward_of<float>(call);
     } else {
-        run_backward<double>(call);
+        run_backward_of<double>(call);
     }
 }
 

@@ -1,4 +1,5 @@
 // h_t = a_t h_(t-1) + b_t, element by element: a walk through a span of a row, forward and backward, and its summary.
+// Where a and b come from, and where their gradients go, is a Source: see diagonal_sources.h.
 #pragma once
 
 #include <algorithm>
@@ -102,6 +103,8 @@ template <class T>
 class Diagonal {
 public:
     using Number = T;
+    // Numbers of the state for each channel.
+    static constexpr long numbers = 1;
 
     explicit Diagonal(const DiagonalCall& call)
         : call(call), batch(call.batch), time(call.time), width(call.width), reset_(at<uint8_t>(call.reset)) {}
@@ -111,6 +114,11 @@ public:
 
     long length(long row) const {
         return call.lengths ? std::clamp<int64_t>(at<int64_t>(call.lengths)[row], 0, time) : time;
+    }
+    // Past the caches goes what they could not hold until it is read: large results whose rows begin with a line.
+    bool around(int64_t address, long parts = 1) const {
+        const int64_t bytes = batch * time * parts * width * static_cast<int64_t>(sizeof(T));
+        return bytes >= large_bytes && address % line == 0 && width * sizeof(T) % line == 0;
     }
 
 protected:
@@ -134,14 +142,13 @@ protected:
         while (t > span.begin && !resets(row, t)) --t;
         return std::max(t, span.begin);
     }
-    // Past the caches goes what they could not hold until it is read: large results whose rows begin with a line.
-    bool around(int64_t address) const {
-        const int64_t bytes = batch * time * width * static_cast<int64_t>(sizeof(T));
-        return bytes >= large_bytes && address % line == 0 && width * sizeof(T) % line == 0;
-    }
-    void clear_padding(int64_t address, long row, Span channels) const {
+    // Zero in the padding of a (B, T, parts, W) tensor.
+    void clear_padding(int64_t address, long row, Span channels, long parts = 1) const {
         for (long t = length(row); address && t < time; ++t) {
-            std::fill_n(at(address) + place(row, t) + channels.begin, channels.size(), T(0));
+            for (long part = 0; part < parts; ++part) {
+                T* to = at(address) + (row * time + t) * parts * width + part * width;
+                std::fill_n(to + channels.begin, channels.size(), T(0));
+            }
         }
     }
     template <class Vector>
@@ -157,7 +164,7 @@ private:
 };
 
 // From the first step to the last, with h as the state.
-template <class T>
+template <class T, class Source>
 class Forward : public Diagonal<T> {
     using Base = Diagonal<T>;
     using Base::at, Base::place, Base::start, Base::resets, Base::first_reset, Base::last_reset;
@@ -165,7 +172,7 @@ class Forward : public Diagonal<T> {
 public:
     using Base::call, Base::time, Base::width, Base::length;
 
-    explicit Forward(const DiagonalCall& call) : Base(call), around_(Base::around(call.y)) {}
+    explicit Forward(const DiagonalCall& call) : Base(call), source_(call), around_(Base::around(call.y)) {}
 
     void open(long row, Span channels, T* state) const {
         const T* h0 = at(call.h0) + row * width;
@@ -188,7 +195,7 @@ public:
             const long stride = one_strip<T>(channels) ? stop - t : 1;
             for (; t < stop; t += stride) {
                 strips<T, false>(channels, [&]<long N, int K>(long channel) {
-                    walk_strip<N, K>(place(row, t) + channel, stride, state + channel);
+                    walk_strip<N, K>(row * time + t, channel, stride, state + channel);
                 });
             }
         }
@@ -204,15 +211,16 @@ public:
     }
 
 private:
+    // first: the step, counted over all rows.
     template <long N, int K>
-    UNROLLED_INLINE void walk_strip(long place, long steps, T* state) const {
+    UNROLLED_INLINE void walk_strip(long first, long channel, long steps, T* state) const {
         using L = Lanes<T, N>;
         typename L::Vector h[K];
         for (int k = 0; k < K; ++k) h[k] = L::load(state + k * N);
-        const T *decay = at(call.decay) + place, *drive = at(call.drive) + place;
-        T* y = at(call.y) + place;
-        for (long step = 0; step < steps; ++step, decay += width, drive += width, y += width) {
-            for (int k = 0; k < K; ++k) h[k] = L::load(decay + k * N) * h[k] + L::load(drive + k * N);
+        auto from = source_.at(first, channel);
+        T* y = at(call.y) + first * width + channel;
+        for (long step = 0; step < steps; ++step, source_.forth(from), y += width) {
+            for (int k = 0; k < K; ++k) h[k] = source_.template terms<N>(from, k * N).after(h[k]);
             L::template store<K>(y, h, around_);
         }
         for (int k = 0; k < K; ++k) L::store(state + k * N, h[k]);
@@ -226,12 +234,12 @@ private:
             h[k] = L::load(summary.local + channel + k * N);
             product[k] = typename L::Vector{} + T(1);
         }
-        const T* decay = at(call.decay) + place(row, span.begin) + channel;
-        const T* drive = at(call.drive) + place(row, span.begin) + channel;
-        for (long t = span.begin; t < span.end; ++t, decay += width, drive += width) {
+        auto from = source_.at(row * time + span.begin, channel);
+        for (long t = span.begin; t < span.end; ++t, source_.forth(from)) {
             for (int k = 0; k < K; ++k) {
-                const auto a = L::load(decay + k * N), size = a < 0 ? -a : a;
-                h[k] = a * h[k] + L::load(drive + k * N);
+                const auto terms = source_.template terms<N>(from, k * N);
+                const auto a = terms.decay, size = a < 0 ? -a : a;
+                h[k] = terms.after(h[k]);
                 product[k] *= a;
                 largest[k] = largest[k] >= size ? largest[k] : size;
             }
@@ -243,11 +251,12 @@ private:
         }
     }
 
+    const Source source_;
     const bool around_;
 };
 
 // From the last step to the first. The state is what reaches h_(t-1) from later steps: a_t times the gradient of h_t.
-template <class T>
+template <class T, class Source>
 class Backward : public Diagonal<T> {
     using Base = Diagonal<T>;
     using Base::at, Base::place, Base::start, Base::resets, Base::first_reset, Base::last_reset;
@@ -255,8 +264,9 @@ class Backward : public Diagonal<T> {
 public:
     using Base::call, Base::time, Base::width, Base::length;
 
-    explicit Backward(const DiagonalCall& call)
-        : Base(call), around_decay_(Base::around(call.grad_decay)), around_drive_(Base::around(call.grad_drive)) {}
+    static constexpr long parts = Source::parts;
+
+    explicit Backward(const DiagonalCall& call) : Base(call), source_(call) {}
 
     void open(long row, Span channels, T* state) const {
         const T* grad_h = at(call.grad_h) + row * width;
@@ -268,6 +278,7 @@ public:
         }
         Base::clear_padding(call.grad_decay, row, channels);
         Base::clear_padding(call.grad_drive, row, channels);
+        Base::clear_padding(call.grad_gates, row, channels, Source::parts);
     }
     Span piece(long row, long number, long count) const {
         const long steps = length(row);
@@ -282,7 +293,7 @@ public:
             const T* before = at(stop == 0 ? call.h0 : call.y) + (stop == 0 ? row * width : place(row, stop - 1));
             if (again) before = start(row);
             strips<T, true>(channels, [&]<long N, int K>(long channel) {
-                walk_strip<N, K>(place(row, stop) + channel, before + channel, 1, state + channel);
+                walk_strip<N, K>(row * time + stop, channel, before + channel, 1, state + channel);
             });
             for (long w = channels.begin; again && w < channels.end; ++w) {
                 starts[w] += state[w];
@@ -306,29 +317,23 @@ private:
         const long stride = one_strip<T>(channels) ? span.size() : 1;
         for (long t = span.end; t > span.begin; t -= stride) {
             strips<T, true>(channels, [&]<long N, int K>(long channel) {
-                const long last = place(row, t - 1) + channel;
-                walk_strip<N, K>(last, at(call.y) + last - width, stride, state + channel);
+                const T* before = at(call.y) + place(row, t - 2) + channel;
+                walk_strip<N, K>(row * time + t - 1, channel, before, stride, state + channel);
             });
         }
     }
 
-    // before: h_(t-1) of the step at `place`, the last one.
+    // last: the step walked first, counted over all rows; before: its h_(t-1).
     template <long N, int K>
-    UNROLLED_INLINE void walk_strip(long place, const T* before, long steps, T* state) const {
+    UNROLLED_INLINE void walk_strip(long last, long channel, const T* before, long steps, T* state) const {
         using L = Lanes<T, N>;
-        typename L::Vector carried[K], grad[K], product[K];
+        typename L::Vector carried[K], grad[K];
         for (int k = 0; k < K; ++k) carried[k] = L::load(state + k * N);
-        for (long step = 0; step < steps; ++step, place -= width, before -= width) {
-            const T *grad_y = at(call.grad_y) + place, *decay = at(call.decay) + place;
-            for (int k = K; k-- > 0;) {
-                grad[k] = L::load(grad_y + k * N) + carried[k];
-                carried[k] = L::load(decay + k * N) * grad[k];
-            }
-            if (call.grad_drive) L::template store<K>(at(call.grad_drive) + place, grad, around_drive_);
-            if (call.grad_decay) {
-                for (int k = K; k-- > 0;) product[k] = grad[k] * L::load(before + k * N);
-                L::template store<K>(at(call.grad_decay) + place, product, around_decay_);
-            }
+        auto from = source_.at(last, channel);
+        const T* grad_y = at(call.grad_y) + last * width + channel;
+        for (long step = 0; step < steps; ++step, source_.back(from), grad_y -= width, before -= width) {
+            for (int k = K; k-- > 0;) grad[k] = L::load(grad_y + k * N) + carried[k];
+            source_.template differentiate<N, K>(from, before, grad, carried);
         }
         for (int k = 0; k < K; ++k) L::store(state + k * N, carried[k]);
     }
@@ -338,11 +343,11 @@ private:
         using L = Lanes<T, N>;
         typename L::Vector carried[K] = {}, product[K], largest[K] = {};
         for (int k = 0; k < K; ++k) product[k] = typename L::Vector{} + T(1);
-        for (long t = span.end; t-- > span.begin;) {
-            const long place = this->place(row, t) + channel;
-            const T *decay = at(call.decay) + place, *grad_y = at(call.grad_y) + place;
+        auto from = source_.at(row * time + span.end - 1, channel);
+        for (long t = span.end; t-- > span.begin; source_.back(from)) {
+            const T* grad_y = at(call.grad_y) + place(row, t) + channel;
             for (int k = 0; k < K; ++k) {
-                const auto a = L::load(decay + k * N), size = a < 0 ? -a : a;
+                const auto a = source_.template terms<N>(from, k * N).decay, size = a < 0 ? -a : a;
                 carried[k] = a * (L::load(grad_y + k * N) + carried[k]);
                 product[k] *= a;
                 largest[k] = largest[k] >= size ? largest[k] : size;
@@ -355,7 +360,7 @@ private:
         }
     }
 
-    const bool around_decay_, around_drive_;
+    const Source source_;
 };
 
 }  // namespace unrolled::UNROLLED_LEVEL

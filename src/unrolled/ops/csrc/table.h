@@ -41,11 +41,18 @@ struct GatedCall {
     double rate_c;
 };
 
-// h_t = a_t h_(t-1) + b_t over (B, T, W); decay holds a, drive holds b. The same rules for lengths, reset and start.
+// h_t = a_t h_(t-1) + b_t over (B, T, W). The same rules for lengths, reset and start.
+//
+// form      0 decay holds a and drive holds b
+//           1 minGRU: gates (B, T, 2 W), in the order z, candidate, of which a and b are made here
+//           2 minLSTM: gates (B, T, 3 W), in the order f, i, candidate
+//           3 complex, one a for all times: decay (2, W), drive and y (B, T, 2, W), states (B, 2, W), real parts first;
+//             grad_decay (B, 2, W) is to be added up
+// positive  1: the candidate of forms 1 and 2 goes through g(x) = x + 0.5 for x >= 0, else sigmoid(x)
 #define UNROLLED_DIAGONAL_FIELDS(X)                                                                                    \
-    X(type) X(threads) X(batch) X(time) X(width)                                                                      \
-    X(decay) X(drive) X(h0) X(lengths) X(reset) X(start_h) X(start_rows) X(y) X(h)                                     \
-    X(grad_y) X(grad_h) X(grad_decay) X(grad_drive) X(grad_h0) X(grad_start_h)
+    X(type) X(threads) X(batch) X(time) X(width) X(form) X(positive)                                                  \
+    X(decay) X(drive) X(gates) X(h0) X(lengths) X(reset) X(start_h) X(start_rows) X(y) X(h)                            \
+    X(grad_y) X(grad_h) X(grad_decay) X(grad_drive) X(grad_gates) X(grad_h0) X(grad_start_h)
 
 struct DiagonalCall {
 #define X(name) int64_t name;
