@@ -33,6 +33,9 @@ _PARAMETERS = frozenset(
     ("weight_x", "weight_h", "bias", "bias_h", "peephole", "weight_p", "norm_x", "norm_h", "norm_c")
 )
 
+_PLAIN = (nn.Linear, nn.LayerNorm, nn.ModuleList, nn.ParameterList)
+"""What blocks hold of torch."""
+
 
 class Zoned(NamedTuple):
     """A cell and its rates of zoneout, one for each leaf of its state."""
@@ -87,7 +90,7 @@ def bind(parts: Sequence[Zoned | Written], batch: int, dtype: torch.dtype, store
                     raise objection
                 found.watched.append((module._parameters, name, parameter, parameter.detach()))
             if isinstance(part, Written):
-                found.watched += [(module._modules, name, held, None) for name, held in module._modules.items()]
+                found.watched.extend((module._modules, name, held, None) for name, held in module._modules.items())
         if isinstance(part, Written):
             found.layers.append(_program(part.layer, batch, dtype, stored, found.alive))
         else:
@@ -229,12 +232,14 @@ def _modules(part: Zoned | Written) -> list[Any]:
 
 def _unwritten(layer: Any) -> str | None:
     """What a program cannot hold, by its name, or None: another class, torch's wrappers of weights, anything hooked."""
-    kinds = _kinds()
+    kinds, package = _kinds(), __name__.removesuffix("live")
     for module in layer.modules():
         if type(module) in kinds.words:
             if zoned(module) is None:
                 return type(module).__name__
-        elif type(module) not in kinds.writers and type(module) not in kinds.parts:
+        elif isinstance(module, kinds.layer) and type(module) not in kinds.writers:
+            return type(module).__name__
+        elif type(module) not in _PLAIN and not type(module).__module__.startswith(package):
             return type(module).__name__
         if module is not layer and (module._forward_hooks or module._forward_pre_hooks):
             return f"a {type(module).__name__} with hooks"
@@ -259,7 +264,7 @@ class _Kinds(NamedTuple):
     zoneout: type[Any]
     stack: type[Any]
     writers: Mapping[type, Any]
-    parts: frozenset[type]
+    layer: type[Any]
 
 
 @cache
@@ -268,6 +273,7 @@ def _kinds() -> _Kinds:
     # Late, since the cells themselves import this module.
     from unrolled.nn import live_programs
     from unrolled.nn.cells import GRU, LSTM, RNN
+    from unrolled.nn.recurrent import Recurrent
     from unrolled.nn.stack import Stack
     from unrolled.nn.zoneout import Zoneout
 
@@ -276,7 +282,7 @@ def _kinds() -> _Kinds:
         LSTM: lambda cell: "lstm coupled" if cell.coupled else "lstm",
         GRU: lambda cell: f"gru {cell.reset}",
     }
-    return _Kinds(words, Zoneout, Stack, live_programs.WRITERS, live_programs.PARTS)
+    return _Kinds(words, Zoneout, Stack, live_programs.WRITERS, Recurrent)
 
 
 def fields(part: Zoned, batch: int, dtype: torch.dtype, stored: str, alive: list[Tensor]) -> dict[str, Any]:

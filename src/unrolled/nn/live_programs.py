@@ -18,20 +18,19 @@ from unrolled.errors import OptionError
 from unrolled.nn import live
 from unrolled.nn.blocks.causal import CausalConv, TokenShift
 from unrolled.nn.blocks.deltanet import GatedDeltaNet
-from unrolled.nn.blocks.parts import BlockLinear, GatedLinear, HeadNorm
-from unrolled.nn.blocks.rwkv7 import RWKV7, LowRank, RWKV7ChannelMix, RWKV7TimeMix
+from unrolled.nn.blocks.rwkv7 import RWKV7, RWKV7ChannelMix, RWKV7TimeMix
 from unrolled.nn.blocks.xlstm import MLSTMBlock, SLSTMBlock
 from unrolled.nn.cells.lru import LRU
 from unrolled.nn.cells.mingru import MinGRU
 from unrolled.nn.cells.minlstm import MinLSTM
 from unrolled.nn.cells.rglru import RGLRU, SHARPNESS
+from unrolled.nn.cells.slstm import SLSTM
 from unrolled.nn.program import Program, Value, leaves_of
 from unrolled.nn.residual import Residual
 from unrolled.nn.stack import Stack
 from unrolled.nn.zoneout import Zoneout
-from unrolled.state import leaves
 
-__all__ = ["PARTS", "WRITERS", "write"]
+__all__ = ["WRITERS", "write"]
 
 
 def write(p: Program, layer: Any, x: Value, state: Any) -> Value:
@@ -53,12 +52,12 @@ def _stack(p: Program, stack: Any, x: Value, state: Any) -> Value:
 
 
 def _residual(p: Program, residual: Any, x: Value, state: Any) -> Value:
-    return x + write(p, residual.layer, x, state)
+    return x + write(p, residual.layer, _module(p, residual.norm, x), state)
 
 
 def _zoneout(p: Program, zoneout: Any, x: Value, state: Any) -> Value:
     p.only_in_evaluation = True
-    rated = [(leaf, leaf.copy(), rate) for leaf, rate in zip(leaves_of(state), leaves(zoneout.rates), strict=True) if rate]
+    rated = [(leaf, leaf.copy(), rate) for leaf, rate in zip(leaves_of(state), zoneout.rates, strict=True) if rate]
     write(p, zoneout.cell, x, state)
     for leaf, old, rate in rated:
         p.store(leaf, rate * old + (1 - rate) * leaf)
@@ -100,6 +99,11 @@ def _lru(p: Program, cell: Any, x: Value, state: Any) -> Value:
     p.store(state.h, h)
     from_real, from_imaginary = cell.weight_y.chunk(2, 1)
     return p.linear(h, torch.cat([from_real, -from_imaginary], 1)) + p.linear(x, cell.weight_d)
+
+
+def _slstm(p: Program, cell: Any, x: Value, state: Any) -> Value:
+    gates = p.linear(x, cell.weight_x, cell.bias).chunk(4)
+    return _slstm_step(p, gates, cell.weight_h, cell.forget == "exponential", state)
 
 
 def _slstm_step(p: Program, gates: tuple[Value, ...], weight_h: Tensor, exponential: bool, state: Any) -> Value:
@@ -243,6 +247,7 @@ WRITERS: dict[type, Callable[[Program, Any, Value, Any], Value]] = {
     MinLSTM: _minimal,
     RGLRU: _rglru,
     LRU: _lru,
+    SLSTM: _slstm,
     TokenShift: _token_shift,
     CausalConv: _causal_conv,
     SLSTMBlock: _slstm_block,
@@ -252,6 +257,3 @@ WRITERS: dict[type, Callable[[Program, Any, Value, Any], Value]] = {
     RWKV7ChannelMix: _channel_mix,
     RWKV7: _rwkv7,
 }
-
-PARTS = frozenset((nn.Linear, nn.LayerNorm, nn.ModuleList, nn.ParameterList, BlockLinear, GatedLinear, HeadNorm, LowRank))
-"""What layers are made of besides layers."""
