@@ -155,7 +155,9 @@ class Cell(Recurrent[S]):
 
 
 def projected_inside(x: Tensor, kernel: str) -> bool:
-    """Would the compiled kernel of a gated op run on x? It makes the gates where it needs them, of an x as it is."""
+    """Would a fast kernel of a gated op run on x? The compiled one and cuDNN make the gates of an x as it is."""
+    if x.device.type == "cuda":
+        return kernel in ("auto", "cudnn")
     if x.device.type != "cpu" or kernel not in ("auto", "cpp") or not native.available():
         return False
     # Automatic mixed precision has a say in products outside of the op alone.

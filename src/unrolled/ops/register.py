@@ -19,7 +19,7 @@ from torch import Tensor, library
 from unrolled.errors import KernelError, suggest
 from unrolled.ops.scan import outside_autocast
 
-__all__ = ["Kernel", "Op", "explain", "kernels", "reference_kernel", "register"]
+__all__ = ["Kernel", "Op", "differentiable_kernel", "explain", "kernels", "reference_kernel", "register"]
 
 Tensors = Sequence[Tensor | None]
 
@@ -34,12 +34,14 @@ class Kernel:
     memory shape with save=True, else of shape (0,).
     backward(tensors, attributes, outputs, memory, grads, needs): one gradient per tensor, None where `needs` is False.
     The memory must stay as it is, for a second backward pass through the same graph.
+    differentiable: `forward` is plain torch, which autograd follows by itself wherever no graph is traced.
     """
 
     name: str
     refuses: Callable[..., str | None]
     forward: Callable[..., tuple[Tensor, ...]]
     backward: Callable[[Tensors, Sequence[Any], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]
+    differentiable: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Op:
         # The reference is plain differentiable torch, so outside a traced graph it runs as itself: double backward,
         # forward mode and vmap work through it, and nothing is computed twice.
         chosen = self.choose(kernel, *arguments)
-        if chosen.name == "reference" or (not save and _plain(given)):
+        if chosen.differentiable or (not save and _plain(given)):
             return chosen.forward(*arguments, False)[:-1]
         if _plain(given):
             # The registered operator's way through Python costs more than a short sequence.
@@ -268,14 +270,27 @@ def _define(name: str, tensors: Sequence[str], attributes: Sequence[str], output
 def reference_kernel(forward: Callable[..., tuple[Tensor, ...]], memory: Callable[..., tuple[int, ...]]) -> Kernel:
     """The kernel "reference" out of a plain differentiable forward(*tensors, *attributes) -> outputs.
 
-    It accepts everything. Its memory is there for the shape's sake and never written: the backward pass replays.
+    It accepts everything.
+    """
+    return differentiable_kernel("reference", lambda *_: None, forward, memory)
+
+
+def differentiable_kernel(
+    name: str,
+    refuses: Callable[..., str | None],
+    forward: Callable[..., tuple[Tensor, ...]],
+    memory: Callable[..., tuple[int, ...]],
+) -> Kernel:
+    """A kernel out of a plain differentiable forward(*tensors, *attributes) -> outputs.
+
+    Its memory is there for the shape's sake and never written: the backward pass replays.
     """
 
     def run(*arguments: Any) -> tuple[Tensor, ...]:
         *plain, save = arguments
         return (*forward(*plain), _fresh_memory(memory, plain, save))
 
-    return Kernel("reference", lambda *_: None, run, _replay(forward))
+    return Kernel(name, refuses, run, _replay(forward), differentiable=True)
 
 
 def _replay(

@@ -7,16 +7,17 @@ from typing import Any
 
 from unrolled.check import check_choice
 from unrolled.errors import OptionError, suggest
-from unrolled.nn.cells.gru import GRU
-from unrolled.nn.cells.lru import LRU
+from unrolled.nn.cells.rnn import RNN
 from unrolled.nn.cells.lstm import LSTM
+from unrolled.nn.cells.gru import GRU
 from unrolled.nn.cells.mingru import MinGRU
 from unrolled.nn.cells.minlstm import MinLSTM
 from unrolled.nn.cells.rglru import RGLRU
-from unrolled.nn.cells.rnn import RNN
+from unrolled.nn.cells.lru import LRU
+from unrolled.nn.cells.slstm import SLSTM
 from unrolled.nn.recurrent import Recurrent
 
-__all__ = ["CELLS", "GRU", "LRU", "LSTM", "MinGRU", "MinLSTM", "RGLRU", "RNN", "make_cell"]
+__all__ = ["CELLS", "GRU", "LRU", "LSTM", "MinGRU", "MinLSTM", "RGLRU", "RNN", "SLSTM", "make_cell"]
 
 CELLS: dict[str, type[Recurrent[Any]]] = {
     "rnn": RNN,
@@ -26,6 +27,7 @@ CELLS: dict[str, type[Recurrent[Any]]] = {
     "minlstm": MinLSTM,
     "rglru": RGLRU,
     "lru": LRU,
+    "slstm": SLSTM,
 }
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.delta.chunkwise import chunkwise_kernel
+from unrolled.ops.delta.cpp import cpp_kernel
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
+from unrolled.ops.delta.triton import triton_kernel
 from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.scan import scan
 
@@ -52,5 +55,10 @@ delta = register(
     outputs=2,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(reference_kernel(_forward, memory_shape),),
+    kernels=(
+        triton_kernel,
+        cpp_kernel(memory_shape),
+        chunkwise_kernel(memory_shape),
+        reference_kernel(_forward, memory_shape),
+    ),
 )

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unrolled.ops.diagonal.cpp import cpp_kernel
 from unrolled.ops.diagonal.reference import DiagonalOperands, diagonal_step
+from unrolled.ops.diagonal.triton import triton_kernel
 from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.scan import scan
 from unrolled.state import HState
@@ -48,5 +49,5 @@ diagonal = register(
     outputs=2,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(cpp_kernel, reference_kernel(_forward, memory_shape)),
+    kernels=(triton_kernel, cpp_kernel, reference_kernel(_forward, memory_shape)),
 )

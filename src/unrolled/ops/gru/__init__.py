@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.cudnn import cudnn_kernel
 from unrolled.ops.gru.cpp import cpp_kernel
 from unrolled.ops.gru.reference import GRUOperands, GRUWeights, gru_step
 from unrolled.ops.register import reference_kernel, register
@@ -68,5 +69,13 @@ gru = register(
     outputs=2,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(cpp_kernel(TENSORS, memory_shape), reference_kernel(_forward, memory_shape)),
+    kernels=(
+        cudnn_kernel(
+            TENSORS,
+            mode=lambda reset_after, rate_h, _: "gru" if reset_after and not rate_h else None,
+            memory=memory_shape,
+        ),
+        cpp_kernel(TENSORS, memory_shape),
+        reference_kernel(_forward, memory_shape),
+    ),
 )

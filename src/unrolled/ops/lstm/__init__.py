@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.cudnn import cudnn_kernel
 from unrolled.ops.lstm.cpp import cpp_kernel
 from unrolled.ops.lstm.reference import LSTMOperands, LSTMState, LSTMWeights, lstm_step
 from unrolled.ops.register import reference_kernel, register
@@ -83,5 +84,13 @@ lstm = register(
     outputs=3,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(cpp_kernel(TENSORS, memory_shape), reference_kernel(_forward, memory_shape)),
+    kernels=(
+        cudnn_kernel(
+            TENSORS,
+            mode=lambda coupled, rate_h, rate_c, _: None if coupled or rate_h or rate_c else "lstm",
+            memory=memory_shape,
+        ),
+        cpp_kernel(TENSORS, memory_shape),
+        reference_kernel(_forward, memory_shape),
+    ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from unrolled.ops.mlstm.reference import MLSTMOperands, MLSTMState, mlstm_step
+from unrolled.ops.mlstm.triton import triton_kernel
 from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.scan import scan
 
@@ -58,5 +59,5 @@ mlstm = register(
     outputs=4,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(reference_kernel(_forward, memory_shape),),
+    kernels=(triton_kernel, reference_kernel(_forward, memory_shape),),
 )  # fmt: skip

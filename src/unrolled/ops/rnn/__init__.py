@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.cudnn import cudnn_kernel
 from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.rnn.cpp import cpp_kernel
 from unrolled.ops.rnn.reference import RNNOperands, rnn_step
@@ -57,5 +58,13 @@ rnn = register(
     outputs=2,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(cpp_kernel(TENSORS, memory_shape), reference_kernel(_forward, memory_shape)),
+    kernels=(
+        cudnn_kernel(
+            TENSORS,
+            mode=lambda nonlinearity, rate_h, _: None if rate_h else f"rnn {nonlinearity}",
+            memory=memory_shape,
+        ),
+        cpp_kernel(TENSORS, memory_shape),
+        reference_kernel(_forward, memory_shape),
+    ),
 )

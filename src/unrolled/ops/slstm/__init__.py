@@ -1,4 +1,10 @@
-"""The op `slstm`: the scalar long short-term memory with exponential gates, over a whole padded batch."""
+"""The op `slstm`: the scalar long short-term memory with exponential gates, over a whole padded batch.
+
+gates (batch, time, 4 * hidden) in the order i, f, z, o; the state's leaves (batch, hidden), those of start one row or
+as many; weight_h (heads, 4 * width, width) with hidden = heads * width; lengths (batch,) int64; reset (batch, time)
+bool and False in the padding; y (batch, time, hidden). Equations: reference.py; source: Beck et al. 2024,
+arXiv:2405.04517.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,9 @@ from torch import Tensor
 
 from unrolled.ops.register import reference_kernel, register
 from unrolled.ops.scan import scan
+from unrolled.ops.slstm.cpp import cpp_kernel
 from unrolled.ops.slstm.reference import SLSTMOperands, SLSTMState, slstm_step
+from unrolled.ops.slstm.triton import triton_kernel
 
 __all__ = ["memory_shape", "slstm"]
 
@@ -40,7 +48,7 @@ def _shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, ...]:
 
 
 def memory_shape(gates: Tensor, h0: Tensor, *_: object) -> tuple[int, ...]:
-    """(batch, time, numbers): for each row and step the four gates before they are squashed, and c, n and m."""
+    """(batch, time, 7 * hidden): for each row and step what the gates have become, and c and n."""
     return (*gates.shape[:2], gates.shape[2] + 3 * h0.shape[1])
 
 
@@ -54,5 +62,5 @@ slstm = register(
     outputs=5,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(reference_kernel(_forward, memory_shape),),
+    kernels=(triton_kernel, cpp_kernel(memory_shape), reference_kernel(_forward, memory_shape)),
 )  # fmt: skip
