@@ -14,6 +14,7 @@ from unrolled.nn import (
     LSTM,
     RGLRU,
     RNN,
+    SLSTM,
     LSTMState,
     MinGRU,
     MinLSTM,
@@ -23,7 +24,6 @@ from unrolled.nn import (
     Stepper,
     Zoneout,
 )
-from unrolled.nn.cells.slstm import SLSTM
 from unrolled.nn.blocks import (
     RWKV7,
     CausalConv,

@@ -26,7 +26,6 @@ from unrolled.nn import (
     Recurrent,
     Residual,
     Stack,
-    VariationalDropout,
     Zoneout,
     live,
 )

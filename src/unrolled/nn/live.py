@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
@@ -71,7 +71,7 @@ class Binding(NamedTuple):
 
     layers: list[dict[str, Any]]
     watched: list[tuple[dict[str, Any], str, Any, Tensor | None]]
-    """Of each: where it stands, its name there, what it is, and a tensor of the same memory; None for a module."""
+    """Of each: where it stands, its name there, what it is, and a tensor of the same memory; None for what is none."""
     alive: list[Tensor]
     """What the addresses in the fields point at; packing is done with it."""
 
@@ -90,7 +90,7 @@ def bind(parts: Sequence[Zoned | Written], batch: int, dtype: torch.dtype, store
                     raise objection
                 found.watched.append((module._parameters, name, parameter, parameter.detach()))
             if isinstance(part, Written):
-                found.watched.extend((module._modules, name, held, None) for name, held in module._modules.items())
+                found.watched.extend((*place, None) for place in _options(module))
         if isinstance(part, Written):
             found.layers.append(_program(part.layer, batch, dtype, stored, found.alive))
         else:
@@ -124,13 +124,16 @@ def advance(layer: Any, x: Any, state: Any) -> tuple[Tensor, Any] | None:
         if bound.rates == rates and not (bound.only_in_evaluation and layer.training):
             after = bound.step_from(x, state)
             if after:
-                return after
+                return cast(tuple[Tensor, Any], after)
             if after is False:
                 # Another thread may have been here first.
                 _KEPT.pop(owner, None)
                 break
     fresh = _bound(layer, owner, x, state)
-    return (fresh.step_from(x, state) or None) if fresh is not None else None
+    if fresh is None:
+        return None
+    found: tuple[Tensor, Any] | None = fresh.step_from(x, state) or None
+    return found
 
 
 _NO_RATES = (0.0, 0.0)
@@ -167,10 +170,10 @@ def _bound(layer: Any, owner: Any, x: Any, state: Any) -> _Bound | None:
         _NEVER.add(owner)
         return None
     rates, rows, kept = _NO_RATES if part is None else part.rates, x.shape[0], _KEPT.get(owner, ())
+    if any((one.rows, one.dtype, one.rates) == (rows, x.dtype, rates) for one in kept):
+        return None
     like = layer.initial_state(rows, device="meta", dtype=x.dtype)
-    if type(state) is not type(like) or any(
-        (one.rows, one.dtype, one.rates) == (rows, x.dtype, rates) for one in kept
-    ):
+    if type(state) is not type(like):
         return None
     found = Written(layer) if part is None else part
     named = [item for module in _modules(found) for item in _named(module)]
@@ -180,11 +183,9 @@ def _bound(layer: Any, owner: Any, x: Any, state: Any) -> _Bound | None:
     compiled = native.compiled().Stepper(binding.layers, binding.watched, native.threads)
     compiled.shape_state(like)
     only_in_evaluation = part is None and bool(binding.layers[0]["only_in_evaluation"])
-    if only_in_evaluation and layer.training:
-        return None
     fresh = _Bound(compiled.step_from, rates, rows, x.dtype, only_in_evaluation)
     _KEPT[owner] = (*kept[max(0, len(kept) - MOST_KEPT + 1) :], fresh)
-    return fresh
+    return None if only_in_evaluation and layer.training else fresh
 
 
 def _pays(layer: Any) -> bool:
@@ -230,6 +231,15 @@ def _modules(part: Zoned | Written) -> list[Any]:
     return [module for module in part.layer.modules() if type(module) is not nn.ParameterList]
 
 
+def _options(module: Any) -> list[tuple[dict[str, Any], str, Any]]:
+    """What else a program is made of, with where it stands: the modules inside, and the options of layers and norms."""
+    found = [(module._modules, name, held) for name, held in module._modules.items()]
+    if type(module) is nn.Linear:
+        return found
+    own = vars(module)
+    return found + [(own, name, value) for name, value in own.items() if name[0] != "_" and name != "training"]
+
+
 def _unwritten(layer: Any) -> str | None:
     """What a program cannot hold, by its name, or None: another class, torch's wrappers of weights, anything hooked."""
     kinds, package = _kinds(), __name__.removesuffix("live")
@@ -237,8 +247,9 @@ def _unwritten(layer: Any) -> str | None:
         if type(module) in kinds.words:
             if zoned(module) is None:
                 return type(module).__name__
-        elif isinstance(module, kinds.layer) and type(module) not in kinds.writers:
-            return type(module).__name__
+        elif isinstance(module, kinds.layer):
+            if type(module) not in kinds.writers:
+                return type(module).__name__
         elif type(module) not in _PLAIN and not type(module).__module__.startswith(package):
             return type(module).__name__
         if module is not layer and (module._forward_hooks or module._forward_pre_hooks):

@@ -57,7 +57,8 @@ def _residual(p: Program, residual: Any, x: Value, state: Any) -> Value:
 
 def _zoneout(p: Program, zoneout: Any, x: Value, state: Any) -> Value:
     p.only_in_evaluation = True
-    rated = [(leaf, leaf.copy(), rate) for leaf, rate in zip(leaves_of(state), zoneout.rates, strict=True) if rate]
+    rates = zip(leaves_of(state), zoneout.rates, strict=True)
+    rated = [(leaf, leaf.copy(), rate) for leaf, rate in rates if rate]
     write(p, zoneout.cell, x, state)
     for leaf, old, rate in rated:
         p.store(leaf, rate * old + (1 - rate) * leaf)
@@ -107,15 +108,13 @@ def _slstm(p: Program, cell: Any, x: Value, state: Any) -> Value:
 
 
 def _slstm_step(p: Program, gates: tuple[Value, ...], weight_h: Tensor, exponential: bool, state: Any) -> Value:
-    """Gates i, f, z, o before their recurrent part, of which weight_h (heads, 4 width, width) holds one under another."""
-    i, f, z, o = (
-        gate + p.linear(state.h, weight) for gate, weight in zip(gates, weight_h.chunk(4, 1), strict=True)
-    )
+    """gates: i, f, z, o without their recurrent parts, whose weights weight_h (heads, 4 width, width) holds alike."""
+    i, f, z, o = (gate + p.linear(state.h, weight) for gate, weight in zip(gates, weight_h.chunk(4, 1), strict=True))
     return p.slstm((i, f, z, o), state, exponential)
 
 
 def _token_shift(p: Program, layer: Any, x: Value, state: Any) -> Value:
-    before = state.past.copy()
+    before: Value = state.past.copy()
     p.store(state.past, x)
     return before
 
@@ -155,12 +154,12 @@ def _mlstm_block(p: Program, block: Any, x: Value, state: Any) -> Value:
 
 def _gated_deltanet(p: Program, block: Any, x: Value, state: Any) -> Value:
     inward = _module(p, block.inward, x)
-    bounds = [sum(block.sizes[:i]) for i in range(5)]
-    mixed, gate, share, decay = (inward[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False))
+    mixed, gate, share, decay = inward.split(block.sizes)
     mixed = mixed.silu() if block.conv is None else _causal_conv(p, block.conv, mixed, state.window)
     size, heads = block.output_size, block.heads
     keys = size // heads
-    q, k, v = mixed[:size].l2_norm(heads, 1e-6) * keys**-0.5, mixed[size : 2 * size].l2_norm(heads, 1e-6), mixed[2 * size :]
+    q, k, v = mixed.split([size, size, block.value_size])
+    q, k = q.l2_norm(heads, 1e-6) * keys**-0.5, k.l2_norm(heads, 1e-6)
     written = share.sigmoid().spread(keys) * k
     if block.decay_rate is None:
         kept = p.value(1.0, size)
@@ -169,7 +168,8 @@ def _gated_deltanet(p: Program, block: Any, x: Value, state: Any) -> Value:
         log = (decay + block.decay_bias).softplus() * -block.decay_rate.exp()
         kept = log.exp().spread(keys)
         removed = -(kept * written)
-    read = p.delta(q, kept, written, v, k, removed, state.memory.s, heads).rms_norm(heads, 1e-5) * block.norm.repeat(heads)
+    read = p.delta(q, kept, written, v, k, removed, state.memory.s, heads).rms_norm(heads, 1e-5)
+    read = read * block.norm.repeat(heads)
     return _module(p, block.output, read * gate.silu() if block.sizes[1] else read)
 
 
@@ -225,7 +225,7 @@ def _low_rank(p: Program, weights: Any, x: Value) -> Value:
 
 
 def _head_norm(p: Program, norm: Any, x: Value, heads: int) -> Value:
-    y = x.layer_norm(heads, norm.eps) * norm.weight
+    y: Value = x.layer_norm(heads, norm.eps) * norm.weight
     return y if norm.bias is None else y + norm.bias
 
 
@@ -235,7 +235,7 @@ def _module(p: Program, module: Any, x: Value) -> Value:
         return x
     if type(module) is nn.Linear:
         return p.linear(x, module.weight, module.bias)
-    y = x.layer_norm(1, module.eps) * module.weight
+    y: Value = x.layer_norm(1, module.eps) * module.weight
     return y if module.bias is None else y + module.bias
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Sequence
 from math import prod
 from typing import Any, NamedTuple
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from unrolled.errors import OptionError, ShapeError
 from unrolled.ops import native
-from unrolled.state import leaves, map_state
+from unrolled.state import map_state
 
 __all__ = ["Program", "Value"]
 
@@ -43,8 +44,12 @@ class Value:
 
     def chunk(self, parts: int) -> tuple[Value, ...]:
         """So many slices of equal width."""
-        width = self.width // parts
-        return tuple(self[i * width : (i + 1) * width] for i in range(parts))
+        return self.split([self.width // parts] * parts)
+
+    def split(self, sizes: Sequence[int]) -> tuple[Value, ...]:
+        """Slices of these widths, one after another."""
+        bounds = itertools.accumulate(sizes, initial=0)
+        return tuple(self[start:stop] for start, stop in itertools.pairwise(bounds))
 
     def __add__(self, other: Value | Tensor | float) -> Value:
         return self.affine(1.0, other) if isinstance(other, float | int) else self._point("add", other)
@@ -159,7 +164,8 @@ class Value:
         operands = [self, *(program.value(other, self.width) for other in others)]
         for one in operands:
             if one.width != self.width or one.lines != 1:
-                raise ShapeError(f"Program: {op} takes one line of {self.width} numbers, got {one.lines} of {one.width}.")
+                wanted = f"one line of {self.width} numbers"
+                raise ShapeError(f"Program: {op} takes {wanted}, got {one.lines} of {one.width}.")
         y = program.fresh(self.width)
         program.emit(op, [*operands, y], (self.width, 1, 0), numbers)
         return y
@@ -200,10 +206,19 @@ class Program:
     def fields(self, y: Value, kind: int) -> dict[str, Any]:
         """What the compiled stepper takes; kind: the dtype's number."""
         return {
-            "type": kind, "stored": self.stored, "batch": self.batch, "input": self.input_size, "output": y.width,
-            "buffers": self._buffers, "steps": self._steps, "layers": self._layers, "y": (y.buffer, y.offset),
-            "leaves": [tuple(leaf) for leaf in self._leaves], "work": float(self._work * self.batch), "only_in_evaluation": self.only_in_evaluation,
-        }  # fmt: skip
+            "type": kind,
+            "stored": self.stored,
+            "batch": self.batch,
+            "input": self.input_size,
+            "output": y.width,
+            "buffers": self._buffers,
+            "steps": self._steps,
+            "layers": self._layers,
+            "leaves": [tuple(leaf) for leaf in self._leaves],
+            "y": (y.buffer, y.offset),
+            "work": float(self._work * self.batch),
+            "only_in_evaluation": self.only_in_evaluation,
+        }
 
     def fresh(self, width: int, lines: int = 1) -> Value:
         """A new buffer."""
@@ -262,9 +277,7 @@ class Program:
         self.emit("mlstm", [q, k, v, i, f, *state, y], (q.width // heads, heads, v.width // heads))
         return y
 
-    def delta(
-        self, q: Value, decay: Value, k: Value, v: Value, a: Value, b: Value, s: Value, heads: int
-    ) -> Value:
+    def delta(self, q: Value, decay: Value, k: Value, v: Value, a: Value, b: Value, s: Value, heads: int) -> Value:
         """A step of the op delta, whose w is the logarithm of `decay`; heads side by side."""
         y = self.fresh(v.width)
         self._work += 4 * heads * (q.width // heads) * (v.width // heads)
@@ -333,7 +346,7 @@ def leaves_of(state: Any) -> list[Value]:
 def _merged(weight: Tensor) -> Tensor:
     """Groups of a few numbers joined to larger ones with zeros between them: a product works on whole vectors."""
     while weight.ndim == 3 and weight.shape[0] % 2 == 0 and 2 * max(weight.shape[1:]) <= NARROW:
-        pairs = weight.unflatten(0, (-1, 2))
+        pairs = weight.reshape(-1, 2, *weight.shape[1:])
         zero = torch.zeros_like(pairs[:, 0])
         upper, lower = torch.cat([pairs[:, 0], zero], 2), torch.cat([zero, pairs[:, 1]], 2)
         weight = torch.cat([upper, lower], 1)

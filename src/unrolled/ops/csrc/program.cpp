@@ -162,10 +162,25 @@ void run_slstm(const Step<T>& step, long rows, long) {
     }
 }
 
-// The products of a head's matrix state walk over its values, a few vectors at a time, so that they stay in registers.
+// A head's matrix state is walked a vector of values at a time.
 template <class T, class Body>
 void each_vector(long values, Body body) {
     for (long j = 0; j < values; j += lanes<T>) body(j, values - j);
+}
+
+// The sum of term(line), in several parts that do not wait for one another.
+template <class T, class Term>
+UNROLLED_INLINE Vector<T> sum_lines(long lines, Term term) {
+    Vector<T> first = {}, second = {}, third = {}, fourth = {};
+    long line = 0;
+    for (; line + 4 <= lines; line += 4) {
+        first += term(line);
+        second += term(line + 1);
+        third += term(line + 2);
+        fourth += term(line + 3);
+    }
+    for (; line < lines; ++line) first += term(line);
+    return (first + second) + (third + fourth);
 }
 
 template <class T>
@@ -191,13 +206,12 @@ void run_mlstm(const Step<T>& step, long rows, long) {
             const T divisor = std::max(std::abs(sum<T>(counted)), std::exp(-size));
             each_vector<T>(values, [&](long j, long left) {
                 const Vector<T> value = write * load(v.of(b) + head * values + j);
-                Vector<T> read = {};
-                T* at = memory + j;
-                for (long line = 0; line < keys; ++line, at += c.line) {
+                const Vector<T> read = sum_lines<T>(keys, [&](long line) {
+                    T* at = memory + line * c.line + j;
                     const Vector<T> now = keep * load(at) + key[line] * value;
                     store(at, now);
-                    read += query[line] * now;
-                }
+                    return query[line] * now;
+                });
                 store(y.of(b) + head * values + j, read / divisor, left);
             });
         }
@@ -216,17 +230,15 @@ void run_delta(const Step<T>& step, long rows, long) {
             each_vector<T>(values, [&](long j, long left) {
                 const Vector<T> value = load(v.of(row) + head * values + j);
                 T* memory = s.of(row) + first * s.line + j;
-                Vector<T> found[2] = {}, read[2] = {};
-                for (long line = 0; line < keys; ++line)
-                    found[line % 2] += found_at[line] * load(memory + line * s.line);
-                const Vector<T> whole = found[0] + found[1];
-                for (long line = 0; line < keys; ++line) {
+                const Vector<T> found =
+                    sum_lines<T>(keys, [&](long line) { return found_at[line] * load(memory + line * s.line); });
+                const Vector<T> read = sum_lines<T>(keys, [&](long line) {
                     T* at = memory + line * s.line;
-                    const Vector<T> now = keep[line] * load(at) + (added_at[line] * whole + key[line] * value);
+                    const Vector<T> now = keep[line] * load(at) + (added_at[line] * found + key[line] * value);
                     store(at, now);
-                    read[line % 2] += query[line] * now;
-                }
-                store(y.of(row) + head * values + j, read[0] + read[1], left);
+                    return query[line] * now;
+                });
+                store(y.of(row) + head * values + j, read, left);
             });
         }
     }

@@ -15,7 +15,7 @@ public:
     Watch() = default;
     // Items (place, name, parameter, kept): a module's dict of parameters, the name there, what stands there, and a
     // tensor that shares its memory. While that is kept, no other parameter can come to stand at the same address. Or
-    // (place, name, module, None): a module's dict of modules, and one that must stay the same object.
+    // (place, name, object, None): what must stay the same object in such a dict.
     explicit Watch(const nb::list& items) {
         for (nb::handle item : items) add(nb::cast<nb::tuple>(item));
     }
