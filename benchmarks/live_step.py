@@ -7,7 +7,8 @@ One stream, H = I, the state carried from step to step. torch in and out is meas
 against onnxruntime and JAX, in rows of their own, whose output is numpy too; both make a fresh y. "In place" writes x
 into the Stepper's buffer, advances, and hands out the buffer of y, which the next step writes over; "unwatched" has
 watch=False too. A row is refused while the law of its op's kernels is broken, or when the contestants' outputs after
-some steps differ; with bf16 or int8 weights the distance to float32 is recorded.
+some steps differ; with bf16 or int8 weights the distance to float32 is recorded. The modern cells run against their own
+step by torch; "within" says whether the median step of torch tensors kept the row's limit.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -42,8 +44,7 @@ def measure(row: Row, asked: argparse.Namespace) -> dict[str, Any]:
     """Every contestant of one row: outputs first, then time."""
     width = row.shape[-1]
     torch.manual_seed(0)
-    module = SEQUENCES[row.op](width, width, batch_first=True).eval()
-    layer = nn.from_torch(module).eval()
+    module, layer = layers(row)
     prove(row.op, (), quick=asked.smoke)
     weights = row.options["weights"]
     steps, absent = contestants(row, module, layer, asked.threads)
@@ -60,7 +61,23 @@ def measure(row: Row, asked: argparse.Namespace) -> dict[str, Any]:
     runs[MANY] = lambda: many.run(xs)
     times = interleave(runs, rounds=asked.rounds, seconds=asked.seconds)
     times[MANY] = [value / STEPS for value in times[MANY]]
+    limit = row.options.get("limit")
+    if limit is not None:
+        found |= {"limit_us": limit, "within": median(times[row.ours]) * 1e6 <= limit}
     return found | judged(row, times, asked.threads)
+
+
+def layers(row: Row) -> tuple[Any, Any]:
+    """The layer of torch.nn, or None where it has none, and ours; of our own cells all weights are stirred."""
+    width = row.shape[-1]
+    if "cell" in row.options:
+        layer = nn.make_cell(row.options["cell"], width, width).eval()
+        with torch.no_grad():
+            for parameter in layer.parameters():
+                parameter.add_(0.02 * torch.randn_like(parameter))
+        return None, layer
+    module = SEQUENCES[row.op](width, width, batch_first=True).eval()
+    return module, nn.from_torch(module).eval()
 
 
 def contestants(row: Row, module: Any, layer: Any, threads: int) -> tuple[dict[str, Step], dict[str, str]]:
@@ -72,6 +89,8 @@ def contestants(row: Row, module: Any, layer: Any, threads: int) -> tuple[dict[s
     else:
         steps = {row.ours: make().step}
     steps["layer.step"] = layer_step(layer)
+    if module is None:
+        return steps | {"by torch": layer_step(layer, torch.no_grad)}, {}
     cell = CELLS[row.op].__name__
     if cell in row.against:
         # By itself, so that no thread of the others is at work beside it.
@@ -110,13 +129,13 @@ def in_place_step(stepper: Any) -> Step:
     return step
 
 
-def layer_step(layer: Any) -> Step:
-    """The layer's own step, torch in and out."""
+def layer_step(layer: Any, mode: Callable[[], Any] = torch.inference_mode) -> Step:
+    """The layer's own step, torch in and out; outside of inference mode torch's own functions take it."""
     state = layer.initial_state(1)
 
     def step(x: Any) -> Any:
         nonlocal state
-        with torch.inference_mode():
+        with mode():
             y, state = layer.step(x, state)
         return y
 

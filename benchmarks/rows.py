@@ -160,8 +160,24 @@ def _live() -> Iterator[Row]:
                       options={"weights": "float32"})  # fmt: skip
 
 
+MODERN = {
+    "mingru": ("minimal", 15), "minlstm": ("minimal", 15), "rglru": ("diagonal", 15), "lru": ("rotation", 15),
+    "slstm": ("slstm", None), "mlstm": ("mlstm", 40), "slstm_block": ("slstm", None), "mlstm_block": ("mlstm", None),
+    "rwkv7": ("delta", 40), "gated_deltanet": ("delta", 40),
+}  # fmt: skip
+"""By name: the op whose kernels are proved, and the microseconds that a step of 128 units may take."""
+
+
+def _live_modern() -> Iterator[Row]:
+    group = "One live step of a modern cell, H = I = 128, against the same step by torch"
+    for cell, (op, limit) in MODERN.items():
+        options = {"weights": "float32", "cell": cell, "limit": limit}
+        yield Row(_name(cell, "live", 128), group, "live", op, "inference", (1, 1, 128, 128), ("by torch",),
+                  ours="unrolled torch", options=options)  # fmt: skip
+
+
 RECURRENT = tuple(_recurrent())
-LIVE = tuple(_live())
+LIVE = (*_live(), *_live_modern())
 
 
 def chosen(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:

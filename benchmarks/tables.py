@@ -144,6 +144,8 @@ def _ratio(values: Sequence[float] | None) -> str:
 
 
 def _label(row: Row) -> str:
+    if row.kind == "live" and "cell" in row.options:
+        return str(row.options["cell"])
     if row.kind == "live":
         weights = row.options["weights"]
         return f"H = {row.shape[-1]}" + ("" if weights == "float32" else f", {weights}")

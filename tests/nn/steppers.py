@@ -8,7 +8,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.nn import GRU, LSTM, RNN, LSTMState, Recurrent, Stack, Stepper, Zoneout
+from unrolled.nn import (
+    GRU,
+    LRU,
+    LSTM,
+    RGLRU,
+    RNN,
+    SLSTM,
+    LSTMState,
+    MinGRU,
+    MinLSTM,
+    Recurrent,
+    Residual,
+    Stack,
+    Stepper,
+    Zoneout,
+)
+from unrolled.nn.blocks import (
+    RWKV7,
+    CausalConv,
+    GatedDeltaNet,
+    MLSTMBlock,
+    RWKV7ChannelMix,
+    RWKV7TimeMix,
+    SLSTMBlock,
+    TokenShift,
+)
 
 INPUT = 6
 TIMES = 5
@@ -44,6 +69,37 @@ LAYERS: dict[str, Callable[[int], Recurrent[Any]]] = {
         [LSTM(INPUT, hidden, peephole=True), Stack([Zoneout(GRU(hidden, 9), 0.2)]), RNN(9, 4)], dropout=0.5
     ),
 }
+
+PROGRAMS: dict[str, Callable[[int], Recurrent[Any]]] = {
+    "min gru": lambda hidden: MinGRU(INPUT, hidden, learn_initial_state=True),
+    "min gru log": lambda hidden: MinGRU(INPUT, hidden, form="log", bias=False),
+    "min lstm": lambda hidden: MinLSTM(INPUT, hidden),
+    "min lstm log": lambda hidden: MinLSTM(INPUT, hidden, form="log"),
+    "rg-lru": lambda hidden: RGLRU(INPUT, hidden),
+    "rg-lru heads": lambda hidden: RGLRU(INPUT, INPUT, heads=3, projection=False),
+    "lru": lambda hidden: LRU(INPUT, hidden, state_size=7, learn_initial_state=True),
+    "slstm": lambda hidden: SLSTM(INPUT, hidden + 1),
+    "slstm one head": lambda hidden: SLSTM(INPUT, hidden, heads=1, forget="exponential", bias=False),
+    "slstm block": lambda hidden: SLSTMBlock(INPUT, hidden + 1, heads=4),
+    "slstm block without convolution": lambda hidden: SLSTMBlock(INPUT, INPUT, heads=2, conv=0, exponential=True),
+    "mlstm block": lambda hidden: MLSTMBlock(INPUT, hidden),
+    "mlstm block heads": lambda hidden: MLSTMBlock(INPUT, INPUT, heads=3, conv=2, block=3),
+    "rwkv7": lambda hidden: RWKV7(INPUT, hidden + 1, heads=4, layers=3),
+    "rwkv7 one layer": lambda hidden: RWKV7(INPUT, INPUT),
+    "time mix": lambda hidden: RWKV7TimeMix(INPUT, hidden),
+    "channel mix": lambda hidden: RWKV7ChannelMix(INPUT, hidden),
+    "gated deltanet": lambda hidden: GatedDeltaNet(INPUT, hidden + 1, heads=4, expand_values=2),
+    "deltanet": lambda hidden: GatedDeltaNet(INPUT, hidden, conv=0, decay=False, gate=False),
+    "convolution": lambda hidden: CausalConv(INPUT, width=3, bias=False),
+    "residual": lambda hidden: Residual(Stack([TokenShift(INPUT), LSTM(INPUT, hidden), GRU(hidden, INPUT)]), norm=True),
+    "zoneout min gru": lambda hidden: Zoneout(MinGRU(INPUT, hidden), 0.3),
+    "mixed stack": lambda hidden: Stack(
+        [GRU(INPUT, hidden), Residual(Zoneout(LSTM(hidden, hidden), 0.2)), MinLSTM(hidden, 5), RNN(5, 4)], dropout=0.5
+    ),
+}
+"""What runs as a program, and stacks of that and the others."""
+
+LAYERS |= PROGRAMS
 
 
 def make(name: str, hidden: int = 19, dtype: torch.dtype = torch.float64) -> Recurrent[Any]:

@@ -16,7 +16,24 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from unrolled.errors import UnrolledError
-from unrolled.nn import GRU, LSTM, RNN, LSTMState, Recurrent, Stack, Zoneout, live
+from unrolled.nn import (
+    GRU,
+    LSTM,
+    RGLRU,
+    RNN,
+    LSTMState,
+    MinGRU,
+    Recurrent,
+    Residual,
+    Stack,
+    Zoneout,
+    live,
+)
+from unrolled.nn.blocks import (
+    RWKV7,
+    GatedDeltaNet,
+    MLSTMBlock,
+)
 from unrolled.ops import native
 from unrolled.state import leaves
 
@@ -30,6 +47,13 @@ LAYERS: dict[str, Callable[[], Recurrent[Any]]] = {
     "gru before": lambda: GRU(6, 9, reset="before"),
     "zoneout": lambda: Zoneout(LSTM(6, 9), LSTMState(h=0.1, c=0.4)),
     "stack": lambda: Stack([GRU(6, 5), LSTM(5, 4)]),
+    "min gru": lambda: MinGRU(6, 9),
+    "rg-lru": lambda: RGLRU(6, 9),
+    "mlstm block": lambda: MLSTMBlock(6, 8),
+    "rwkv7": lambda: RWKV7(6, 8, heads=2, layers=2),
+    "residual": lambda: Residual(GRU(6, 6), norm=True),
+    "mixed stack": lambda: Stack([GatedDeltaNet(6, 8, heads=2), GRU(8, 4)], dropout=0.5),
+    "zoneout min gru": lambda: Zoneout(MinGRU(6, 9), 0.3),
 }
 
 
@@ -48,9 +72,9 @@ def walk(layer: Recurrent[Any], xs: Tensor) -> list[Tensor]:
 
 
 def bound(layer: Any) -> bool:
-    """Are the weights of the layer's first cell packed?"""
-    cell = live.flatten(layer)[0].cell
-    return bool(live._KEPT.get(cell))
+    """Are the weights of the layer packed, or those of its first cell?"""
+    first = live.flatten(layer)[0]
+    return bool(live._KEPT.get(layer) or (isinstance(first, live.Zoned) and live._KEPT.get(first.cell)))
 
 
 @pytest.mark.parametrize("level", native.levels())

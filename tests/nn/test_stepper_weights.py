@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from steppers import INPUT, LAYERS, ROUNDING, assert_near, expected, make, samples, steps
+from steppers import INPUT, LAYERS, PROGRAMS, ROUNDING, assert_near, expected, make, samples, steps
 from torch import Tensor
 
 from unrolled.errors import DtypeError
@@ -103,7 +103,7 @@ def test_a_layer_of_another_dtype_is_refused_at_the_next_step() -> None:
 
 
 @pytest.mark.parametrize("level", native.levels())
-@pytest.mark.parametrize("name", [name for name in LAYERS if name != "stack"])
+@pytest.mark.parametrize("name", [name for name in LAYERS if name != "stack" and name not in PROGRAMS])
 @pytest.mark.parametrize("weights", ["bf16", "int8"])
 def test_coarse_weights_are_those_of_a_rounded_layer(name: str, weights: str, level: str) -> None:
     layer, xs = make(name, dtype=torch.float32), samples(3, dtype=torch.float32)

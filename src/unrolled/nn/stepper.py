@@ -46,7 +46,9 @@ class Stepper(Generic[S]):
     it has: in-place changes (an optimiser, `load_state_dict`), another Parameter in the place, another memory. A write
     that torch does not count, as through `parameter.data` or numpy, needs `refresh`.
 
-    layer: an RNN, LSTM or GRU with any options, a Zoneout of one, or a Stack of those, on the CPU, float32 or float64.
+    layer: any cell of `CELLS` with any options, a block, token shift or causal convolution of `unrolled.nn.blocks`, a
+    Zoneout or Residual of one, or a Stack of those, on the CPU, float32 or float64; no subclass, and no module inside
+    that has hooks or is of another class. One without parameters is taken as float32.
     batch: how many streams. weights: how the weight matrices are stored; "float32" takes them as they are (float64 in a
     layer of that dtype); "bf16" and "int8" (one scale an output row) take a half and a quarter of the memory, lose
     accuracy, and need a layer in float32. Sums, biases, gates and state keep the layer's dtype. watch: False leaves out
@@ -76,8 +78,8 @@ class Stepper(Generic[S]):
         self.weights = check_choice("Stepper", "weights", weights, STORED)
         self.watch = watch
         self.layer = layer
-        self._cells = flatten(layer)
-        self.dtype: torch.dtype = self._cells[0].cell.weight_x.dtype
+        first = next(layer.parameters(), None)
+        self.dtype: torch.dtype = torch.float32 if first is None else first.dtype
         self._numpy = _NUMPY.get(self.dtype)
         self._shape = (self.batch, layer.output_size)
         self._like_y = torch.empty(self._shape, dtype=self.dtype)
@@ -171,7 +173,7 @@ class Stepper(Generic[S]):
         return _remake, (self.layer, self.batch, self.weights, self.watch, self.state())
 
     def _bind(self) -> Binding:
-        binding = bind(self._cells, self.batch, self.dtype, self.weights)
+        binding = bind(flatten(self.layer), self.batch, self.dtype, self.weights)
         return binding if self.watch else binding._replace(watched=[])
 
     def _run_tensor(

@@ -85,28 +85,29 @@ public:
         return checked(PyObject_Vectorcall(empty_.ptr(), arguments, 2, nullptr));
     }
 
-    // The memory of a dense tensor (rows, width) of the processor, or null: it is another one, or torch does not tell.
-    void* memory(PyObject* x, char format, long rows, long width) const {
-        if (!exchange_) return asked_memory(x, format, rows, width);
+    // The memory of a dense tensor of the processor in this shape, or null: it is another one, or torch does not tell.
+    void* memory(PyObject* x, char format, const long* shape, int dimensions) const {
+        if (!exchange_) return asked_memory(x, format, shape, dimensions);
         dlpack::Tensor seen;
         if (exchange_->look(x, &seen) != 0) {
             PyErr_Clear();
             return nullptr;
         }
         if (seen.device != cpu || seen.kind != floating || seen.bits != bits(format) || seen.lanes != 1) return nullptr;
-        if (seen.dimensions != 2 || seen.shape[0] != rows || seen.shape[1] != width) return nullptr;
-        const bool dense = (width == 1 || seen.strides[1] == 1) && (rows == 1 || seen.strides[0] == width);
-        return seen.strides && dense && !negated(x) ? static_cast<char*>(seen.data) + seen.offset : nullptr;
+        if (seen.dimensions != dimensions || !seen.strides) return nullptr;
+        for (int64_t i = dimensions - 1, inner = 1; i >= 0; inner *= shape[i--])
+            if (seen.shape[i] != shape[i] || (shape[i] != 1 && seen.strides[i] != inner)) return nullptr;
+        return negated(x) ? nullptr : static_cast<char*>(seen.data) + seen.offset;
     }
 
-    // A fresh tensor (rows, width), and where its memory is. Half the price of torch's own.
-    nb::object tensor(char format, long rows, long width, void*& memory) const {
-        if (!exchange_) {
-            nb::object made = empty_tensor_(nb::make_tuple(rows, width), nb::arg("dtype") = dtype(format));
+    // A fresh tensor, and where its memory is. Half the price of torch's own.
+    nb::object tensor(char format, const long* shape, int dimensions, void*& memory) const {
+        if (!exchange_ || dimensions > most_dimensions) {
+            nb::object made = empty_tensor_(tuple(shape, dimensions), nb::arg("dtype") = dtype(format));
             memory = reinterpret_cast<void*>(nb::cast<intptr_t>(made.attr("data_ptr")()));
             return made;
         }
-        Block* block = Block::make(format, rows, width);
+        Block* block = Block::make(format, shape, dimensions);
         memory = block->managed.tensor.data;
         void* object = nullptr;
         if (exchange_->give(&block->managed, &object) != 0) throw nb::python_error();
@@ -114,24 +115,38 @@ public:
     }
 
 private:
-    static constexpr int cpu = 1, floating = 2;
+    static constexpr int cpu = 1, floating = 2, most_dimensions = 6;
     static constexpr uint64_t alignment = 64;
     static inline const Arrays* found_ = nullptr;
     static int bits(char format) { return format == 'd' ? 64 : 32; }
+    static int64_t count(const long* shape, int dimensions) {
+        int64_t found = 1;
+        for (int i = 0; i < dimensions; ++i) found *= shape[i];
+        return found;
+    }
+    static nb::tuple tuple(const long* shape, int dimensions) {
+        nb::list sizes;
+        for (int i = 0; i < dimensions; ++i) sizes.append(shape[i]);
+        return nb::tuple(sizes);
+    }
 
     // What a tensor's memory begins with, until torch gives it back.
     struct alignas(alignment) Block {
         dlpack::Managed managed;
-        int64_t shape[2], strides[2];
+        int64_t shape[most_dimensions], strides[most_dimensions];
 
-        static Block* make(char format, long rows, long width) {
-            const size_t bytes = static_cast<size_t>(rows * width * bits(format) / 8);
+        static Block* make(char format, const long* shape, int dimensions) {
+            const size_t bytes = static_cast<size_t>(count(shape, dimensions) * bits(format) / 8);
             const size_t padded = (bytes + alignment - 1) / alignment * alignment;
             void* memory = std::aligned_alloc(alignment, sizeof(Block) + padded);
             if (!memory) throw std::bad_alloc();
-            Block* block = new (memory) Block{{1, 0, memory, free, 0, {}}, {rows, width}, {width, 1}};
+            Block* block = new (memory) Block{{1, 0, memory, free, 0, {}}, {}, {}};
+            for (int i = 0; i < dimensions; ++i) {
+                block->shape[i] = shape[i];
+                block->strides[i] = count(shape + i + 1, dimensions - i - 1);
+            }
             const uint8_t size = static_cast<uint8_t>(bits(format));
-            block->managed.tensor = {block + 1, cpu, 0, 2, floating, size, 1, block->shape, block->strides, 0};
+            block->managed.tensor = {block + 1, cpu, 0, dimensions, floating, size, 1, block->shape, block->strides, 0};
             return block;
         }
         static void free(dlpack::Managed* managed) { std::free(managed->context); }
@@ -165,11 +180,11 @@ private:
     const nb::object& dtype(char format) const { return format == 'd' ? torch_double_ : torch_float_; }
 
     // `memory` by attributes of Python.
-    void* asked_memory(PyObject* object, char format, long rows, long width) const {
+    void* asked_memory(PyObject* object, char format, const long* shape, int dimensions) const {
         const nb::handle x(object);
         const bool plain = x.attr("layout").is(strided_) && nb::cast<bool>(x.attr("is_cpu"));
         if (!plain || !x.attr("dtype").is(dtype(format))) return nullptr;
-        if (!x.attr("shape").equal(nb::make_tuple(rows, width))) return nullptr;
+        if (!x.attr("shape").equal(tuple(shape, dimensions))) return nullptr;
         if (!nb::cast<bool>(x.attr("is_contiguous")()) || negated(object)) return nullptr;
         return reinterpret_cast<void*>(nb::cast<intptr_t>(x.attr("data_ptr")()));
     }

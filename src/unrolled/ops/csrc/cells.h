@@ -42,14 +42,6 @@ UNROLLED_INLINE T* place(T* chunk, long block) {
     return chunk + block * row_slots * lanes<T>;
 }
 
-// The first `count` lanes, zero in the others. What a product reads must be zero in the padding: weights are zero there,
-// but an infinity times zero would leave a NaN that the next product spreads over the row.
-template <class T>
-UNROLLED_INLINE Vector<T> cut(Vector<T> value, long count) {
-    for (long lane = std::max(count, 0L); lane < lanes<T>; ++lane) value[lane] = 0;
-    return value;
-}
-
 // The new value, or the old one where the mask says so; the expectation where there is a rate and no mask.
 template <class T>
 UNROLLED_INLINE Vector<T> zone(Vector<T> fresh, Vector<T> old, const uint8_t* mask, long j, long left, T rate) {

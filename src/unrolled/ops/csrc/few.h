@@ -146,8 +146,8 @@ private:
     void each_row(const LiveState& state, Move move) {
         for (long i = 0; i < state.count; ++i) {
             const Row<T>& row = state_[state.rows ? state.rows[i] : i];
-            move(row.h, static_cast<T*>(state.h) + i * sizes_.O, sizes_.O);
-            if (state.c) move(row.c, static_cast<T*>(state.c) + i * sizes_.H, sizes_.H);
+            move(row.h, static_cast<T*>(state.leaves[0]) + i * sizes_.O, sizes_.O);
+            if (state.leaf_count > 1) move(row.c, static_cast<T*>(state.leaves[1]) + i * sizes_.H, sizes_.H);
         }
     }
 };

@@ -3,6 +3,7 @@
 #include "diagonal.h"
 #include "gated.h"
 #include "mlstm.h"
+#include "program.h"
 #include "slstm.h"
 #include "stepper.h"
 #include "table.h"
@@ -28,6 +29,7 @@ const Table* UNROLLED_NAME(unrolled_table_, UNROLLED_LEVEL)() {
         UNROLLED_LEVEL::delta_forward,
         UNROLLED_LEVEL::delta_backward,
         UNROLLED_LEVEL::live_create,
+        UNROLLED_LEVEL::program_create,
         UNROLLED_LEVEL::live_step,
         UNROLLED_LEVEL::live_get,
         UNROLLED_LEVEL::live_set,

@@ -5,17 +5,9 @@
 #include <limits>
 
 #include "gated.h"
+#include "live_layer.h"
 
 namespace unrolled::UNROLLED_LEVEL {
-
-// A layer as Python's object holds it; which cell, type and storage it has is known below only.
-class LiveLayer {
-public:
-    virtual ~LiveLayer() = default;
-    virtual void step(const void* x, void* y, long time, long threads) = 0;
-    virtual void get(const LiveState& state) = 0;
-    virtual void set(const LiveState& state) = 0;
-};
 
 // The call of a live layer, with copies of the small weights that are read at every step, and the layer's memory.
 template <class T>

@@ -1,18 +1,25 @@
 // The Python class `unrolled.ops._native.Stepper`: live layers on top of one another, stepped at little cost.
 #include <nanobind/nanobind.h>
+#include <nanobind/stl/array.h>
+#include <nanobind/stl/pair.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "arrays.h"
+#include "program.h"
+#include "structure.h"
 #include "table.h"
 #include "watch.h"
 
@@ -36,19 +43,54 @@ LiveCall live_call(const nb::dict& fields) {
     return call;
 }
 
+template <class Item>
+std::vector<Item> list_of(const nb::dict& fields, const char* name) {
+    return nb::cast<std::vector<Item>>(fields[name]);
+}
+
+// Tuples of (lines, width, address).
+std::vector<ProgramBuffer> program_buffers(const nb::dict& fields) {
+    std::vector<ProgramBuffer> found;
+    for (const auto& [lines, width, address] : list_of<std::tuple<int64_t, int64_t, int64_t>>(fields, "buffers"))
+        found.push_back({lines, width, address});
+    return found;
+}
+
+// Tuples of (op, (buffer, offset, ...), (width, groups, other), (n, m), weight, bias).
+std::vector<ProgramStep> program_steps(const nb::dict& fields) {
+    using Item = std::tuple<int64_t, std::vector<int64_t>, std::array<int64_t, 3>, std::array<double, 2>, int64_t, int64_t>;
+    std::vector<ProgramStep> found;
+    for (const auto& [op, places, sizes, numbers, weight, bias] : list_of<Item>(fields, "steps")) {
+        if (places.size() > 2 * ProgramStep::most_places) throw nb::value_error("Stepper: too many operands.");
+        ProgramStep& step = found.emplace_back();
+        step = {op, {}, {sizes[0], sizes[1], sizes[2]}, {numbers[0], numbers[1]}, weight, bias};
+        for (ProgramPlace& place : step.places) place.buffer = -1;
+        for (size_t i = 0; i < places.size(); i += 2) step.places[i / 2] = {places[i], places[i + 1]};
+    }
+    return found;
+}
+
 // One layer with the table that made it: the level in use may change later.
 class Layer {
 public:
-    Layer(const Table* table, const LiveCall& call)
-        : table_(table),
-          live_(table->live_create(call)),
-          width_(call.output),
-          has_c_(call.cell == 2 || call.cell == 3) {}
+    // A gated cell's fields; or those of a program, which have "steps".
+    Layer(const Table* table, const nb::dict& fields)
+        : table_(table), batch_(number(fields, "batch")), input_(number(fields, "input")),
+          width_(number(fields, "output")), format_(number(fields, "type") == 1 ? 'd' : 'f') {
+        if (fields.contains("steps")) {
+            make_program(fields);
+        } else {
+            const LiveCall call = live_call(fields);
+            live_ = table->live_create(call);
+            emits_state_ = true;
+            leaves_ = call.cell == 2 || call.cell == 3 ? 2 : 1;
+            work_ = static_cast<double>(call.batch * call.hidden) * static_cast<double>(4 * (call.input + call.output));
+        }
+    }
     Layer(Layer&& other) noexcept
-        : table_(other.table_),
-          live_(std::exchange(other.live_, nullptr)),
-          width_(other.width_),
-          has_c_(other.has_c_) {}
+        : table_(other.table_), live_(std::exchange(other.live_, nullptr)), batch_(other.batch_), input_(other.input_),
+          width_(other.width_), leaves_(other.leaves_), work_(other.work_), format_(other.format_),
+          emits_state_(other.emits_state_) {}
     Layer(const Layer&) = delete;
     Layer& operator=(const Layer&) = delete;
     ~Layer() {
@@ -56,22 +98,52 @@ public:
     }
 
     void step(const void* x, void* y, long time, long threads) { table_->live_step(live_, x, y, time, threads); }
-    // Takes its addresses from the front of the list: h, and c where there is one.
-    void move(bool out, const int64_t*& next, const int64_t* rows, int64_t count) {
-        LiveState state{reinterpret_cast<void*>(*next++), nullptr, rows, count};
-        if (has_c_) state.c = reinterpret_cast<void*>(*next++);
+    // Takes its addresses from the front of the list.
+    void move(bool out, void* const*& next, const int64_t* rows, int64_t count) {
+        const LiveState state{next, static_cast<int64_t>(leaves_), rows, count};
+        next += leaves_;
         out ? get(state) : put(state);
     }
     void get(const LiveState& state) { table_->live_get(live_, state); }
     void put(const LiveState& state) { table_->live_set(live_, state); }
+    long batch() const { return batch_; }
+    long input() const { return input_; }
     long width() const { return width_; }
-    size_t leaves() const { return has_c_ ? 2 : 1; }
+    char format() const { return format_; }
+    size_t leaves() const { return leaves_; }
+    // Multiply-adds of a step.
+    double work() const { return work_; }
+    // Is y the first leaf of the state?
+    bool emits_state() const { return emits_state_; }
 
 private:
     const Table* table_;
-    void* live_;
-    long width_;
-    bool has_c_;
+    void* live_ = nullptr;
+    long batch_, input_, width_;
+    size_t leaves_ = 0;
+    double work_ = 0;
+    char format_;
+    bool emits_state_ = false;
+
+    static int64_t number(const nb::dict& fields, const char* name) { return nb::cast<int64_t>(fields[name]); }
+
+    void make_program(const nb::dict& fields) {
+        ProgramCall call{number(fields, "type"), number(fields, "stored"), batch_, input_, width_,
+                         program_buffers(fields), program_steps(fields), {}, {}, {}};
+        for (const auto& [buffer, layer] : list_of<std::pair<int64_t, int64_t>>(fields, "leaves"))
+            call.leaves.push_back({buffer, layer});
+        const auto [buffer, offset] = nb::cast<std::pair<int64_t, int64_t>>(fields["y"]);
+        call.y = {buffer, offset};
+        work_ = nb::cast<double>(fields["work"]);
+        leaves_ = call.leaves.size();
+        std::vector<Layer> inner;
+        for (const nb::dict& layer : list_of<nb::dict>(fields, "layers")) inner.emplace_back(table_, layer);
+        for (Layer& layer : inner) {
+            work_ += layer.work_;
+            call.layers.push_back(std::exchange(layer.live_, nullptr));
+        }
+        live_ = table_->program_create(call);
+    }
 };
 
 using Addresses = std::vector<int64_t>;
@@ -94,15 +166,11 @@ public:
         table_ = current_table();
         double work = 0;
         for (const nb::dict& fields : layers) {
-            const LiveCall call = live_call(fields);
-            if (fresh.empty()) {
-                batch_ = call.batch, input_ = call.input, hidden_ = call.hidden;
-                format_ = call.type == 1 ? 'd' : 'f';
-            }
-            fresh.emplace_back(table_, call);
-            work += static_cast<double>(call.batch * call.hidden) * static_cast<double>(4 * (call.input + call.output));
-            widest_ = std::max<long>(widest_, call.output);
+            const Layer& layer = fresh.emplace_back(table_, fields);
+            work += layer.work();
+            widest_ = std::max<long>(widest_, layer.width());
         }
+        batch_ = fresh.front().batch(), input_ = fresh.front().input(), format_ = fresh.front().format();
         output_ = fresh.back().width();
         large_ = static_cast<long>(held / std::max(work, 1.0));
         parallel_ = work >= shared;
@@ -117,6 +185,9 @@ public:
         careful_step_ = std::move(step);
         careful_advance_ = std::move(advance);
     }
+
+    // The state that `step_from` takes and gives: as this one, whose leaves need a shape alone.
+    void shape_state(nb::handle like) { structure_ = Structure(like); }
 
     // What a step answers; nothing has happened unless it is done.
     enum Answer : int { done = 0, weights_changed = 1, wrong_buffer = 2, not_finite = 3 };
@@ -157,38 +228,51 @@ public:
         return steps(reinterpret_cast<void*>(x), reinterpret_cast<void*>(y), time, threads);
     }
 
-    // One step of a single layer from a given state, a tuple of its leaves, to a tuple of fresh ones. None, and nothing
-    // has happened, where x or the state is not an ordinary tensor; False where weights or level have changed.
+    // One step of a single layer from a given state to (y, a fresh one). None, and nothing has happened, where x or a
+    // leaf is not an ordinary tensor or the state another one; False where weights or level have changed.
     nb::object step_from(PyObject* x, PyObject* state) {
         const Arrays& arrays = Arrays::get();
-        const size_t count = layers_[0].leaves();
-        if (!arrays.is_tensor(x) || !PyTuple_Check(state) || PyTuple_Size(state) != static_cast<Py_ssize_t>(count))
+        Layer& layer = layers_[0];
+        std::vector<PyObject*> given;
+        if (!arrays.is_tensor(x) || !structure_.flatten(state, given) || given.size() != layer.leaves())
             return nb::none();
-        const void* from = arrays.memory(x, format_, batch_, input_);
+        const long wanted[] = {batch_, input_}, gives[] = {batch_, output_};
+        const void* from = arrays.memory(x, format_, wanted, 2);
         if (!from) return nb::none();
-        const long widths[] = {output_, hidden_};
-        void *before[2] = {}, *after[2] = {};
-        for (size_t i = 0; i < count; ++i) {
-            PyObject* leaf = PyTuple_GetItem(state, static_cast<Py_ssize_t>(i));
-            if (!arrays.is_tensor(leaf)) return nb::none();
-            before[i] = arrays.memory(leaf, format_, batch_, widths[i]);
+        std::vector<void*> before(given.size()), after(given.size());
+        for (size_t i = 0; i < given.size(); ++i) {
+            const std::vector<long>& shape = structure_.shapes()[i];
+            if (!arrays.is_tensor(given[i])) return nb::none();
+            before[i] = arrays.memory(given[i], format_, shape.data(), static_cast<int>(shape.size()));
             if (!before[i]) return nb::none();
         }
         if (table_ != current_table() || watch_.changed()) return nb::bool_(false);
         if (!finite(from, batch_ * input_)) return nb::none();
-        nb::object fresh[2];
-        for (size_t i = 0; i < count; ++i) fresh[i] = arrays.tensor(format_, batch_, widths[i], after[i]);
+        std::vector<nb::object> fresh;
+        for (size_t i = 0; i < given.size(); ++i) {
+            const std::vector<long>& shape = structure_.shapes()[i];
+            fresh.push_back(arrays.tensor(format_, shape.data(), static_cast<int>(shape.size()), after[i]));
+        }
+        void* to;
+        nb::object y;
+        if (layer.emits_state()) {
+            y = fresh[0];
+            to = after[0];
+        } else {
+            y = arrays.tensor(format_, gives, 2, to);
+        }
         const long threads = threads_now();
+        const int64_t count = static_cast<int64_t>(given.size());
         locked(1, [&] {
-            layers_[0].put({before[0], before[1], nullptr, batch_});
-            // y is h: `get` writes it once more.
-            layers_[0].step(from, after[0], 1, threads);
-            layers_[0].get({after[0], after[1], nullptr, batch_});
+            layer.put({before.data(), count, nullptr, batch_});
+            // Where y is a leaf, `get` writes it once more.
+            layer.step(from, to, 1, threads);
+            layer.get({after.data(), count, nullptr, batch_});
         });
-        return count == 2 ? nb::make_tuple(fresh[0], fresh[1]) : nb::make_tuple(fresh[0]);
+        return nb::make_tuple(y, structure_.build(fresh));
     }
 
-    // Addresses of h, or h and c, of each layer in turn; rows: an address of `count` row numbers, or 0 for all rows.
+    // Addresses of the leaves of each layer in turn; rows: an address of `count` row numbers, or 0 for all rows.
     void move(bool out, const Addresses& addresses, int64_t rows, int64_t count) {
         check_leaves(addresses);
         const int64_t* numbers = reinterpret_cast<const int64_t*>(rows);
@@ -207,12 +291,13 @@ private:
 
     std::vector<Layer> layers_;
     Watch watch_;
+    Structure structure_;
     nb::object threads_, shape_, careful_step_, careful_advance_;
     const Table* table_ = nullptr;
     std::unique_ptr<Buffer> x_, y_;
     std::vector<char> between_[2];
     std::mutex mutex_;
-    long batch_ = 0, input_ = 0, hidden_ = 0, output_ = 0, widest_ = 0, large_ = 0;
+    long batch_ = 0, input_ = 0, output_ = 0, widest_ = 0, large_ = 0;
     char format_ = 'f';
     bool parallel_ = false;
 
@@ -225,10 +310,11 @@ private:
     nb::object ordinary_step(PyObject* x) {
         const Arrays& arrays = Arrays::get();
         if (arrays.is_tensor(x)) {
-            const void* from = arrays.memory(x, format_, batch_, input_);
+            const long in[] = {batch_, input_}, out[] = {batch_, output_};
+            const void* from = arrays.memory(x, format_, in, 2);
             if (!from || !ready(from)) return {};
             void* to;
-            nb::object y = arrays.tensor(format_, batch_, output_, to);
+            nb::object y = arrays.tensor(format_, out, 2, to);
             one(from, to);
             return y;
         }
@@ -290,7 +376,9 @@ private:
         if (addresses.size() != expected) throw nb::value_error("Stepper: the state has another number of tensors.");
     }
     void move_all(bool out, const Addresses& addresses, const int64_t* rows, int64_t count) {
-        const int64_t* next = addresses.data();
+        std::vector<void*> places;
+        for (int64_t address : addresses) places.push_back(reinterpret_cast<void*>(address));
+        void* const* next = places.data();
         for (Layer& layer : layers_) layer.move(out, next, rows, count);
     }
 
@@ -371,11 +459,17 @@ PyType_Slot slots[] = {
 void bind_stepper(nb::module_& m) {
     using namespace nb::literals;
     Arrays::load();
+    nb::list ops;
+#define X(name) ops.append(#name);
+    UNROLLED_PROGRAM_OPS(X)
+#undef X
+    m.attr("PROGRAM_OPS") = nb::tuple(ops);
     auto type = nb::class_<Stepper>(m, "Stepper", nb::type_slots(slots));
     using Layers = const std::vector<nb::dict>&;
     type.def(nb::init<Layers, const nb::list&, nb::object>(), "layers"_a, "watched"_a, "threads"_a)
         .def("pack", &Stepper::pack, "layers"_a, "watched"_a)
         .def("fall_back", &Stepper::fall_back, "step"_a, "advance"_a)
+        .def("shape_state", &Stepper::shape_state, "like"_a)
         .def("share", &Stepper::share, "x"_a, "y"_a)
         .def("step_buffers", &Stepper::step_buffers)
         .def("step_at", &Stepper::step_at)

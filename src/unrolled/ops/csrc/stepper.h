@@ -148,8 +148,8 @@ private:
     void each_row(const LiveState& state, Move move) {
         for (long i = 0; i < state.count; ++i) {
             const auto [team, slot] = find(state.rows ? state.rows[i] : i);
-            move(team->h + slot * sizes_.wide_o, static_cast<T*>(state.h) + i * sizes_.O, sizes_.O);
-            if (state.c) move(team->c + slot * sizes_.wide_h, static_cast<T*>(state.c) + i * sizes_.H, sizes_.H);
+            move(team->h + slot * sizes_.wide_o, static_cast<T*>(state.leaves[0]) + i * sizes_.O, sizes_.O);
+            if (state.leaf_count > 1) move(team->c + slot * sizes_.wide_h, static_cast<T*>(state.leaves[1]) + i * sizes_.H, sizes_.H);
         }
     }
     // Rows of equal length are dealt to the teams in turn.

@@ -112,13 +112,17 @@ struct LiveCall : GatedCall {
 #undef X
 };
 
-// Rows of the state, h (count, O) and c (count, H), which may be null: those listed in `rows`, or, if it is null, the
-// first `count`.
+// Rows of the state: those listed in `rows`, or, if it is null, the first `count`. leaves: of a gated cell h (count, O),
+// and c (count, H) where it has one; of a program those that it declares.
 struct LiveState {
-    void *h, *c;
+    void* const* leaves;
+    int64_t leaf_count;
     const int64_t* rows;
     int64_t count;
 };
+
+// Defined in program.h.
+struct ProgramCall;
 
 struct Table {
     const char* name;
@@ -134,6 +138,7 @@ struct Table {
     void (*delta_backward)(const DeltaCall&);
     // live_step: x (time, B, I) -> y (time, B, O), on at most `threads` threads; the state stays in the layer.
     void* (*live_create)(const LiveCall&);
+    void* (*program_create)(const ProgramCall&);
     void (*live_step)(void* layer, const void* x, void* y, long time, long threads);
     void (*live_get)(void* layer, const LiveState&);
     void (*live_set)(void* layer, const LiveState&);

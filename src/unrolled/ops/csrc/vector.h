@@ -89,6 +89,14 @@ UNROLLED_INLINE void store(T* to, Vector<T> value, long count) {
     for (long lane = 0; lane < count; ++lane) to[lane] = value[lane];
 }
 
+// The first `count` lanes, zero in the others. What a product reads must be zero in the padding: weights are zero there,
+// but an infinity times zero would leave a NaN that the next product spreads over the row.
+template <class T>
+UNROLLED_INLINE Vector<T> cut(Vector<T> value, long count) {
+    for (long lane = count < 0 ? 0 : count; lane < lanes<T>; ++lane) value[lane] = 0;
+    return value;
+}
+
 template <class T>
 UNROLLED_INLINE T sum(Vector<T> value) {
     T total = 0;

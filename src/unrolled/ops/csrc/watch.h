@@ -14,7 +14,8 @@ class Watch {
 public:
     Watch() = default;
     // Items (place, name, parameter, kept): a module's dict of parameters, the name there, what stands there, and a
-    // tensor that shares its memory. While that is kept, no other parameter can come to stand at the same address.
+    // tensor that shares its memory. While that is kept, no other parameter can come to stand at the same address. Or
+    // (place, name, object, None): what must stay the same object in such a dict.
     explicit Watch(const nb::list& items) {
         for (nb::handle item : items) add(nb::cast<nb::tuple>(item));
     }
@@ -23,7 +24,8 @@ public:
     bool changed() const {
         for (const One& one : all_) {
             PyObject* there = PyDict_GetItemWithError(one.place.ptr(), one.name.ptr());
-            if (there != one.parameter.ptr() || version(one) != one.version || address(one) != one.address) return true;
+            if (there != one.parameter.ptr()) return true;
+            if (one.get && (version(one) != one.version || address(one) != one.address)) return true;
         }
         return false;
     }
@@ -42,6 +44,7 @@ private:
 
     void add(const nb::tuple& item) {
         One one{nb::cast<nb::dict>(item[0]), item[1], item[2], item[3]};
+        if (one.kept.is_none()) return all_.push_back(std::move(one));
         one.counter = nb::getattr(nb::getattr(one.parameter, "__class__"), "_version");
         one.get = reinterpret_cast<descrgetfunc>(PyType_GetSlot(Py_TYPE(one.counter.ptr()), Py_tp_descr_get));
         if (!one.get) throw nb::type_error("Stepper: a parameter counts its changes in an unknown way.");
