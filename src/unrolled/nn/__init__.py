@@ -26,8 +26,8 @@ from unrolled.nn.stepper import Stepper
 from unrolled.nn.torch_layout import from_torch, to_torch
 from unrolled.nn.zoneout import Zoneout
 from unrolled.ops.lstm.reference import LSTMState
-from unrolled.ops.slstm.reference import SLSTMState
 from unrolled.ops.newton import Certificate, Newton
+from unrolled.ops.slstm.reference import SLSTMState
 from unrolled.state import HState
 
 __all__ = [
