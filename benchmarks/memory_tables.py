@@ -45,15 +45,17 @@ def read(folder: Path, name: str) -> Results:
 
 
 def level(task: Task, result: Result | None) -> str:
-    """ "solved", "partly" (at least half way from chance to no mistake), "not", or "?" where nothing is measured.
+    """ "solved", "by heart", "partly" (at least half way from chance to no mistake), "not", or "?" if not measured.
 
-    Solved is a skill of at least 0.98, and where there is a baseline, a score that is no worse.
+    Solved is a skill of at least 0.98, and where there is a baseline, a score that is no worse. By heart is what is
+    solved at the length taught and not on sequences that go on beyond it.
     """
     if result is None:
         return "?"
     skill = task.skill(result["score"])
-    solved = result["score"] >= result["baseline"] if "baseline" in result else skill >= SOLVED
-    return "solved" if solved else "partly" if skill >= PARTLY else "not"
+    if not (result["score"] >= result["baseline"] if "baseline" in result else skill >= SOLVED):
+        return "partly" if skill >= PARTLY else "not"
+    return "by heart" if task.longer > 1 and task.skill(result["longer"]) < SOLVED else "solved"
 
 
 def cells_of(results: Results) -> list[str]:
@@ -151,10 +153,9 @@ def advice(memory: Results) -> list[str]:
             best = [f"{row['cell']} ({_score(row)})" for row in there[:FEW]]
             did = "solved by none within the budget; nearest come"
         lines.append(f"- **{task.title}** ({task.tells}), {length} {task.grows}: {did} {listed(best)}.")
-        if task.longer > 1:
-            kept = [row["cell"] for row in there if row["cell"] in best and task.skill(row["longer"]) >= SOLVED]
-            who = f"still right beyond it, up to {task.longer * length}: {listed(kept) if kept else 'none'}."
-            lines.append(f"  Taught at {length}, {who}")
+        learned = [row["cell"] for row in there if level(task, row) == "by heart"]
+        if learned:
+            lines.append(f"  By heart, for no longer ones: {listed(learned)}.")
     return lines
 
 
@@ -230,7 +231,8 @@ def page_block(folder: Path) -> str:
             f"![Skill of every cell on every task at every length]({PICTURE.name})",
             overview(memory),
             f"*Solved*: a skill of at least {SOLVED:g}, where 0 is an answer that reads nothing and 1 is no mistake; "
-            f"for the digits, at least what logistic regression reaches. *Partly*: at least {PARTLY:g}.",
+            f"for the digits, at least what logistic regression reaches. *By heart*: so at the length taught, and not "
+            f"beyond it. *Partly*: a skill of at least {PARTLY:g}.",
             "### Which cell for which need",
             "\n".join(advice(memory)),
             "### The scores",

@@ -35,8 +35,10 @@ RATES, SHARE = (2e-3, 4e-3, 8e-3), 0.05
 PLAIN = Contestant("lstm plain", "lstm")
 PLAIN_EMBEDDING = 64
 RECIPE: dict[str, Any] = {
-    "level": "char", "streams": 32, "steps": 100, "epochs": None, "warmup": 100, "output_dropout": 0.2,
+    "level": "char", "streams": 32, "steps": 100, "epochs": None, "output_dropout": 0.2,
 }  # fmt: skip
+# A trial is too short to spend much of it on small steps.
+WARMUP, TRIAL_WARMUP = 100, 20
 # Steps of a trial, which ends by its time.
 MANY = 10**6
 # Steps whose mean loss is reported, which is with dropout.
@@ -68,7 +70,7 @@ def network(size: int, contestant: Contestant, width: int, dropout: float) -> Ne
 @cache
 def codes_of(text: str) -> int:
     """The number of codes that a model of this text has."""
-    model = Language(PLAIN, STEP, **RECIPE, max_steps=1, learning_rate=1e-3, seed=0)
+    model = Language(PLAIN, STEP, **RECIPE, max_steps=1, seed=0)
     model.fit([text], valid=0)
     return int(model.fields["text"].size)
 
@@ -87,14 +89,14 @@ def measure(name: str, seconds: float) -> dict[str, Any]:
     size = codes_of(train)
     width = width_for(lambda width: network(size, contestant, width, RECIPE["output_dropout"]), PARAMETERS, step=STEP)
 
-    def fit(rate: float, steps: int, speed: Speed) -> Language:
-        model = Language(contestant, width, **RECIPE, max_steps=steps, learning_rate=rate, schedule="cosine", seed=0)
-        return model.fit([train], valid=0, callbacks=[speed])
+    def fit(rate: float, steps: int, warmup: int, speed: Speed) -> Language:
+        own = {"learning_rate": rate, "max_steps": steps, "warmup": warmup, "schedule": "cosine", "seed": 0}
+        return Language(contestant, width, **RECIPE, **own).fit([train], valid=0, callbacks=[speed])
 
-    rate, per_step = race(lambda rate, speed: fit(rate, MANY, speed), RATES, SHARE * seconds)
+    rate, per_step = race(lambda rate, speed: fit(rate, MANY, TRIAL_WARMUP, speed), RATES, SHARE * seconds)
     rest = (1 - len(RATES) * SHARE) * seconds
     speed = Speed()
-    model = fit(rate, max(1, round(rest / per_step)), speed)
+    model = fit(rate, max(1, round(rest / per_step)), WARMUP, speed)
     net: Any = model.fitted()
     found = model.evaluate([test])
     return {

@@ -15,7 +15,6 @@ from torch import nn
 
 from unrolled.errors import OptionError, TrainingError
 from unrolled.nn import CELLS, LSTM
-from unrolled.testing import check_recurrent
 from unrolled.train import Event
 
 ROOT = Path(__file__).parents[1]
@@ -140,10 +139,20 @@ def test_every_cell_can_be_made_in_the_shape_of_all(module: Any, cell: str) -> N
     assert equal.state_size(deep) > 0
 
 
-def test_the_shape_around_the_cells_keeps_the_laws(module: Any) -> None:
+def test_the_shape_around_the_cells_steps_as_it_reads_the_whole(module: Any) -> None:
     equal = module("equal")
     torch.manual_seed(0)
-    check_recurrent(lambda: equal.Deep(equal.Contestant("gru", "gru"), 6))
+    deep = equal.Deep(equal.Contestant("gru", "gru"), 6).double()
+    x = torch.randn(2, 5, 6, dtype=torch.float64)
+    whole, final = deep(x, lengths=[5, 3])
+    state, steps = deep.initial_state(2, dtype=torch.float64), []
+    for t in range(5):
+        y, state = deep.step(x[:, t], state)
+        steps.append(y)
+    torch.testing.assert_close(torch.stack(steps, 1)[0], whole[0])
+    torch.testing.assert_close(torch.stack(steps, 1)[1, :3], whole[1, :3])
+    assert not whole[1, 3:].any()
+    torch.testing.assert_close(state[1].h[0], final[1].h[0])
 
 
 def test_the_width_is_that_of_the_nearest_count_and_refused_widths_are_passed_over(module: Any) -> None:
@@ -244,6 +253,34 @@ def test_a_pattern_that_finds_no_row_is_refused(module: Any) -> None:
         chosen(["lstm"], ["lsmt"])
 
 
+def test_a_language_model_is_matched_timed_and_scored(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    language = module("modern_language")
+    text = "".join(f"line {i} of a text that is not long\n" for i in range(300))
+    monkeypatch.setattr(language, "shakespeare_parts", lambda: (text[:9000], text[9000:]))
+    monkeypatch.setattr(language, "PARAMETERS", 5_000)
+    found = language.measure("gru", 0.2)
+    assert 3_000 < found["parameters"] < 7_000
+    assert 0 < found["score"] < 4
+    assert found["steps"] >= 1
+    plain = language.network(20, language.PLAIN, 8, 0.0)
+    assert (plain.encoder.input_size, plain.encoder.output_size) == (language.PLAIN_EMBEDDING, 8)
+    assert {runner.cell for runner in language.runners()} == set(CELLS)
+
+
+def test_a_network_of_the_forecaster_takes_any_cell_at_as_many_parameters(module: Any) -> None:
+    forecast, equal = module("modern_forecast"), module("equal")
+    table = {"date": np.arange("2020-01-01", "2020-03-01", dtype="datetime64[h]").astype("datetime64[s]")}
+    hours = len(table["date"])
+    model = forecast.forecaster(equal.Contestant("gru", "gru"), 16, 1e-3, 1)
+    model.fit({**table, "a": np.sin(np.arange(hours))}, time="date", target=["a"], refit=False)
+    usual = model.fitted()
+    for contestant in equal.contestants(forecast.HEADS):
+        width = equal.width_for(
+            lambda width, c=contestant: forecast.widened(usual, c, width), equal.parameters(usual), step=forecast.STEP
+        )
+        assert forecast.widened(usual, contestant, width).encoder.output_size == width
+
+
 def row(cell: str, task: str, length: int, score: float, **more: Any) -> dict[str, Any]:
     return {
         "row": f"{cell}/{task}/{length}", "cell": cell, "task": task, "length": length, "score": score,
@@ -263,6 +300,8 @@ def write(folder: Path, *rows: dict[str, Any], name: str = "memory") -> None:
         ("copying", 0.99, {}, "solved"),
         ("copying", 0.9, {}, "partly"),
         ("copying", 0.3, {}, "not"),
+        ("parity", 1.0, {"longer": 1.0}, "solved"),
+        ("parity", 1.0, {"longer": 0.6}, "by heart"),
         ("adding", 0.003, {}, "solved"),
         ("adding", 0.1, {}, "not"),
         ("digits", 0.94, {"baseline": 0.93}, "solved"),
@@ -277,7 +316,7 @@ def test_a_level_is_told_by_skill_or_baseline(
     assert tables.level(tables.TASKS[task], None) == "?"
 
 
-def test_advice_names_who_solves_the_longest_and_who_stays_right_beyond_it(module: Any, tmp_path: Path) -> None:
+def test_advice_names_who_solves_the_longest_and_who_has_it_by_heart(module: Any, tmp_path: Path) -> None:
     tables = module("memory_tables")
     write(
         tmp_path,
@@ -288,8 +327,8 @@ def test_advice_names_who_solves_the_longest_and_who_stays_right_beyond_it(modul
     )
     text = tables.page_block(tmp_path)
     assert "From `benchmarks/results/memory-2026-01-01.jsonl`; unrolled at abc; 2 cores, AVX2" in text
-    assert "- **Parity** (a state that every 1 turns over), 16 bits: solved by lstm and mingru.\n" in text
-    assert "Taught at 16, still right beyond it, up to 64: lstm." in text
+    assert "- **Parity** (a state that every 1 turns over), 16 bits: solved by lstm.\n" in text
+    assert "  By heart, for no longer ones: mingru.\n" in text
     assert "10 blank steps: solved by none within the budget; nearest come gru (0.700) and lstm (0.600)." in text
     assert "| lstm | 20 | 80 | partly, ?, ? | ?, ?, ? | **solved**, ?, ? |" in text
     assert "| lstm | 1.000 (3.2 s) |  |  | 1.000 |  |  |" in text
