@@ -13,6 +13,7 @@ from unrolled.nn import (
     CELLS,
     GRU,
     LSTM,
+    MLSTM,
     RNN,
     SLSTM,
     Bidirectional,
@@ -49,10 +50,11 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "rnn": [{}, {"nonlinearity": "relu"}, {"bias": False}, {"nonlinearity": "relu", "learn_initial_state": True}],
     "lstm": lstm_options(),
     "gru": gru_options(),
+    "mlstm": [{"heads": 5, "chunk": 3}, {"heads": 1}, {"heads": 1, "bias": False}],
     "slstm": [{"heads": 1}, {"heads": 5, "forget": "exponential"}, {"heads": 1, "bias": False}],
 }
 
-KINDS = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "slstm": SLSTM}
+KINDS = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "mlstm": MLSTM, "slstm": SLSTM}
 
 
 def named(name: str, options: dict[str, Any]) -> str:
@@ -99,7 +101,7 @@ def test_the_table_of_options_holds_every_cell() -> None:
     assert {name: CELLS[name] for name in KINDS} == KINDS
 
 
-REFUSED = {"slstm": ("zoneout", "variational")}
+REFUSED = {"mlstm": ("zoneout", "variational", "dropconnect"), "slstm": ("zoneout", "variational")}
 """Wrappers, as they are above, that a cell's own tests show to refuse it."""
 
 PAIRS = [(v, w) for v in VARIANTS for w in WRAPPERS if w not in REFUSED.get(v.split("-")[0], ())]
@@ -126,6 +128,7 @@ TRACED = (
     "gru-reset=before",
     "gru-reset=after-layer_norm=True",
     "gru-reset=before-learn_initial_state=True",
+    "mlstm-heads=5-chunk=3",
     "slstm-heads=1",
     "slstm-heads=5-forget=exponential",
 )

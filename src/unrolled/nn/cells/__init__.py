@@ -15,9 +15,10 @@ from unrolled.nn.cells.minlstm import MinLSTM
 from unrolled.nn.cells.rglru import RGLRU
 from unrolled.nn.cells.lru import LRU
 from unrolled.nn.cells.slstm import SLSTM
+from unrolled.nn.cells.mlstm import MLSTM
 from unrolled.nn.recurrent import Recurrent
 
-__all__ = ["CELLS", "GRU", "LRU", "LSTM", "MinGRU", "MinLSTM", "RGLRU", "RNN", "SLSTM", "make_cell"]
+__all__ = ["CELLS", "GRU", "LRU", "LSTM", "MLSTM", "MinGRU", "MinLSTM", "RGLRU", "RNN", "SLSTM", "make_cell"]
 
 CELLS: dict[str, type[Recurrent[Any]]] = {
     "rnn": RNN,
@@ -28,6 +29,7 @@ CELLS: dict[str, type[Recurrent[Any]]] = {
     "rglru": RGLRU,
     "lru": LRU,
     "slstm": SLSTM,
+    "mlstm": MLSTM,
 }
 
 
