@@ -23,6 +23,7 @@ from unrolled.nn.blocks.xlstm import MLSTMBlock, SLSTMBlock
 from unrolled.nn.cells.lru import LRU
 from unrolled.nn.cells.mingru import MinGRU
 from unrolled.nn.cells.minlstm import MinLSTM
+from unrolled.nn.cells.mlstm import MLSTM
 from unrolled.nn.cells.rglru import RGLRU, SHARPNESS
 from unrolled.nn.cells.slstm import SLSTM
 from unrolled.nn.program import Program, Value, leaves_of
@@ -111,6 +112,12 @@ def _slstm_step(p: Program, gates: tuple[Value, ...], weight_h: Tensor, exponent
     """gates: i, f, z, o without their recurrent parts, whose weights weight_h (heads, 4 width, width) holds alike."""
     i, f, z, o = (gate + p.linear(state.h, weight) for gate, weight in zip(gates, weight_h.chunk(4, 1), strict=True))
     return p.slstm((i, f, z, o), state, exponential)
+
+
+def _mlstm(p: Program, cell: Any, x: Value, state: Any) -> Value:
+    projected = p.linear(x, cell.weight_x, cell.bias)
+    q, k, v, o, i, f = projected.split([cell.output_size] * 4 + [cell.heads] * 2)
+    return o.sigmoid() * p.mlstm(q, k, v, i, f, state)
 
 
 def _token_shift(p: Program, layer: Any, x: Value, state: Any) -> Value:
@@ -248,6 +255,7 @@ WRITERS: dict[type, Callable[[Program, Any, Value, Any], Value]] = {
     RGLRU: _rglru,
     LRU: _lru,
     SLSTM: _slstm,
+    MLSTM: _mlstm,
     TokenShift: _token_shift,
     CausalConv: _causal_conv,
     SLSTMBlock: _slstm_block,
