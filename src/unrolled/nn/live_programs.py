@@ -189,7 +189,8 @@ def _time_mix_and_values(
 ) -> tuple[Value, Value]:
     """y and v; `blend` makes v of the input of its product and of v."""
     before = _token_shift(p, mix, x, state.shift)
-    for_r, for_w, for_k, for_v, for_a, for_g = ((before - x).multiply_add(part, x) for part in mix.mixes)
+    apart = before - x
+    for_r, for_w, for_k, for_v, for_a, for_g = (apart.multiply_add(part, x) for part in mix.mixes)
     key, v = _module(p, mix.key, for_k), _module(p, mix.value, for_v)
     v = v if blend is None else blend(for_v, v)
     rate = _low_rank(p, mix.rate, for_a).sigmoid()
