@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "ConvergenceError",
     "DataError",
     "DtypeError",
     "KernelError",
@@ -48,6 +49,10 @@ class NotStreamable(UnrolledError, TypeError):
 
 class KernelError(UnrolledError, RuntimeError):
     """A kernel named explicitly does not exist or refuses the tensors it was given."""
+
+
+class ConvergenceError(UnrolledError, ArithmeticError):
+    """An iteration did not reach its tolerance."""
 
 
 class OptionError(UnrolledError, ValueError):

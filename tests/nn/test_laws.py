@@ -9,15 +9,20 @@ from typing import Any
 
 import pytest
 
+from unrolled.errors import OptionError
 from unrolled.nn import (
     CELLS,
     GRU,
+    LRU,
     LSTM,
+    RGLRU,
     RNN,
     SLSTM,
     Bidirectional,
     Cell,
     DropConnect,
+    MinGRU,
+    MinLSTM,
     Recurrent,
     Residual,
     Stack,
@@ -45,14 +50,32 @@ def gru_options() -> list[dict[str, Any]]:
     return [{"reset": reset} | extra for reset in ("after", "before") for extra in extras]
 
 
+def minimal_options() -> list[dict[str, Any]]:
+    extras: list[dict[str, Any]] = [{}, {"bias": False}, {"learn_initial_state": True}]
+    return [{"form": form} | extra for form in ("linear", "log") for extra in extras]
+
+
 OPTIONS: dict[str, list[dict[str, Any]]] = {
     "rnn": [{}, {"nonlinearity": "relu"}, {"bias": False}, {"nonlinearity": "relu", "learn_initial_state": True}],
     "lstm": lstm_options(),
     "gru": gru_options(),
+    "mingru": minimal_options(),
+    "minlstm": minimal_options(),
+    "rglru": [{}, {"heads": 5}],
     "slstm": [{"heads": 1}, {"heads": 5, "forget": "exponential"}, {"heads": 1, "bias": False}],
+    "lru": [{}, {"state_size": 4}, {"radii": (0.9, 0.99), "learn_initial_state": True}],
 }
 
-KINDS = {"rnn": RNN, "lstm": LSTM, "gru": GRU, "slstm": SLSTM}
+KINDS = {
+    "rnn": RNN,
+    "lstm": LSTM,
+    "gru": GRU,
+    "mingru": MinGRU,
+    "minlstm": MinLSTM,
+    "rglru": RGLRU,
+    "lru": LRU,
+    "slstm": SLSTM,
+}
 
 
 def named(name: str, options: dict[str, Any]) -> str:
@@ -89,9 +112,25 @@ WRAPPERS: dict[str, Callable[[CellOf], Recurrent[Any]]] = {
     "deep": deep,
     "residual": residual,
     "zoneout": lambda cell: Zoneout(cell(3), 0.2),
+    "masked": lambda cell: VariationalDropout(cell(3), input=0.2, output=0.3),
     "variational": lambda cell: VariationalDropout(cell(3), input=0.2, output=0.3, recurrent=0.4),
     "dropconnect": lambda cell: DropConnect(cell(3), 0.3),
 }
+
+NEEDS: dict[str, Callable[[Cell[Any]], bool]] = {
+    "zoneout": lambda cell: cell.emits_state,
+    "variational": lambda cell: type(cell).mask_recurrent is not Cell.mask_recurrent,
+    "dropconnect": lambda cell: "weight_h" in dict(cell.named_parameters()),
+}
+"""What a wrapper changes inside a cell; a cell that has no such thing must be refused."""
+
+
+def stands(variant: str, wrapper: str) -> bool:
+    """Has the cell what the wrapper changes?"""
+    return wrapper not in NEEDS or NEEDS[wrapper](VARIANTS[variant](3))
+
+
+PAIRS = list(itertools.product(VARIANTS, WRAPPERS))
 
 
 def test_the_table_of_options_holds_every_cell() -> None:
@@ -99,15 +138,15 @@ def test_the_table_of_options_holds_every_cell() -> None:
     assert {name: CELLS[name] for name in KINDS} == KINDS
 
 
-REFUSED = {"slstm": ("zoneout", "variational")}
-"""Wrappers, as they are above, that a cell's own tests show to refuse it."""
-
-PAIRS = [(v, w) for v in VARIANTS for w in WRAPPERS if w not in REFUSED.get(v.split("-")[0], ())]
-
-
-@pytest.mark.parametrize(("variant", "wrapper"), PAIRS)
+@pytest.mark.parametrize(("variant", "wrapper"), [pair for pair in PAIRS if stands(*pair)])
 def test_every_cell_option_and_wrapper_keeps_the_laws(variant: str, wrapper: str) -> None:
     check_recurrent(lambda: WRAPPERS[wrapper](VARIANTS[variant]), graphs=False)
+
+
+@pytest.mark.parametrize(("variant", "wrapper"), [pair for pair in PAIRS if not stands(*pair)])
+def test_a_cell_without_what_a_wrapper_changes_is_refused(variant: str, wrapper: str) -> None:
+    with pytest.raises(OptionError, match=type(VARIANTS[variant](3)).__name__):
+        WRAPPERS[wrapper](VARIANTS[variant])
 
 
 EVERYTHING = "peephole=True-coupled=True-projection_size=4-layer_norm=True"
@@ -128,6 +167,14 @@ TRACED = (
     "gru-reset=before-learn_initial_state=True",
     "slstm-heads=1",
     "slstm-heads=5-forget=exponential",
+    "mingru-form=linear",
+    "mingru-form=log-learn_initial_state=True",
+    "minlstm-form=linear-bias=False",
+    "minlstm-form=log",
+    "rglru",
+    "rglru-heads=5",
+    "lru",
+    "lru-state_size=4",
 )
 """Tracing is the slow law: every option once, and all of them together."""
 

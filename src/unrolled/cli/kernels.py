@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -48,18 +49,37 @@ def _compiled_kernels() -> str:
 def _answers() -> list[dict[str, object]]:
     import torch
 
-    from unrolled.nn import CELLS, make_cell
+    from unrolled import ops
+    from unrolled.nn import GRU, LSTM, RNN
 
-    devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+    cells = {"rnn": RNN(WIDTH, WIDTH), "lstm": LSTM(WIDTH, WIDTH), "gru": GRU(WIDTH, WIDTH)}
     rows: list[dict[str, object]] = []
-    for name in CELLS:
-        for device in devices:
-            cell = make_cell(name, WIDTH, WIDTH).to(device)
-            rows += _ask(name, device, *_of_cell(cell, torch.zeros(ROWS, STEPS, WIDTH, device=device)))
-    for device in devices:
-        gates = torch.zeros(ROWS, STEPS, WIDTH, device=device)
-        rows += _ask("diagonal", device, {"decay": gates, "drive": gates, "h0": gates[:, 0]}, {})
+    for name in ops.kernels():
+        for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:
+            if name in cells:
+                x = torch.zeros(ROWS, STEPS, WIDTH, device=device)
+                rows += _ask(name, device, *_of_cell(cells[name].to(device), x))
+            else:
+                rows += _ask(name, device, *_of_sample(name, device))
     return rows
+
+
+def _of_sample(name: str, device: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tensors and attributes of an op's first sample, in float32, by name."""
+    import torch
+
+    from unrolled import ops
+
+    op = getattr(ops, name)
+    given = next(import_module(f"unrolled.ops.{name}.samples").samples()).arguments
+    moved = [
+        value.to(device, torch.float32 if value.is_floating_point() else value.dtype)
+        if isinstance(value, torch.Tensor)
+        else value
+        for value in given
+    ]
+    count = len(op.tensors)
+    return dict(zip(op.tensors, moved[:count], strict=True)), dict(zip(op.attributes, moved[count:], strict=True))
 
 
 def _of_cell(cell: Cell[Any], x: Tensor) -> tuple[dict[str, Tensor], dict[str, Any]]:

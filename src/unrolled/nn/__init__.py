@@ -1,6 +1,16 @@
 """Recurrent layers: cells, the wrappers that hold any of them, encoders made of both, and what reads their input."""
 
 from unrolled.nn.bidirectional import Bidirectional, Both
+from unrolled.nn.blocks import (
+    RWKV7,
+    CausalConv,
+    GatedDeltaNet,
+    MLSTMBlock,
+    RWKV7ChannelMix,
+    RWKV7TimeMix,
+    SLSTMBlock,
+    TokenShift,
+)
 from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.cell import Cell
 from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, RGLRU, RNN, SLSTM, MinGRU, MinLSTM, make_cell
@@ -16,6 +26,7 @@ from unrolled.nn.stepper import Stepper
 from unrolled.nn.torch_layout import from_torch, to_torch
 from unrolled.nn.zoneout import Zoneout
 from unrolled.ops.lstm.reference import LSTMState
+from unrolled.ops.newton import Certificate, Newton
 from unrolled.ops.slstm.reference import SLSTMState
 from unrolled.state import HState
 
@@ -23,12 +34,15 @@ __all__ = [
     "CELLS",
     "Bidirectional",
     "Both",
+    "CausalConv",
     "Cell",
+    "Certificate",
     "DropConnect",
     "Dropped",
     "Embedding",
     "EncoderOptions",
     "GRU",
+    "GatedDeltaNet",
     "HState",
     "LRU",
     "LSTM",
@@ -37,16 +51,23 @@ __all__ = [
     "MinLSTM",
     "RGLRU",
     "RGLRUState",
+    "Newton",
+    "MLSTMBlock",
     "RNN",
+    "RWKV7",
+    "RWKV7ChannelMix",
+    "RWKV7TimeMix",
     "Reader",
     "Recurrent",
     "Residual",
     "SLSTM",
     "SLSTMState",
+    "SLSTMBlock",
     "SeriesReader",
     "SpellingEncoder",
     "Stack",
     "Stepper",
+    "TokenShift",
     "VariationalDropout",
     "WordReader",
     "Zoneout",

@@ -77,7 +77,7 @@ class TextOptions(TaskOptions):
         encoder = EncoderOptions(**self.encoder)
         if "cell" in self.encoder:
             with torch.random.fork_rng(devices=[]):
-                make_cell(encoder.cell, 1, 1, **encoder.cell_options)
+                make_cell(encoder.cell, encoder.hidden_size, encoder.hidden_size, **encoder.cell_options)
         if self.spelling != "none" and self.level != "word":
             raise OptionError(
                 f"{self.owner}: spelling={self.spelling!r} reads the characters of words, got level={self.level!r}; "

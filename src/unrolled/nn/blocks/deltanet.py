@@ -116,7 +116,7 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
         """Draw all weights anew: matrices Xavier-uniform, q, k, v and the gate each by itself."""
         size = self.output_size
         with torch.no_grad():
-            for block in self.inward.weight.split([size, size, self.value_size, *self.sizes[1:]]):
+            for block in torch.split(self.inward.weight, [size, size, self.value_size, *self.sizes[1:]]):
                 if block.numel():
                     nn.init.xavier_uniform_(block)
         if self.conv is not None:
@@ -141,7 +141,7 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
     def sequence(
         self, x: Tensor, state: GatedDeltaNetState, lengths: Tensor | None, reset: Tensor | None
     ) -> tuple[Tensor, GatedDeltaNetState]:
-        mixed, gate, share, decay = self.inward(x).split(self.sizes, -1)
+        mixed, gate, share, decay = torch.split(self.inward(x), self.sizes, -1)
         window = None
         if self.conv is not None and state.window is not None:
             mixed, window = self.conv.convolve(mixed, state.window, lengths, reset)
@@ -152,7 +152,7 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
         return zero_padding(self._finish(read, gate), lengths), GatedDeltaNetState(window, DeltaState(s))
 
     def advance(self, x: Tensor, state: GatedDeltaNetState) -> tuple[Tensor, GatedDeltaNetState]:
-        mixed, gate, share, decay = self.inward(x).split(self.sizes, -1)
+        mixed, gate, share, decay = torch.split(self.inward(x), self.sizes, -1)
         window = None
         if self.conv is not None and state.window is not None:
             mixed, window = self.conv.advance(mixed, state.window)
@@ -162,10 +162,13 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
     def _operands(self, mixed: Tensor, share: Tensor, decay: Tensor) -> DeltaOperands:
         size = self.output_size
         mixed = mixed if self.conv is not None else silu(mixed)
-        q, k, v = (part.unflatten(-1, (self.heads, -1)) for part in mixed.split([size, size, self.value_size], -1))
+        q, k, v = (
+            torch.unflatten(part, -1, (self.heads, -1))
+            for part in torch.split(mixed, [size, size, self.value_size], -1)
+        )
         q, k = unit(q) * q.shape[-1] ** -0.5, unit(k)
         beta = torch.sigmoid(share)[..., None]
-        if self.decay_rate is None:
+        if self.decay_rate is None or self.decay_bias is None:
             return DeltaOperands(q, torch.zeros_like(k), beta * k, v, k, -beta * k)
         log = (-torch.exp(self.decay_rate) * softplus(decay + self.decay_bias))[..., None]
         return DeltaOperands(q, log.expand_as(k), beta * k, v, k, -torch.exp(log) * beta * k)

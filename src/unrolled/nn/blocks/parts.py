@@ -92,8 +92,8 @@ class BlockLinear(nn.Module):
         if x.ndim == 3 and blocks > 1 and blocks * width <= DENSE:
             diagonal = torch.eye(blocks, dtype=x.dtype, device=x.device)[:, None, :, None]
             dense = (self.weight.to(x.dtype)[..., None, :] * diagonal).view(-1, blocks * width)
-            return linear(x, dense).unflatten(-1, (outputs, blocks * width))
-        return torch.einsum("...nd,ynod->...yno", x.unflatten(-1, (blocks, width)), self.weight).flatten(-2)
+            return torch.unflatten(linear(x, dense), -1, (outputs, blocks * width))
+        return torch.einsum("...nd,ynod->...yno", torch.unflatten(x, -1, (blocks, width)), self.weight).flatten(-2)
 
 
 class GatedLinear(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -66,8 +66,7 @@ class LowRank(nn.Module):
     def reset_parameters(self, bias: Tensor | None) -> None:
         """Nothing but the bias at first."""
         nn.init.zeros_(self.down.weight)
-        size, rank = self.up.weight.shape
-        nn.init.orthogonal_(self.up.weight, gain=0.1 * max(1.0, math.sqrt(rank / size)))
+        nn.init.orthogonal_(self.up.weight, gain=0.1)
         if bias is not None:
             with torch.no_grad():
                 self.up.bias.copy_(bias)
@@ -151,7 +150,8 @@ class RWKV7TimeMix(Recurrent[RWKV7TimeMixState]):
         self.rate.reset_parameters(-0.19 + 0.3 * self._zigzag() + 0.4 * (line - 0.5))
         self.gate.reset_parameters(None)
         for linear, bound in ((self.receptance, 0.5), (self.key, 0.05), (self.value, 0.5)):
-            nn.init.uniform_(linear.weight, -bound * size**-0.5, bound * size**-0.5)
+            bound *= self.input_size**-0.5
+            nn.init.uniform_(linear.weight, -bound, bound)
         with torch.no_grad():
             self.key_removed.copy_(0.71 - 0.1 * (line - 0.5))
         nn.init.constant_(self.key_rate, 1.02)
@@ -219,7 +219,7 @@ class RWKV7TimeMix(Recurrent[RWKV7TimeMixState]):
         w = -math.exp(-0.5) * torch.sigmoid(self.decay(for_w))
         k = key * (1 + (rate - 1) * self.key_rate)
         r, w, k, v, removed, rate = (
-            part.unflatten(-1, (self.heads, -1))
+            torch.unflatten(part, -1, (self.heads, -1))
             for part in (self.receptance(for_r), w, k, v, key * self.key_removed, rate)
         )
         removed = unit(removed)
@@ -270,7 +270,7 @@ class RWKV7ChannelMix(Recurrent[WindowState]):
         """Draw all weights anew."""
         with torch.no_grad():
             self.mixes.copy_(1 - _ramp(self.input_size) ** (1 - self.layer / self.layers) ** 4)
-        bound = 0.5 * self.output_size**-0.5
+        bound = 0.5 * self.input_size**-0.5
         nn.init.uniform_(self.key.weight, -bound, bound)
         nn.init.zeros_(self.value.weight)
 
@@ -303,7 +303,7 @@ class _Layer(nn.Module):
 
     def __init__(self, size: int, factor: float, layer: int, layers: int, options: dict[str, Any]) -> None:
         super().__init__()
-        place = {"layer": layer, "layers": layers}
+        place: dict[str, Any] = {"layer": layer, "layers": layers}
         self.time_norm = nn.LayerNorm(size)
         self.time = RWKV7TimeMix(size, size, **place, **options)
         self.channel_norm = nn.LayerNorm(size)
@@ -409,8 +409,8 @@ class RWKV7(Recurrent[tuple[RWKV7LayerState, ...]]):
             after.append(RWKV7LayerState(time, channel))
         return x, tuple(after)
 
-    def _held(self) -> list[_Layer]:
-        return [layer for layer in self.layers if isinstance(layer, _Layer)]
+    def _held(self) -> Iterable[Any]:
+        return self.layers
 
 
 def _heads(owner: str, width: int, heads: int | None) -> int:
@@ -435,10 +435,12 @@ def _shift(x: Tensor, state: WindowState) -> tuple[Tensor, WindowState]:
 
 def _ramp(size: int) -> Tensor:
     """0, 1/size, ... : how far along each feature stands."""
-    return torch.arange(size) / size
+    ramp: Tensor = torch.arange(size) / size
+    return ramp
 
 
 def _decays(line: Tensor, layer: int, layers: int) -> Tensor:
     """From -6 to 0, in deeper layers later."""
     ratio = layer / max(1, layers - 1)
-    return -6 + 6 * line ** (1 + ratio**0.3)
+    decays: Tensor = -6 + 6 * line ** (1 + ratio**0.3)
+    return decays

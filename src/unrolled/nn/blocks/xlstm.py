@@ -178,7 +178,7 @@ class SLSTMBlock(Recurrent[SLSTMBlockState]):
         return torch.cat((self.gates_if(read), self.gates_zo(u)), -2).flatten(-2) + self.bias
 
     def _finish(self, x: Tensor, h: Tensor) -> Tensor:
-        x = x + self.head_norm(h.unflatten(-1, (self.heads, -1)))
+        x = x + self.head_norm(torch.unflatten(h, -1, (self.heads, -1)))
         added: Tensor = self.gated(self.gated_norm(x))
         return x + added
 
@@ -303,7 +303,7 @@ class MLSTMBlock(Recurrent[MLSTMBlockState]):
     def _operands(self, u: Tensor, read: Tensor) -> MLSTMOperands:
         mixed = torch.cat((self.query_key(read), self.value(u)), -2)
         i, f = linear(mixed.flatten(-2), self.weight_gates, self.bias_gates).chunk(2, -1)
-        q, k, v = mixed.unflatten(-1, (self.heads, -1)).unbind(-3)
+        q, k, v = torch.unflatten(mixed, -1, (self.heads, -1)).unbind(-3)
         return MLSTMOperands(q, k, v, i, f)
 
     def _finish(self, x: Tensor, h: Tensor, read: Tensor, gate: Tensor) -> Tensor:

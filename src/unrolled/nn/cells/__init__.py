@@ -7,13 +7,14 @@ from typing import Any
 
 from unrolled.check import check_choice
 from unrolled.errors import OptionError, suggest
-from unrolled.nn.cells.rnn import RNN
-from unrolled.nn.cells.lstm import LSTM
+from unrolled.nn.blocks import RWKV7, GatedDeltaNet, MLSTMBlock, SLSTMBlock
 from unrolled.nn.cells.gru import GRU
+from unrolled.nn.cells.lru import LRU
+from unrolled.nn.cells.lstm import LSTM
 from unrolled.nn.cells.mingru import MinGRU
 from unrolled.nn.cells.minlstm import MinLSTM
 from unrolled.nn.cells.rglru import RGLRU
-from unrolled.nn.cells.lru import LRU
+from unrolled.nn.cells.rnn import RNN
 from unrolled.nn.cells.slstm import SLSTM
 from unrolled.nn.recurrent import Recurrent
 
@@ -28,6 +29,10 @@ CELLS: dict[str, type[Recurrent[Any]]] = {
     "rglru": RGLRU,
     "lru": LRU,
     "slstm": SLSTM,
+    "slstm_block": SLSTMBlock,
+    "mlstm_block": MLSTMBlock,
+    "rwkv7": RWKV7,
+    "gated_deltanet": GatedDeltaNet,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,16 +10,18 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear
 
 from unrolled.check import check_choice, check_size
-from unrolled.nn.cell import Cell, projected_inside
+from unrolled.nn.cell import projected_inside
 from unrolled.nn.init import INITIALISATIONS, orthogonal_per_gate, torch_uniform, xavier_per_gate
+from unrolled.nn.newton import Solvable
 from unrolled.ops import gru
 from unrolled.ops.gru.reference import EPSILON, GRUOperands, GRUWeights, gru_step
+from unrolled.ops.newton import Newton, gru_recurrence
 from unrolled.state import HState
 
 __all__ = ["GRU"]
 
 
-class GRU(Cell[HState]):
+class GRU(Solvable[HState]):
     """Gated recurrent unit, reset gate after or before the candidate's matrix.
 
         r, z = sigmoid(W x + U h + b)                  reset gate, keep gate: (batch, hidden), in (0, 1)
@@ -32,7 +35,8 @@ class GRU(Cell[HState]):
     input_size, hidden_size: features of x and of h. reset: "after" (cuDNN, torch) or "before" (the paper). bias: False
     leaves b and c_n out. learn_initial_state: h before the first step is a parameter. init: "xavier" (Xavier input
     weights, orthogonal recurrent weights, each gate by itself, zero biases) or "torch" (uniform as torch.nn). kernel:
-    "auto" or the name of a kernel of op `gru`.
+    "auto" or the name of a kernel of op `gru`. solver: "sequential", or all steps at once: "newton", "auto" or a
+    `Newton`, see `unrolled.nn.newton.Solvable`.
 
     Parameters, gates in the order r, z, n: weight_x (3 hidden, input), weight_h (3 hidden, hidden), bias (3 hidden,),
     and for reset="after" bias_h (hidden,), which is c_n: it stands inside r * (...) and cannot be merged into the bias.
@@ -58,8 +62,10 @@ class GRU(Cell[HState]):
         learn_initial_state: bool = False,
         init: str = "xavier",
         kernel: str = "auto",
+        solver: str | Newton | Mapping[str, Any] = "sequential",
     ) -> None:
-        super().__init__(check_size("GRU", "input_size", input_size), check_size("GRU", "hidden_size", hidden_size))
+        check_size("GRU", "input_size", input_size)
+        super().__init__(input_size, check_size("GRU", "hidden_size", hidden_size), solver)
         self.reset = check_choice("GRU", "reset", reset, ("after", "before"))
         self.init = check_choice("GRU", "init", init, INITIALISATIONS)
         self.kernel = kernel
@@ -108,10 +114,10 @@ class GRU(Cell[HState]):
         return GRUOperands(normed if self.bias is None else normed + self.bias)
 
     def op_projects(self, x: Tensor) -> bool:
-        return self.norm_x is None and projected_inside(x, self.kernel)
+        return self.newton_settings() is not None or (self.norm_x is None and projected_inside(x, self.kernel))
 
     def operands(self, x: Tensor) -> GRUOperands:
-        if not self.op_projects(x):
+        if self.newton_settings() is not None or not self.op_projects(x):
             return self.project(x)
         return GRUOperands(x, weight_x=self.weight_x, bias=self.bias)
 
@@ -155,9 +161,14 @@ class GRU(Cell[HState]):
         rate_h: float,
         reverse: bool,
     ) -> tuple[Tensor, HState]:
+        weights = GRUWeights(self.weight_h, self.bias_h, self.norm_h)
+        recurrence = gru_recurrence(self.reset == "after", rate_h)
+        found = self.solve(recurrence, operands, weights, state, lengths, reset, reverse)
+        if found is not None:
+            return found
         start = self.start(state, reset)
         y, h = gru(
-            operands.gates, state.h, self.weight_h, self.bias_h, self.norm_h, operands.mask_h, operands.zone_h,
+            operands.gates, state.h, *weights, operands.mask_h, operands.zone_h,
             lengths, reset, None if start is None else start.h, operands.weight_x, operands.bias,
             self.reset == "after", rate_h, reverse, kernel=self.kernel,
         )  # fmt: skip
@@ -165,4 +176,4 @@ class GRU(Cell[HState]):
 
     def extra_repr(self) -> str:
         norm = ", layer_norm=True" if self.norm_h is not None else ""
-        return f"{self.input_size}, {self.output_size}, reset={self.reset!r}{norm}"
+        return f"{self.input_size}, {self.output_size}, reset={self.reset!r}{norm}{self.solver_repr()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,15 +11,17 @@ from torch.nn.functional import layer_norm, linear
 
 from unrolled.check import check_choice, check_size
 from unrolled.errors import OptionError
-from unrolled.nn.cell import Cell, projected_inside
+from unrolled.nn.cell import projected_inside
 from unrolled.nn.init import INITIALISATIONS, orthogonal_per_gate, torch_uniform, xavier_per_gate
+from unrolled.nn.newton import Solvable
 from unrolled.ops import lstm
 from unrolled.ops.lstm.reference import EPSILON, LSTMOperands, LSTMState, LSTMWeights, lstm_step
+from unrolled.ops.newton import Newton, lstm_recurrence
 
 __all__ = ["LSTM"]
 
 
-class LSTM(Cell[LSTMState]):
+class LSTM(Solvable[LSTMState]):
     """Long short-term memory, with peepholes, coupled gates, projection and layer norm in any combination.
 
         i = sigmoid(W_i x + b_i + U_i h [+ p_i * c])          input gate
@@ -36,7 +39,9 @@ class LSTM(Cell[LSTMState]):
     forget_bias: where b_f starts (default 1; not with coupled, where b_i starts at -1 for the same effect). bias: False
     leaves b out. learn_initial_state: h and c before the first step are parameters. init: "xavier" (Xavier input
     weights, orthogonal recurrent weights, each gate by itself, zero biases but for the forget gate) or "torch" (uniform
-    as torch.nn, biases included). kernel: "auto" or the name of a kernel of op `lstm`.
+    as torch.nn, biases included). kernel: "auto" or the name of a kernel of op `lstm`. solver: "sequential", or all
+    steps at once: "newton", "auto" or a `Newton`, see `unrolled.nn.newton.Solvable`; with projection_size only
+    `Newton(form="full")`.
 
     Parameters, gates in the order i, f, g, o (coupled: i, g, o): weight_x (gates hidden, input), weight_h (gates
     hidden, output), bias (gates hidden,): one where torch.nn has two, which only ever act as their sum; peephole
@@ -68,10 +73,11 @@ class LSTM(Cell[LSTMState]):
         learn_initial_state: bool = False,
         init: str = "xavier",
         kernel: str = "auto",
+        solver: str | Newton | Mapping[str, Any] = "sequential",
     ) -> None:
         self.hidden_size = check_size("LSTM", "hidden_size", hidden_size)
         output_size = _output_size(hidden_size, projection_size)
-        super().__init__(check_size("LSTM", "input_size", input_size), output_size)
+        super().__init__(check_size("LSTM", "input_size", input_size), output_size, solver)
         _check_forget_bias(forget_bias, coupled, bias)
         self.coupled = coupled
         self.gates = 3 if coupled else 4
@@ -132,10 +138,10 @@ class LSTM(Cell[LSTMState]):
         return LSTMOperands(gates)
 
     def op_projects(self, x: Tensor) -> bool:
-        return self.norm_x is None and projected_inside(x, self.kernel)
+        return self.newton_settings() is not None or (self.norm_x is None and projected_inside(x, self.kernel))
 
     def operands(self, x: Tensor) -> LSTMOperands:
-        if not self.op_projects(x):
+        if self.newton_settings() is not None or not self.op_projects(x):
             return self.project(x)
         return LSTMOperands(x, weight_x=self.weight_x, bias=self.bias)
 
@@ -178,6 +184,10 @@ class LSTM(Cell[LSTMState]):
         rates: tuple[float, float],
         reverse: bool,
     ) -> tuple[Tensor, LSTMState]:
+        recurrence = lstm_recurrence(self.coupled, *rates)
+        found = self.solve(recurrence, operands, self._weights(), state, lengths, reset, reverse)
+        if found is not None:
+            return found
         start = self.start(state, reset) or (None, None)
         gates, *masks, weight_x, bias = operands
         y, h, c = lstm(
@@ -198,7 +208,7 @@ class LSTM(Cell[LSTMState]):
         words = [f"{name}=True" for name, on in switched.items() if on]
         if self.weight_p is not None:
             words.append(f"projection_size={self.output_size}")
-        return ", ".join([str(self.input_size), str(self.hidden_size), *words])
+        return ", ".join([str(self.input_size), str(self.hidden_size), *words]) + self.solver_repr()
 
 
 def _output_size(hidden_size: int, projection_size: int | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,16 +10,18 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from unrolled.check import check_choice, check_size
-from unrolled.nn.cell import Cell, projected_inside
+from unrolled.nn.cell import projected_inside
 from unrolled.nn.init import INITIALISATIONS, orthogonal_per_gate, torch_uniform, xavier_per_gate
+from unrolled.nn.newton import Solvable
 from unrolled.ops import rnn
+from unrolled.ops.newton import Newton, RNNWeights, rnn_recurrence
 from unrolled.ops.rnn.reference import NONLINEARITIES, RNNOperands, rnn_step
 from unrolled.state import HState
 
 __all__ = ["RNN"]
 
 
-class RNN(Cell[HState]):
+class RNN(Solvable[HState]):
     """Vanilla (Elman) recurrent network.
 
         h' = f(W_x x + b + W_h h)          f = tanh or relu; y = h'
@@ -26,6 +29,7 @@ class RNN(Cell[HState]):
     input_size, hidden_size: features of x and of h. nonlinearity: "tanh" or "relu". bias: False leaves b out.
     learn_initial_state: h before the first step is a parameter. init: "xavier" (Xavier input weights, orthogonal
     recurrent weights, zero bias) or "torch" (uniform as torch.nn). kernel: "auto" or the name of a kernel of op `rnn`.
+    solver: "sequential", or all steps at once: "newton", "auto" or a `Newton`, see `unrolled.nn.newton.Solvable`.
 
     Parameters: weight_x (hidden, input), weight_h (hidden, hidden), bias (hidden,): one bias where torch.nn has two.
 
@@ -48,8 +52,10 @@ class RNN(Cell[HState]):
         learn_initial_state: bool = False,
         init: str = "xavier",
         kernel: str = "auto",
+        solver: str | Newton | Mapping[str, Any] = "sequential",
     ) -> None:
-        super().__init__(check_size("RNN", "input_size", input_size), check_size("RNN", "hidden_size", hidden_size))
+        check_size("RNN", "input_size", input_size)
+        super().__init__(input_size, check_size("RNN", "hidden_size", hidden_size), solver)
         self.nonlinearity = check_choice("RNN", "nonlinearity", nonlinearity, NONLINEARITIES)
         self.init = check_choice("RNN", "init", init, INITIALISATIONS)
         self.kernel = kernel
@@ -77,10 +83,10 @@ class RNN(Cell[HState]):
         return RNNOperands(linear(x, self.weight_x, self.bias))
 
     def op_projects(self, x: Tensor) -> bool:
-        return projected_inside(x, self.kernel)
+        return self.newton_settings() is not None or projected_inside(x, self.kernel)
 
     def operands(self, x: Tensor) -> RNNOperands:
-        if not self.op_projects(x):
+        if self.newton_settings() is not None or not self.op_projects(x):
             return self.project(x)
         return RNNOperands(x, weight_x=self.weight_x, bias=self.bias)
 
@@ -123,6 +129,10 @@ class RNN(Cell[HState]):
         rate_h: float,
         reverse: bool,
     ) -> tuple[Tensor, HState]:
+        recurrence = rnn_recurrence(self.nonlinearity, rate_h)
+        found = self.solve(recurrence, operands, RNNWeights(self.weight_h), state, lengths, reset, reverse)
+        if found is not None:
+            return found
         start = self.start(state, reset)
         y, h = rnn(
             operands.gates, state.h, self.weight_h, operands.mask_h, operands.zone_h, lengths, reset,
@@ -132,4 +142,4 @@ class RNN(Cell[HState]):
         return y, HState(h)
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.output_size}, nonlinearity={self.nonlinearity!r}"
+        return f"{self.input_size}, {self.output_size}, nonlinearity={self.nonlinearity!r}{self.solver_repr()}"

@@ -37,7 +37,7 @@ private:
 #if defined(__AVX512F__)
 constexpr long most_forward = 4, most_backward = 4;
 #else
-constexpr long most_forward = 2, most_backward = 1;
+constexpr long most_forward = 2, most_backward = 2;
 #endif
 
 // The columns of a head in blocks of equal width.

@@ -1,13 +1,14 @@
 """The op `delta` in matrix products: plain torch on any device, and the kernel "chunkwise" made of it.
 
-Inside a block of a few steps, u_t = a_t^T s_(t-1), what is found at a_t, solves a triangular system, and all else follows
-in matrix products (time down, L_t the sum of w up to t, entries for j < t, in y for j <= t):
+Inside a block of a few steps, u_t = a_t^T s_(t-1), what is found at a_t, solves a triangular system, and all else
+follows in matrix products (time down, L_t the sum of w up to t, entries for j < t, in y for j <= t):
 
     U = (a_t e^L_(t-1)) s_0 + [a_t e^(L_(t-1) - L_j) b_j] U + [a_t e^(L_(t-1) - L_j) k_j] V
     y = (q_t e^L_t) s_0     + [q_t e^(L_t - L_j) b_j] U     + [q_t e^(L_t - L_j) k_j] V
 
-Each exponent is summed by itself from the steps between, which are all of one sign: a difference of two long sums would
-lose what is small beside them, and a quotient of two products of decays would divide zero by zero.
+A decay between two steps is split where a power of two of steps ends, e^(L_t - L_m) e^(L_m - L_j): both exponents are
+sums of steps of one sign, so nothing is lost beside a larger number and nothing overflows, as it would in
+e^L_t / e^L_j. For all pairs split at one place that is one matrix product.
 Source of the form: Yang et al. 2024, arXiv:2406.06484, sections 3.2 and 3.3; with a decay a channel, here by blocks.
 """
 
@@ -27,8 +28,8 @@ from unrolled.state import map_state
 
 __all__ = ["chunkwise_kernel", "delta_chunk"]
 
-BLOCK = 16
-"""Steps of a block: the decays between any two of them stand in one tensor (block, block, keys)."""
+BLOCK = 32
+"""Steps of a block, a power of two."""
 
 LOWEST = -1000.0
 """exp of it is zero in every dtype; sums of it are finite."""
@@ -36,26 +37,18 @@ LOWEST = -1000.0
 Tensors = Sequence[Tensor | None]
 
 
-class Between(NamedTuple):
-    """Decays inside blocks (batch, heads, blocks, ...), zero where a reset stands between.
+class Block(NamedTuple):
+    """What is known of blocks of some steps, every tensor (batch, heads, blocks, ...).
 
-    pairs (..., j, t, keys): from step j to t; before and after (..., t, keys): from the state that enters the block, or
-    from the last reset, to just before and just after step t; inside (batch, 1, blocks, t, 1): no reset stood before.
+    upto, before (..., steps, keys): sums of w from the block's begin to just after and just before a step; beyond:
+    from just after a step to the end. pairs (..., 2, t, 2, j): what q and a read at step t of what b and k wrote at
+    step j.
     """
 
-    pairs: Tensor
+    upto: Tensor
     before: Tensor
-    after: Tensor
-    inside: Tensor | None
-
-
-class Products(NamedTuple):
-    """The four matrices of a block (..., t, j): found at a or read at q, of what was written at b or k before."""
-
-    a_b: Tensor
-    a_k: Tensor
-    q_b: Tensor
-    q_k: Tensor
+    beyond: Tensor
+    pairs: Tensor
 
 
 def delta_chunk(
@@ -64,69 +57,97 @@ def delta_chunk(
     """Some steps of the recurrence at once: (y, s after them), as `delta_step` one after the other finds them.
 
     operands: (batch, time, heads, ...) of any time; s (batch, heads, keys, values); where reset (batch, time) is True
-    the state becomes start (1 or batch rows) before the step.
+    the state becomes start (1 or batch rows) before the step. What is not finite passes beyond a reset, as 0 times it.
     """
     time = operands.q.shape[1]
-    length = min(BLOCK, time)
+    length = min(BLOCK, 1 << (time - 1).bit_length())
     # A step of zeros changes nothing, so the last block is filled up with them.
     q, w, k, v, a, b = map_state(lambda leaf: _blocks(leaf, length), operands)
-    cut = None if reset is None else _blocks(reset[:, :, None, None], length)[..., 0]
-    decays = _between(w.clamp(min=LOWEST), cut)
-    products = _products(decays.pairs, q, a, torch.stack([b, k], -1), cut)
-    enters, reads = a * decays.before, q * decays.after
-    known, y = products.a_k @ v, products.q_k @ v
-    last, moved = decays.after[..., -1, :, None], decays.pairs[..., -1, :]
-    added = (k * moved).mT @ v
-    if start is not None and decays.inside is not None:
-        origin, outside = start[:, :, None], ~decays.inside
+    w = w.clamp(min=LOWEST)
+    block = _block(w, torch.stack([q, a], -3), torch.stack([b, k], -3))
+    pairs, before, after, leaving = block.pairs, block.before.exp(), block.upto.exp(), block.beyond.exp()
+    inside = None
+    if reset is not None:
+        # The number of the last reset: only steps of one number see each other.
+        number = _blocks(reset[:, :, None, None], length)[..., 0].cumsum(-1)
+        joined = (number[..., None] == number[..., None, :]).to(w)
+        pairs = pairs * joined[..., None, :, None, :]
+        before, after = (joined.tril(-1) @ w).exp(), (joined.tril() @ w).exp()
+        leaving, inside = leaving * joined[..., -1, :, None], (number == 0)[..., None]
+    enters, reads, last = a * before, q * after, after[..., -1, :, None]
+    known, y = pairs[..., 1, :, 1, :] @ v, pairs[..., 0, :, 1, :] @ v
+    added = (k * leaving).mT @ v
+    if start is not None and inside is not None:
+        origin, outside = start[:, :, None], ~inside
         known = known + (enters * outside) @ origin
         y = y + (reads * outside) @ origin
         added = added + (last * outside[..., -1:, :]) * origin
-        enters, reads, last = enters * decays.inside, reads * decays.inside, last * decays.inside[..., -1:, :]
+        enters, reads, last = enters * inside, reads * inside, last * inside[..., -1:, :]
     unit = torch.eye(length, dtype=s.dtype, device=s.device)
-    solved = solve_triangular(unit - products.a_b, torch.cat([enters, known], -1), upper=False, unitriangular=True)
+    system, sides = unit - pairs[..., 1, :, 0, :], torch.cat([enters, known], -1)
+    solved = solve_triangular(system, sides, upper=False, unitriangular=True)
     enters, known = solved.split([q.shape[-1], v.shape[-1]], -1)
-    given = (b * moved).mT
+    given = (b * leaving).mT
     states, s = _walk(torch.diag_embed(last[..., 0]) + given @ enters, added + given @ known, s)
-    y = y + reads @ states + products.q_b @ (known + enters @ states)
+    y = y + reads @ states + pairs[..., 0, :, 0, :] @ (known + enters @ states)
     return y.flatten(2, 3)[:, :, :time].transpose(1, 2), s
 
 
 def _blocks(tensor: Tensor, length: int) -> Tensor:
     """(batch, time, heads, width) as (batch, heads, blocks, length, width), filled up with zeros."""
-    missing = -tensor.shape[1] % length
-    return pad(tensor, (0, 0, 0, 0, 0, missing)).unflatten(1, (-1, length)).permute(0, 3, 1, 2, 4)
+    batch, time, *rest = tensor.shape
+    filled = pad(tensor, (0, 0, 0, 0, 0, -time % length))
+    return filled.reshape(batch, -1, length, *rest).permute(0, 3, 1, 2, 4)
 
 
-def _between(w: Tensor, reset: Tensor | None) -> Between:
-    """The decays of blocks from their logarithms (..., time, keys)."""
-    steps = torch.arange(w.shape[-2], device=w.device)
-    # In row j, column t.
-    after, upto = steps > steps[:, None], steps >= steps[:, None]
-    summed = torch.where(after[..., None], w[..., None, :, :], 0).cumsum(-2)
-    if reset is None:
-        return Between(summed.exp() * upto[..., None], (after.mT.to(w) @ w).exp(), (upto.mT.to(w) @ w).exp(), None)
-    number = reset.cumsum(-1)
-    joined = upto & (number[..., None] == number[..., None, :])
-    before, later = (joined & after).mT.to(w) @ w, joined.mT.to(w) @ w
-    return Between(summed.exp() * joined[..., None], before.exp(), later.exp(), (number == 0)[..., None])
+def _block(w: Tensor, readers: Tensor, writers: Tensor) -> Block:
+    """Blocks of w (..., steps, keys), readers q, a and writers b, k (..., 2, steps, keys), from single steps on."""
+    steps = w.shape[-2]
+    single = w[..., None, :]
+    at_once = (readers[..., :1, :, None, :] * writers.transpose(-3, -2)[..., None, :, :, :]).sum(-1)
+    pairs = torch.cat([at_once, torch.zeros_like(at_once)], -3)
+    nothing = torch.zeros_like(single)
+    block = Block(single, nothing, nothing, pairs.transpose(-3, -2)[..., :, None, :, None])
+    half = 1
+    while half < steps:
+        block, half = _double(block, _cut(readers, half), _cut(writers, half)), 2 * half
+    return Block(*(part.squeeze(w.ndim - 2) for part in block))
 
 
-def _products(pairs: Tensor, q: Tensor, a: Tensor, written: Tensor, reset: Tensor | None) -> Products:
-    """Both readers of both writers; written (..., j, keys, 2) holds b and k."""
-    # What stands after step t is read by q now and by a at the next step, unless a reset comes between.
-    later = a if reset is None else a.masked_fill(reset[..., None], 0)
-    readers = torch.stack([q, pad(later[..., 1:, :], (0, 0, 0, 1))], -2)
-    count, keys = q.shape[-2:]
-    weighed = (pairs[..., None, :] * readers[..., None, :, :, :]).flatten(-3, -2)
-    found = (weighed @ written).unflatten(-2, (count, 2))
-    q_b, q_k, next_b, next_k = (matrix.mT for matrix in found.flatten(-2).unbind(-1))
-    a_b, a_k = (pad(following[..., :-1, :], (0, 0, 1, 0)) for following in (next_b, next_k))
-    return Products(a_b, a_k, q_b, q_k)
+def _cut(tensor: Tensor, half: int) -> Tensor:
+    """(..., 2, steps, keys) as (..., pieces, 2, half, keys)."""
+    *rest, steps, keys = tensor.shape
+    return tensor.reshape(*rest, steps // half, half, keys).transpose(-4, -3)
+
+
+def _double(block: Block, readers: Tensor, writers: Tensor) -> Block:
+    """Blocks of twice the steps out of neighbours; readers and writers in pieces of the steps that a block has now."""
+    place = block.upto.ndim - 3
+    (upto, upto_right), (before, before_right), (beyond, beyond_right), (pairs, pairs_right) = (
+        _neighbours(part, place) for part in block
+    )
+    left, right = _neighbours(writers, place)[0], _neighbours(readers, place)[1]
+    reading = torch.stack([upto_right, before_right], -3).exp() * right
+    writing = beyond.exp()[..., None, :, :] * left
+    across = (reading.flatten(-3, -2) @ writing.flatten(-3, -2).mT).reshape(pairs.shape)
+    first, second = torch.cat([pairs, torch.zeros_like(pairs)], -1), torch.cat([across, pairs_right], -1)
+    whole, whole_right = upto[..., -1:, :], upto_right[..., -1:, :]
+    return Block(
+        torch.cat([upto, upto_right + whole], -2),
+        torch.cat([before, before_right + whole], -2),
+        torch.cat([beyond + whole_right, beyond_right], -2),
+        torch.cat([first, second], -3),
+    )
+
+
+def _neighbours(part: Tensor, place: int) -> tuple[Tensor, Tensor]:
+    """The first, third, ... of what stands along a dimension, and the second, fourth, ..."""
+    left, right = part.reshape(*part.shape[:place], -1, 2, *part.shape[place + 1 :]).unbind(place + 1)
+    return left, right
 
 
 def _walk(matrices: Tensor, added: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-    """s' = M s + added, block after block: the states that enter the blocks (batch, heads, blocks, ...), and the last."""
+    """s' = M s + added, block after block: the states that enter them (batch, heads, blocks, ...), and the last one."""
     states = []
     for matrix, more in zip(matrices.unbind(2), added.unbind(2), strict=True):
         states.append(s)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.mlstm.chunkwise import chunkwise_kernel
+from unrolled.ops.mlstm.cpp import cpp_kernel
+from unrolled.ops.mlstm.memory import memory_shape
 from unrolled.ops.mlstm.reference import MLSTMOperands, MLSTMState, mlstm_step
 from unrolled.ops.mlstm.triton import triton_kernel
 from unrolled.ops.register import reference_kernel, register
@@ -40,16 +43,6 @@ def _shapes(q: Tensor, c0: Tensor, n0: Tensor, m0: Tensor, k: Tensor, v: Tensor,
     return v.new_empty(v.shape), *(leaf.new_empty(leaf.shape) for leaf in (c0, n0, m0))
 
 
-def memory_shape(*arguments: object) -> tuple[int, ...]:
-    """(batch, heads, chunks, numbers): c, n and m as they enter each chunk of a row."""
-    q, c0, chunk = arguments[0], arguments[1], arguments[-1]
-    assert isinstance(q, Tensor)
-    assert isinstance(c0, Tensor)
-    assert isinstance(chunk, int)
-    batch, heads, keys, values = c0.shape
-    return (batch, heads, (q.shape[1] + chunk - 1) // chunk, keys * values + keys + 1)
-
-
 mlstm = register(
     "mlstm",
     tensors=(
@@ -59,5 +52,5 @@ mlstm = register(
     outputs=4,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(triton_kernel, reference_kernel(_forward, memory_shape),),
+    kernels=(triton_kernel, cpp_kernel, chunkwise_kernel, reference_kernel(_forward, memory_shape)),
 )  # fmt: skip
