@@ -34,6 +34,7 @@ from unrolled.nn.blocks import (
     SLSTMBlock,
     TokenShift,
 )
+from unrolled.nn.cells.mlstm import MLSTM
 
 INPUT = 6
 TIMES = 5
@@ -80,6 +81,8 @@ PROGRAMS: dict[str, Callable[[int], Recurrent[Any]]] = {
     "lru": lambda hidden: LRU(INPUT, hidden, state_size=7, learn_initial_state=True),
     "slstm": lambda hidden: SLSTM(INPUT, hidden + 1),
     "slstm one head": lambda hidden: SLSTM(INPUT, hidden, heads=1, forget="exponential", bias=False),
+    "mlstm": lambda hidden: MLSTM(INPUT, hidden + 1),
+    "mlstm one head": lambda hidden: MLSTM(INPUT, hidden, heads=1, bias=False),
     "slstm block": lambda hidden: SLSTMBlock(INPUT, hidden + 1, heads=4),
     "slstm block without convolution": lambda hidden: SLSTMBlock(INPUT, INPUT, heads=2, conv=0, exponential=True),
     "mlstm block": lambda hidden: MLSTMBlock(INPUT, hidden),
@@ -128,9 +131,10 @@ def expected(layer: Recurrent[Any], xs: Tensor, state: Any = None) -> tuple[Tens
 
 
 def assert_near(got: Any, want: Tensor, units: float = ROUNDING) -> None:
-    """Equal but for rounding in the dtype of `got`."""
+    """Equal but for rounding in the dtype of `got`, of numbers of size 1 or as large as the largest."""
     values = torch.as_tensor(got)
-    torch.testing.assert_close(values.double(), want.double(), rtol=0, atol=units * torch.finfo(values.dtype).eps)
+    rounding = units * torch.finfo(values.dtype).eps * max(1.0, want.abs().max().item() if want.numel() else 0.0)
+    torch.testing.assert_close(values.double(), want.double(), rtol=0, atol=rounding)
 
 
 def steps(stepper: Stepper[Any], xs: Tensor) -> Tensor:

@@ -129,7 +129,7 @@ def test_a_state_goes_out_and_in(name: str) -> None:
     stepper, fresh = Stepper(layer, 3), Stepper(layer, 3)
     steps(stepper, xs[:3])
     state = stepper.state()
-    fresh.load_state(map_state(lambda leaf: leaf.T.contiguous().T, state))
+    fresh.load_state(map_state(lambda leaf: leaf.transpose(0, -1).contiguous().transpose(0, -1), state))
     assert torch.equal(steps(fresh, xs[3:]), steps(stepper, xs[3:]))
     want, _ = expected(layer, xs[3:], state)
     fresh.load_state(state)

@@ -23,6 +23,7 @@ from unrolled.nn.blocks.xlstm import MLSTMBlock, SLSTMBlock
 from unrolled.nn.cells.lru import LRU
 from unrolled.nn.cells.mingru import MinGRU
 from unrolled.nn.cells.minlstm import MinLSTM
+from unrolled.nn.cells.mlstm import MLSTM
 from unrolled.nn.cells.rglru import RGLRU, SHARPNESS
 from unrolled.nn.cells.slstm import SLSTM
 from unrolled.nn.program import Program, Value, leaves_of
@@ -113,6 +114,12 @@ def _slstm_step(p: Program, gates: tuple[Value, ...], weight_h: Tensor, exponent
     return p.slstm((i, f, z, o), state, exponential)
 
 
+def _mlstm(p: Program, cell: Any, x: Value, state: Any) -> Value:
+    projected = p.linear(x, cell.weight_x, cell.bias)
+    q, k, v, o, i, f = projected.split([cell.output_size] * 4 + [cell.heads] * 2)
+    return o.sigmoid() * p.mlstm(q, k, v, i, f, state)
+
+
 def _token_shift(p: Program, layer: Any, x: Value, state: Any) -> Value:
     before: Value = state.past.copy()
     p.store(state.past, x)
@@ -182,7 +189,8 @@ def _time_mix_and_values(
 ) -> tuple[Value, Value]:
     """y and v; `blend` makes v of the input of its product and of v."""
     before = _token_shift(p, mix, x, state.shift)
-    for_r, for_w, for_k, for_v, for_a, for_g = ((before - x).multiply_add(part, x) for part in mix.mixes)
+    apart = before - x
+    for_r, for_w, for_k, for_v, for_a, for_g = (apart.multiply_add(part, x) for part in mix.mixes)
     key, v = _module(p, mix.key, for_k), _module(p, mix.value, for_v)
     v = v if blend is None else blend(for_v, v)
     rate = _low_rank(p, mix.rate, for_a).sigmoid()
@@ -248,6 +256,7 @@ WRITERS: dict[type, Callable[[Program, Any, Value, Any], Value]] = {
     RGLRU: _rglru,
     LRU: _lru,
     SLSTM: _slstm,
+    MLSTM: _mlstm,
     TokenShift: _token_shift,
     CausalConv: _causal_conv,
     SLSTMBlock: _slstm_block,
