@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from unrolled.check import check_size, check_state_dtype
 from unrolled.errors import OptionError
 from unrolled.nn.blocks.causal import WindowState, delayed
-from unrolled.nn.blocks.parts import HeadNorm, check_factor, unit
+from unrolled.nn.blocks.parts import HeadNorm, block_heads, check_factor, unit
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops.delta import delta
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
@@ -291,7 +291,7 @@ class RWKV7ChannelMix(Recurrent[WindowState]):
 
 
 def rwkv7_heads(owner: str, width: int, heads: int | None) -> int:
-    return blockrwkv7_heads(owner, width, heads, round(width / HEAD_WIDTH))
+    return block_heads(owner, width, heads, round(width / HEAD_WIDTH))
 
 
 def _place(owner: str, layer: int, layers: int) -> tuple[int, int]:

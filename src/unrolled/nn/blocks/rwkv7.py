@@ -93,8 +93,10 @@ class RWKV7(Recurrent[tuple[RWKV7LayerState, ...]]):
         self.input_size = check_size(owner, "input_size", input_size)
         self.output_size = check_size(owner, "hidden_size", hidden_size)
         options = {
-            "heads": rwkv7_heads(owner, hidden_size, heads), "chunk": check_size(owner, "chunk", chunk), "kernel": kernel
-        }  # fmt: skip
+            "heads": rwkv7_heads(owner, hidden_size, heads),
+            "chunk": check_size(owner, "chunk", chunk),
+            "kernel": kernel,
+        }
         check_size(owner, "layers", layers)
         check_factor(owner, "factor", factor)
         self.entrance = entrance(input_size, hidden_size)
