@@ -15,6 +15,7 @@ from unrolled.nn import (
     GRU,
     LRU,
     LSTM,
+    MLSTM,
     RGLRU,
     RNN,
     SLSTM,
@@ -62,6 +63,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "mingru": minimal_options(),
     "minlstm": minimal_options(),
     "rglru": [{}, {"heads": 5}],
+    "mlstm": [{"heads": 5, "chunk": 3}, {"heads": 1}, {"heads": 1, "bias": False}],
     "slstm": [{"heads": 1}, {"heads": 5, "forget": "exponential"}, {"heads": 1, "bias": False}],
     "lru": [{}, {"state_size": 4}, {"radii": (0.9, 0.99), "learn_initial_state": True}],
 }
@@ -74,6 +76,7 @@ KINDS = {
     "minlstm": MinLSTM,
     "rglru": RGLRU,
     "lru": LRU,
+    "mlstm": MLSTM,
     "slstm": SLSTM,
 }
 
@@ -165,6 +168,7 @@ TRACED = (
     "gru-reset=before",
     "gru-reset=after-layer_norm=True",
     "gru-reset=before-learn_initial_state=True",
+    "mlstm-heads=5-chunk=3",
     "slstm-heads=1",
     "slstm-heads=5-forget=exponential",
     "mingru-form=linear",

@@ -13,7 +13,7 @@ from unrolled.nn.blocks import (
 )
 from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.cell import Cell
-from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, RGLRU, RNN, SLSTM, MinGRU, MinLSTM, make_cell
+from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, MLSTM, RGLRU, RNN, SLSTM, MinGRU, MinLSTM, make_cell
 from unrolled.nn.cells.rglru import RGLRUState
 from unrolled.nn.dropout import DropConnect, Dropped, VariationalDropout
 from unrolled.nn.embedding import Embedding
@@ -26,6 +26,7 @@ from unrolled.nn.stepper import Stepper
 from unrolled.nn.torch_layout import from_torch, to_torch
 from unrolled.nn.zoneout import Zoneout
 from unrolled.ops.lstm.reference import LSTMState
+from unrolled.ops.mlstm.reference import MLSTMState
 from unrolled.ops.newton import Certificate, Newton
 from unrolled.ops.slstm.reference import SLSTMState
 from unrolled.state import HState
@@ -52,7 +53,9 @@ __all__ = [
     "RGLRU",
     "RGLRUState",
     "Newton",
+    "MLSTM",
     "MLSTMBlock",
+    "MLSTMState",
     "RNN",
     "RWKV7",
     "RWKV7ChannelMix",

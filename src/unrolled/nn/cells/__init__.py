@@ -13,12 +13,13 @@ from unrolled.nn.cells.lru import LRU
 from unrolled.nn.cells.lstm import LSTM
 from unrolled.nn.cells.mingru import MinGRU
 from unrolled.nn.cells.minlstm import MinLSTM
+from unrolled.nn.cells.mlstm import MLSTM
 from unrolled.nn.cells.rglru import RGLRU
 from unrolled.nn.cells.rnn import RNN
 from unrolled.nn.cells.slstm import SLSTM
 from unrolled.nn.recurrent import Recurrent
 
-__all__ = ["CELLS", "GRU", "LRU", "LSTM", "MinGRU", "MinLSTM", "RGLRU", "RNN", "SLSTM", "make_cell"]
+__all__ = ["CELLS", "GRU", "LRU", "LSTM", "MLSTM", "MinGRU", "MinLSTM", "RGLRU", "RNN", "SLSTM", "make_cell"]
 
 CELLS: dict[str, type[Recurrent[Any]]] = {
     "rnn": RNN,
@@ -29,6 +30,7 @@ CELLS: dict[str, type[Recurrent[Any]]] = {
     "rglru": RGLRU,
     "lru": LRU,
     "slstm": SLSTM,
+    "mlstm": MLSTM,
     "slstm_block": SLSTMBlock,
     "mlstm_block": MLSTMBlock,
     "rwkv7": RWKV7,
