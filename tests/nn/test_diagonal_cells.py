@@ -293,7 +293,7 @@ def test_parameters_have_the_documented_names_and_shapes() -> None:
         (lambda: LRU(3, 6, radii=(0.9, 0.5)), r"LRU: radii must be two numbers .* got \(0.9, 0.5\)"),
         (lambda: LRU(3, 6, radii=(0.5, 1.5)), r"LRU: radii must be two numbers .* got \(0.5, 1.5\)"),
         (lambda: LRU(3, 6, largest_angle=0.0), r"LRU: largest_angle must be a number in \(0, 2 pi\], got 0.0"),
-        (lambda: Zoneout(LRU(3, 6), 0.1), r"Zoneout: cell must emit its state, but the y of LRU is no leaf"),
+        (lambda: Zoneout(LRU(3, 6), 0.1), r"Zoneout: cell must have a state that begins with y .* got LRU"),
         (lambda: make_cell("rglru", 3, 6, head=2), r"RGLRU: option 'head' is unknown.*Did you mean 'heads'"),
     ],
 )

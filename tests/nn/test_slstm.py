@@ -140,7 +140,7 @@ def test_what_cannot_be_is_refused_in_one_sentence() -> None:
         SLSTM(3, 10)
     with pytest.raises(OptionError, match="SLSTM: forget must be one of sigmoid, exponential, got 'exp'"):
         SLSTM(3, 8, forget="exp")
-    with pytest.raises(OptionError, match="Zoneout: cell must emit its state"):
+    with pytest.raises(OptionError, match="Zoneout: cell must have a state that begins with y"):
         Zoneout(SLSTM(3, 8), 0.1)
     with pytest.raises(OptionError, match="VariationalDropout: recurrent needs a cell with a recurrent mask"):
         VariationalDropout(SLSTM(3, 8), recurrent=0.1)

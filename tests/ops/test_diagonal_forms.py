@@ -174,7 +174,11 @@ REFUSED = [
     ("rotation", {"drive": torch.rand(2, 3, 7)}, r"drive has the shape \(2, 3, 7\), expected \(batch, time, 2 width\)"),
     ("rotation", {"drive": torch.rand(2, 3, 8).half()}, r"drive is torch\.float16"),
     ("rotation", {"decay": torch.rand(4)}, r"decay has the shape \(4,\), expected \(8,\)"),
-    ("rotation", {"lengths": torch.tensor([1, 2], dtype=torch.int32)}, r"lengths is torch\.int32, expected torch\.int64"),
+    (
+        "rotation",
+        {"lengths": torch.tensor([1, 2], dtype=torch.int32)},
+        r"lengths is torch\.int32, expected torch\.int64",
+    ),
     ("rotation", {"reset": torch.zeros(2, 3, dtype=torch.bool)}, "reset is given without start_h"),
 ]
 

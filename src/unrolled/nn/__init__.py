@@ -48,6 +48,8 @@ __all__ = [
     "LRU",
     "LSTM",
     "LSTMState",
+    "MLSTM",
+    "MLSTMState",
     "MinGRU",
     "MinLSTM",
     "RGLRU",

@@ -52,8 +52,8 @@ class Zoneout(Cell[Any]):
         super().__init__(held.input_size, held.output_size)
         if not held.emits_state:
             raise OptionError(
-                f"Zoneout: cell must emit its state, but the y of {type(held).__name__} is no leaf of its state "
-                "and would not follow; use VariationalDropout instead."
+                "Zoneout: cell must have a state that begins with y and can be mixed part by part, as RNN, LSTM and GRU "
+                f"have, got {type(held).__name__}; use VariationalDropout instead."
             )
         self.cell = held
         self.rates = _state_of_rates(rate, held.zero_state(1, "meta", None))

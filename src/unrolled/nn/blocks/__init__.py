@@ -2,7 +2,8 @@
 
 from unrolled.nn.blocks.causal import CausalConv, TokenShift, WindowState
 from unrolled.nn.blocks.deltanet import GatedDeltaNet, GatedDeltaNetState
-from unrolled.nn.blocks.rwkv7 import RWKV7, RWKV7ChannelMix, RWKV7LayerState, RWKV7TimeMix, RWKV7TimeMixState
+from unrolled.nn.blocks.mixes import RWKV7ChannelMix, RWKV7TimeMix, RWKV7TimeMixState
+from unrolled.nn.blocks.rwkv7 import RWKV7, RWKV7LayerState
 from unrolled.nn.blocks.xlstm import MLSTMBlock, MLSTMBlockState, SLSTMBlock, SLSTMBlockState
 
 __all__ = [
