@@ -76,7 +76,6 @@ KINDS = {
     "minlstm": MinLSTM,
     "rglru": RGLRU,
     "lru": LRU,
-    "mlstm": MLSTM,
     "slstm": SLSTM,
     "mlstm": MLSTM,
 }
