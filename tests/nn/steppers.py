@@ -93,6 +93,7 @@ PROGRAMS: dict[str, Callable[[int], Recurrent[Any]]] = {
     "channel mix": lambda hidden: RWKV7ChannelMix(INPUT, hidden),
     "gated deltanet": lambda hidden: GatedDeltaNet(INPUT, hidden + 1, heads=4, expand_values=2),
     "deltanet": lambda hidden: GatedDeltaNet(INPUT, hidden, conv=0, decay=False, gate=False),
+    "deltanet negative": lambda hidden: GatedDeltaNet(INPUT, hidden, negative_eigenvalues=True),
     "convolution": lambda hidden: CausalConv(INPUT, width=3, bias=False),
     "residual": lambda hidden: Residual(Stack([TokenShift(INPUT), LSTM(INPUT, hidden), GRU(hidden, INPUT)]), norm=True),
     "zoneout min gru": lambda hidden: Zoneout(MinGRU(INPUT, hidden), 0.3),

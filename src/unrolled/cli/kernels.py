@@ -52,7 +52,7 @@ def _answers() -> list[dict[str, object]]:
     from unrolled import ops
     from unrolled.nn import GRU, LSTM, RNN
 
-    cells = {"rnn": RNN(WIDTH, WIDTH), "lstm": LSTM(WIDTH, WIDTH), "gru": GRU(WIDTH, WIDTH)}
+    cells: dict[str, Cell[Any]] = {"rnn": RNN(WIDTH, WIDTH), "lstm": LSTM(WIDTH, WIDTH), "gru": GRU(WIDTH, WIDTH)}
     rows: list[dict[str, object]] = []
     for name in ops.kernels():
         for device in ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]:

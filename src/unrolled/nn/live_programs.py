@@ -173,7 +173,7 @@ def _gated_deltanet(p: Program, block: Any, x: Value, state: Any) -> Value:
     keys = size // heads
     q, k, v = mixed.split([size, size, block.value_size])
     q, k = q.l2_norm(heads, 1e-6) * keys**-0.5, k.l2_norm(heads, 1e-6)
-    written = share.sigmoid().spread(keys) * k
+    written = block.largest_share * share.sigmoid().spread(keys) * k
     if block.decay_rate is None:
         kept = p.value(1.0, size)
         removed = -written

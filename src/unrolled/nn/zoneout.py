@@ -52,8 +52,8 @@ class Zoneout(Cell[Any]):
         super().__init__(held.input_size, held.output_size)
         if not held.emits_state:
             raise OptionError(
-                "Zoneout: cell must have a state that begins with y and can be mixed part by part, as RNN, LSTM and GRU "
-                f"have, got {type(held).__name__}; use VariationalDropout instead."
+                "Zoneout: cell must have a state that begins with y and can be mixed part by part, as RNN, LSTM and "
+                f"GRU have, got {type(held).__name__}; use VariationalDropout instead."
             )
         self.cell = held
         self.rates = _state_of_rates(rate, held.zero_state(1, "meta", None))

@@ -49,6 +49,7 @@ OPTIONS: dict[str, Make] = {
     "time mix deep down": lambda: RWKV7TimeMix(3, 6, heads=3, layer=1, layers=3, chunk=2),
     "rwkv7 as wide as its input": lambda: RWKV7(6, 6, layers=1, factor=1.5),
     "deltanet": lambda: GatedDeltaNet(3, 6, heads=2, decay=False, gate=False),
+    "deltanet negative": lambda: GatedDeltaNet(3, 6, heads=2, negative_eigenvalues=True),
     "deltanet without convolution": lambda: GatedDeltaNet(3, 6, heads=3, conv=0, expand_values=1.5, chunk=2),
     "residual with norm": lambda: Residual(GRU(4, 4), norm=True),
     "residual with norm both ways": lambda: Residual(Bidirectional(GRU(4, 2), LSTM(4, 2)), norm=True),

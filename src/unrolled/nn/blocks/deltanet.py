@@ -37,7 +37,7 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
 
         q, k, v = silu(conv(W_q x)), silu(conv(W_k x)), silu(conv(W_v x))
         q^, k^  = q / (|q| sqrt(keys)), k / |k|                 in every head
-        beta    = sigmoid(W_b x)                                share that is overwritten, one a head
+        beta    = sigmoid(W_b x)                                share that is overwritten, one a head; or twice that
         g       = -exp(A) softplus(W_a x + b_a)                 logarithm of the decay, one a head
         S       = exp(g) S (I - beta k^ k^^T) + beta v k^^T     op `delta`
         y       = W_o (RMSNorm(S q^) * silu(W_g x))             every head normalised by itself, with the same gain
@@ -47,8 +47,9 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
     input_size, hidden_size: features of x and of y. heads: must divide hidden_size; None takes heads of about 64. conv:
     steps that the convolutions see; 0 means none, and the silu stays. decay: False makes g zero, which is DeltaNet.
     gate: False leaves out silu(W_g x), as the paper of DeltaNet does. expand_values: values of a head over its keys,
-    which together are hidden_size. chunk: steps that the op takes at a time; every chunk gives the same numbers.
-    kernel: "auto" or the name of a kernel of op `delta`.
+    which together are hidden_size. negative_eigenvalues: True doubles beta, so that a step may turn over what stands at
+    a key and the state can count modulo two (Grazzi et al. 2024, arXiv:2411.12537). chunk: steps that the op takes at a
+    time; every chunk gives the same numbers. kernel: "auto" or the name of a kernel of op `delta`.
 
     Parameters: `inward` holds W_q, W_k, W_v, W_g, W_b and W_a one under another; `conv` is over q, k and v together.
     First exp(A) is uniform in (0, 16) and softplus(b_a) log-uniform in (0.001, 0.1), as in Mamba-2.
@@ -78,6 +79,7 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
         decay: bool = True,
         gate: bool = True,
         expand_values: float = 1.0,
+        negative_eigenvalues: bool = False,
         chunk: int = 64,
         kernel: str = "auto",
     ) -> None:
@@ -86,6 +88,7 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
         self.input_size = check_size(owner, "input_size", input_size)
         self.output_size = check_size(owner, "hidden_size", hidden_size)
         self.heads = block_heads(owner, hidden_size, heads, round(hidden_size / HEAD_WIDTH))
+        self.negative_eigenvalues = negative_eigenvalues
         self.chunk = check_size(owner, "chunk", chunk)
         self.kernel = kernel
         self.value_size = self._values(expand_values)
@@ -101,6 +104,11 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
         self.norm = nn.Parameter(torch.empty(self.value_size // self.heads))
         self.output = nn.Linear(self.value_size, hidden_size, bias=False)
         self.reset_parameters()
+
+    @property
+    def largest_share(self) -> float:
+        """What beta stays below."""
+        return 2.0 if self.negative_eigenvalues else 1.0
 
     def _values(self, expand: float) -> int:
         """Values of all heads together."""
@@ -167,7 +175,7 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
             for part in torch.split(mixed, [size, size, self.value_size], -1)
         )
         q, k = unit(q) * q.shape[-1] ** -0.5, unit(k)
-        beta = torch.sigmoid(share)[..., None]
+        beta = torch.sigmoid(share)[..., None] * self.largest_share
         if self.decay_rate is None or self.decay_bias is None:
             return DeltaOperands(q, torch.zeros_like(k), beta * k, v, k, -beta * k)
         log = (-torch.exp(self.decay_rate) * softplus(decay + self.decay_bias))[..., None]
@@ -181,4 +189,5 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
 
     def extra_repr(self) -> str:
         decay = "" if self.decay_rate is not None else ", decay=False"
-        return f"{self.input_size}, {self.output_size}, heads={self.heads}, chunk={self.chunk}{decay}"
+        turning = ", negative_eigenvalues=True" if self.negative_eigenvalues else ""
+        return f"{self.input_size}, {self.output_size}, heads={self.heads}, chunk={self.chunk}{decay}{turning}"
