@@ -16,10 +16,16 @@ from torch.nn.functional import softplus
 
 from unrolled.errors import OptionError
 from unrolled.nn import live
-from unrolled.nn.blocks.causal import CausalConv, TokenShift
-from unrolled.nn.blocks.deltanet import GatedDeltaNet
-from unrolled.nn.blocks.rwkv7 import RWKV7, RWKV7ChannelMix, RWKV7TimeMix
-from unrolled.nn.blocks.xlstm import MLSTMBlock, SLSTMBlock
+from unrolled.nn.blocks import (
+    RWKV7,
+    CausalConv,
+    GatedDeltaNet,
+    MLSTMBlock,
+    RWKV7ChannelMix,
+    RWKV7TimeMix,
+    SLSTMBlock,
+    TokenShift,
+)
 from unrolled.nn.cells.lru import LRU
 from unrolled.nn.cells.mingru import MinGRU
 from unrolled.nn.cells.minlstm import MinLSTM
