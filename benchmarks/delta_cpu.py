@@ -14,6 +14,7 @@ arguments, output and gradients, as a share of the states of all steps, which a 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -201,7 +202,9 @@ def memory(row: Row, asked: argparse.Namespace) -> dict[str, Any]:
 
 def _peak(kernel: str, numbers: Sequence[int]) -> int:
     command = [sys.executable, str(Path(__file__)), "peak", kernel, *map(str, numbers)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # Otherwise what was freed before the pass may stay, counted already, and be taken again.
+    settings = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=settings)
     if done.returncode:
         raise Refused(f"the process that was to be measured failed: {done.stderr.strip().splitlines()[-1]}")
     return int(done.stdout)
