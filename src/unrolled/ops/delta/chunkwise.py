@@ -168,9 +168,10 @@ def chunkwise_kernel(memory: Callable[..., tuple[int, ...]]) -> Kernel:
         q, s, v = given[0], given[1], given[4]
         kept = q.new_empty(memory(*given, chunk) if save else (0,))
         y = v.new_empty(v.shape)
+        entering = kept.view(*s.shape[:2], -1, *s.shape[2:]) if save else None
         for number, piece in enumerate(_pieces(given, chunk)):
-            if save:
-                kept[:, :, number] = s
+            if entering is not None:
+                entering[:, :, number] = s
             y[:, number * chunk : (number + 1) * chunk], s = _run(piece, s)
         return y, s.clone(memory_format=torch.contiguous_format), kept
 
@@ -230,9 +231,10 @@ def _backward(
     found = [t.new_empty(t.shape) if t is not None and need else None for t, need in zip(given, needs, strict=True)]
     if found[-1] is not None:
         found[-1].zero_()
+    entering = memory.view(*grad_s.shape[:2], -1, *grad_s.shape[2:])
     for number, piece in reversed(list(enumerate(_pieces(given, chunk)))):
         span = slice(number * chunk, (number + 1) * chunk)
-        grad_s, pieces, start = _differentiate(piece, memory[:, :, number], grad_y[:, span], grad_s)
+        grad_s, pieces, start = _differentiate(piece, entering[:, :, number], grad_y[:, span], grad_s)
         for whole, part in zip((found[0], *found[2:7]), pieces, strict=True):
             if whole is not None:
                 whole[:, span] = part

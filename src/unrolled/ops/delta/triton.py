@@ -40,11 +40,11 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     from unrolled.ops.delta.triton_walk import forward_walk
 
     *plain, chunk, save = arguments
-    given = [None if t is None else t.contiguous() for t in plain]
+    given: list[Any] = [None if t is None else t.contiguous() for t in plain]
     q, s0, v = given[0], given[1], given[4]
     batch, time, heads, keys = q.shape
     y, s = v.new_empty(v.shape), s0.new_empty(s0.shape)
-    memory = q.new_empty((batch, heads, -(-time // chunk), keys, v.shape[3]) if save else 0)
+    memory = q.new_empty(batch * heads * -(-time // chunk) * keys * v.shape[3] if save else 0)
     forward_walk[(batch, heads)](*given, y, s, memory if save else None, *_sizes(given), chunk, *_blocks(given))
     return y, s, memory
 

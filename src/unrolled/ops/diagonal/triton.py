@@ -35,7 +35,7 @@ def _refuses(*arguments: Any) -> str | None:
 def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     from unrolled.ops.diagonal.triton_walk import forward_walk
 
-    given = [None if t is None else t.contiguous() for t in arguments[: len(_TENSORS)]]
+    given: list[Any] = [None if t is None else t.contiguous() for t in arguments[: len(_TENSORS)]]
     decay, drive, h0, *_, start = given
     y, h = drive.new_empty(drive.shape), h0.new_empty(h0.shape)
     batch, time, width = decay.shape

@@ -46,7 +46,7 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     from unrolled.ops.slstm.triton_walk import forward_walk
 
     *plain, exponential, save = arguments
-    given = [None if t is None else t.contiguous() for t in plain]
+    given: list[Any] = [None if t is None else t.contiguous() for t in plain]
     gates, h0 = given[0], given[1]
     y = gates.new_empty((*gates.shape[:2], h0.shape[1]))
     final = [h0.new_empty(h0.shape) for _ in range(4)]
@@ -90,8 +90,9 @@ def _before(y: Tensor, h0: Tensor, reset: Tensor | None, start: Tensor | None) -
 
 def _weight_gradient(gates: Tensor, seen: Tensor, weight: Tensor) -> Tensor:
     heads, stacked, width = weight.shape
-    split = gates.unflatten(2, (4, heads, width)).permute(3, 2, 4, 0, 1).reshape(heads, stacked, -1)
-    return split @ seen.unflatten(2, (heads, width)).permute(2, 0, 1, 3).reshape(heads, -1, width)
+    batch, time, _ = seen.shape
+    split = gates.view(batch, time, 4, heads, width).permute(3, 2, 4, 0, 1).reshape(heads, stacked, -1)
+    return split @ seen.view(batch, time, heads, width).permute(2, 0, 1, 3).reshape(heads, -1, width)
 
 
 triton_kernel = Kernel("triton", _refuses, _forward, _backward)
