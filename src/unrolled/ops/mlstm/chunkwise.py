@@ -207,7 +207,9 @@ def _backward(
             total = [one + other for one, other in zip(total, parts[8:], strict=True)]
     q, k, v, i, f = found
     everything = (q, *grad_state, k, v, i, f, None, None, *(total or _no_starts(given)))
-    return [grad.contiguous() if need and grad is not None else None for grad, need in zip(everything, needs, strict=True)]
+    return [
+        grad.contiguous() if need and grad is not None else None for grad, need in zip(everything, needs, strict=True)
+    ]
 
 
 def _part(memory: Tensor, number: int, call: _Call) -> Tensor:
