@@ -54,7 +54,7 @@ def theirs(given: list[Tensor]) -> list[Tensor]:
 
 
 def assert_agrees(got: Tensor, want: Tensor, limit: float = 1e-10) -> None:
-    assert float((got - want).abs().max()) <= limit * float(want.abs().max())
+    assert float((got - want).detach().abs().max()) <= limit * float(want.detach().abs().max())
 
 
 def assert_gradients_agree(given: list[Tensor], got: Tensor, want: Tensor, limit: float = 1e-9) -> None:

@@ -43,7 +43,7 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     from unrolled.ops.mlstm.triton_walk import forward_walk
 
     *plain, chunk, save = arguments
-    given = [None if t is None else t.contiguous() for t in plain]
+    given: list[Any] = [None if t is None else t.contiguous() for t in plain]
     q, v, state = given[0], given[5], given[1:4]
     batch, _, heads, _ = q.shape
     y, final = v.new_empty(v.shape), [leaf.new_empty(leaf.shape) for leaf in state]
