@@ -84,9 +84,8 @@ class MLSTM(Cell[MLSTMState]):
     def reset_parameters(self) -> None:
         """Draw all weights anew."""
         with torch.no_grad():
-            wide, gates = self.weight_x.split([4 * self.output_size, 2 * self.heads])
-            xavier_per_gate(wide, 4)
-            gates.zero_()
+            xavier_per_gate(self.weight_x[: 4 * self.output_size], 4)
+            self.weight_x[4 * self.output_size :].zero_()
             if self.bias is not None:
                 self.bias.zero_()
                 self.bias[-self.heads :] = torch.linspace(LEAST_BIAS, MOST_BIAS, self.heads)
@@ -99,9 +98,11 @@ class MLSTM(Cell[MLSTMState]):
 
     def project(self, x: Tensor) -> GatedOperands:
         projected = linear(x, self.weight_x, self.bias)
-        *wide, i, f = projected.split([self.output_size] * 4 + [self.heads] * 2, -1)
-        q, k, v = (part.unflatten(-1, (self.heads, -1)) for part in wide[:3])
-        return GatedOperands(MLSTMOperands(q, k, v, i, f), wide[3])
+        cut = 4 * self.output_size
+        q, k, v, output = projected[..., :cut].chunk(4, -1)
+        i, f = projected[..., cut:].chunk(2, -1)
+        q, k, v = (part.reshape(*part.shape[:-1], self.heads, -1) for part in (q, k, v))
+        return GatedOperands(MLSTMOperands(q, k, v, i, f), output)
 
     def recur(self, operands: GatedOperands, state: MLSTMState) -> tuple[Tensor, MLSTMState]:
         y, state = mlstm_step(operands.inner, state)

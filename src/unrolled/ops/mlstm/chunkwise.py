@@ -212,11 +212,16 @@ def _backward(
     ]
 
 
+def _part(memory: Tensor, number: int, call: _Call) -> Tensor:
+    """What the memory holds of one chunk: (batch, heads, numbers)."""
+    return memory.reshape(*memory.shape[:2], len(call.spans()), -1)[:, :, number]
+
+
 def _recalled(numbers: Tensor, like: MLSTMState) -> MLSTMState:
     """The state that a chunk's memory (batch, heads, numbers) holds, with a gradient of its own."""
     keys = like.n.shape[-1]
-    c, n, m = numbers.split([numbers.shape[-1] - keys - 1, keys, 1], -1)
-    return MLSTMState(*(leaf.clone().requires_grad_() for leaf in (c.reshape(like.c.shape), n, m.squeeze(-1))))
+    c, n, m = numbers[..., : -keys - 1].reshape(like.c.shape), numbers[..., -keys - 1 : -1], numbers[..., -1]
+    return MLSTMState(*(leaf.clone().requires_grad_() for leaf in (c, n, m)))
 
 
 def _no_starts(given: Tensors) -> list[Tensor | None]:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from unrolled.ops.gpu import block, objection
+from unrolled.ops.mlstm.memory import memory_shape
 from unrolled.ops.register import Kernel
 
 __all__ = ["triton_kernel"]
@@ -44,10 +45,9 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     *plain, chunk, save = arguments
     given: list[Any] = [None if t is None else t.contiguous() for t in plain]
     q, v, state = given[0], given[5], given[1:4]
-    batch, time, heads, keys = q.shape
+    batch, _, heads, _ = q.shape
     y, final = v.new_empty(v.shape), [leaf.new_empty(leaf.shape) for leaf in state]
-    numbers = (batch, heads, -(-time // chunk), keys * v.shape[3] + keys + 1)
-    memory = q.new_empty(numbers if save else 0)
+    memory = q.new_empty(memory_shape(*given, chunk) if save else 0)
     forward_walk[(batch, heads)](*given, y, *final, memory if save else None, *_sizes(given), chunk, *_blocks(given))
     return y, *final, memory
 
