@@ -61,7 +61,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "mingru": minimal_options(),
     "minlstm": minimal_options(),
     "rglru": [{}, {"heads": 5}],
-    "lru": [{}, {"state_size": 4}, {"radii": (0.9, 0.99), "learn_initial_state": True}],
+    "lru": [{}, {"state_size": 3}, {"radii": (0.9, 0.99), "learn_initial_state": True}],
 }
 
 KINDS = {
@@ -169,7 +169,7 @@ TRACED = (
     "rglru",
     "rglru-heads=5",
     "lru",
-    "lru-state_size=4",
+    "lru-state_size=3",
 )
 """Tracing is the slow law: every option once, and all of them together."""
 
