@@ -104,7 +104,9 @@ def chunked(gates: Tensor, lstm: bool) -> Tensor:
 
 def ours(gates: Tensor, lstm: bool) -> Tensor:
     """The registered op."""
-    y: Tensor = ops.minimal(gates, gates.new_zeros(gates.shape[0], _width(gates, lstm)), None, None, None, lstm, True)[0]
+    y: Tensor = ops.minimal(gates, gates.new_zeros(gates.shape[0], _width(gates, lstm)), None, None, None, lstm, True)[
+        0
+    ]
     return y
 
 

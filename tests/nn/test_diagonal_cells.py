@@ -1,4 +1,4 @@
-"""minGRU, minLSTM, RG-LRU and LRU: equations by hand, any chunks, extreme gates, the first step, and what they refuse."""
+"""minGRU, minLSTM, RG-LRU and LRU: equations by hand, any chunks, extreme gates, the first step, refusals."""
 
 from __future__ import annotations
 

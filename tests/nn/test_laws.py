@@ -65,7 +65,7 @@ OPTIONS: dict[str, list[dict[str, Any]]] = {
     "rglru": [{}, {"heads": 5}],
     "mlstm": [{"heads": 5, "chunk": 3}, {"heads": 1}, {"heads": 1, "bias": False}],
     "slstm": [{"heads": 1}, {"heads": 5, "forget": "exponential"}, {"heads": 1, "bias": False}],
-    "lru": [{}, {"state_size": 4}, {"radii": (0.9, 0.99), "learn_initial_state": True}],
+    "lru": [{}, {"state_size": 3}, {"radii": (0.9, 0.99), "learn_initial_state": True}],
 }
 
 KINDS = {
@@ -179,7 +179,7 @@ TRACED = (
     "rglru",
     "rglru-heads=5",
     "lru",
-    "lru-state_size=4",
+    "lru-state_size=3",
 )
 """Tracing is the slow law: every option once, and all of them together."""
 

@@ -39,11 +39,11 @@ class LRU(Cell[HState]):
     a is the same at every step and for every x: the cell is linear, forgets at fixed rates, and needs something
     nonlinear after it (a deep stack, a task's own layers) to compute more than a filter does.
 
-    input_size, hidden_size: features of x and of y. state_size: complex channels, hidden_size by default. radii: at first
-    the a lie between these radii, with equal density over the area of the ring. largest_angle: at first their angles
-    are uniform from 0 to this. learn_initial_state: h before the first step is a parameter. kernel: "auto" or the name
-    of a kernel of op `rotation`. The state is h (batch, 2 state) as real numbers, real parts first, float32 or float64,
-    also under automatic mixed precision; half precision is refused.
+    input_size, hidden_size: features of x and of y. state_size: complex channels, hidden_size by default. radii: at
+    first the a lie between these radii, with equal density over the area of the ring. largest_angle: at first their
+    angles are uniform from 0 to this. learn_initial_state: h before the first step is a parameter. kernel: "auto" or
+    the name of a kernel of op `rotation`. The state is h (batch, 2 state) as real numbers, real parts first, float32 or
+    float64, also under automatic mixed precision; half precision is refused.
 
     Parameters: weight_x (2 state, input), which is B, real rows first; weight_y (hidden, 2 state), which is C, real
     columns first; weight_d (hidden, input), which is D; nu, theta, gamma (state,). gamma starts at log sqrt(1 - |a|^2),

@@ -23,8 +23,8 @@ class MinLSTM(Minimal):
 
     input_size, hidden_size: features of x and of h. form: "linear" or "log". bias: False leaves the biases out.
     learn_initial_state: h before the first step is a parameter; it is free to be negative. init: "xavier" (Xavier
-    weights, each gate by itself, zero biases) or "torch" (uniform as torch.nn); in both the forget bias gains 1. kernel:
-    "auto" or the name of a kernel of op `minimal`.
+    weights, each gate by itself, zero biases) or "torch" (uniform as torch.nn); in both the forget bias gains 1.
+    kernel: "auto" or the name of a kernel of op `minimal`.
 
     Parameters, in the order f, i, n: weight_x (3 hidden, input), bias (3 hidden,).
 

@@ -73,7 +73,7 @@ class RGLRU(Cell[RGLRUState]):
 
     Source: De et al. 2024, arXiv:2402.19427, eq. 1-4; the first step and the initial decays (0.9 to 0.999 at
     r = 1/8, where the paper says r = 1) are those of the authors' code, whose blocks are stored transposed (u @ block)
-    and whose gradient of the square root is clipped, which is not needed where 1 - a^2 is computed without cancellation.
+    and whose gradient of the square root is clipped, for which there is no need where 1 - a^2 does not cancel.
 
     >>> y, state = RGLRU(3, 6, heads=2)(torch.zeros(2, 7, 3), lengths=[7, 0])
     >>> y.shape, state.h.shape, state.begun.tolist()
@@ -127,7 +127,7 @@ class RGLRU(Cell[RGLRUState]):
     def _gate(self, u: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         if self.heads == 1:
             return linear(u, weight[0], bias)
-        blocks = torch.einsum("...hi,hoi->...ho", u.unflatten(-1, (self.heads, -1)), weight)
+        blocks = torch.einsum("...hi,hoi->...ho", u.reshape(*u.shape[:-1], self.heads, -1), weight)
         return blocks.flatten(-2) + bias
 
     def _terms(self, operands: RGLRUOperands) -> _Terms:
