@@ -55,7 +55,7 @@ def draw(
     lengths: list[int] | None = None,
     dtype: torch.dtype = torch.float64,
 ) -> Task:
-    """Normal numbers; gates up to +-50 times `gates` normal ones; so many resets a step, to a start of its own a row."""
+    """Normal numbers, the gates times `gates` within +-50; so many resets a step, to a start of its own a row."""
     generator = torch.Generator().manual_seed(time)
 
     def normal(*shape: int, scale: float = 1.0) -> Tensor:
@@ -90,7 +90,7 @@ def everything(task: Task, kernel: str, chunk: int = 64) -> list[Tensor]:
 
 
 def assert_equal(got: list[Tensor], want: list[Tensor]) -> None:
-    """To 1e-10 of each tensor's largest value, or of 1e-3 where that is less: what cancels keeps its terms' rounding."""
+    """To 1e-10 of each tensor's largest value, or of 1e-3 where that is less: what cancels keeps some rounding."""
     for one, other in zip(got, want, strict=True):
         assert bool(torch.isfinite(one).all())
         assert float((one - other).abs().max()) <= 1e-10 * max(1e-3, float(other.abs().max()))
@@ -185,7 +185,7 @@ def test_a_reset_row_starts_afresh_and_its_neighbours_see_nothing(kernel: str) -
 
 @compiled
 @pytest.mark.parametrize("level", native.levels())
-@pytest.mark.parametrize("keys, values", [(1, 1), (5, 17), (16, 16), (17, 33), (33, 5), (64, 64)])
+@pytest.mark.parametrize(("keys", "values"), [(1, 1), (5, 17), (16, 16), (17, 33), (33, 5), (64, 64)])
 def test_every_width_is_covered_exactly(keys: int, values: int, level: str) -> None:
     task = draw(3, 70, 2, keys, values, resets=0.05, lengths=[70, 0, 41])
     with native.use_level(level):
@@ -217,7 +217,7 @@ def test_results_do_not_depend_on_the_number_of_threads(threads: Threads) -> Non
 def test_chunks_longer_than_the_sequence_and_single_steps_keep_the_memory_inside(chunk: int) -> None:
     task = draw(2, 50, 2, 3, 3, lengths=[50, 33])
     y, _, _, _, memory = next(k for k in ops.mlstm.kernels if k.name == "cpp").forward(*task, chunk, True)
-    assert memory.shape == (2, 2, -(-50 // chunk), 13)
+    assert memory.shape == (2, 2, -(-50 // chunk) * 13)
     assert bool(torch.isfinite(y).all())
 
 

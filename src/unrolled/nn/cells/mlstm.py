@@ -44,7 +44,8 @@ class MLSTM(Cell[MLSTMState]):
 
     input_size, hidden_size: features of x and of y. heads: how many matrices there are; it must divide hidden_size.
     chunk: steps between two states that training keeps; the backward pass makes those in between again, a chunk at a
-    time, so the result does not depend on it. bias: False leaves every b out. kernel: "auto" or the name of a kernel of op `mlstm`.
+    time, so the result does not depend on it. bias: False leaves every b out. kernel: "auto" or the name of a kernel
+    of op `mlstm`.
 
     Parameters, in the order q, k, v, o, i, f: weight_x (4 hidden + 2 heads, input) and bias (4 hidden + 2 heads,). They
     start as Xavier for q, k, v and o, zero for the gates and the biases, but forget biases that are evenly spread from

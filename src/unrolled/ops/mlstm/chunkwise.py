@@ -178,7 +178,7 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     memory = q.new_empty(memory_shape(*given, chunk) if save else (0,))
     for number, span in enumerate(call.spans()):
         if save:
-            memory[:, :, number] = torch.cat([state.c.flatten(2), state.n, state.m[..., None]], -1)
+            _part(memory, number, call)[:] = torch.cat([state.c.flatten(2), state.n, state.m[..., None]], -1)
         part = MLSTMOperands(*(leaf[:, span] for leaf in call.operands))
         y[:, span], state = _chunk(part, state, call.start, *call.masks(span))
     return y, *(leaf.contiguous() for leaf in state), memory
@@ -194,7 +194,7 @@ def _backward(
     total = None if call.start is None else [torch.zeros_like(leaf) for leaf in call.start]
     for number, span in reversed(list(enumerate(call.spans()))):
         part = MLSTMOperands(*(leaf[:, span].detach().requires_grad_() for leaf in call.operands))
-        state = _recalled(memory[:, :, number], call.state)
+        state = _recalled(_part(memory, number, call), call.state)
         start = None if call.start is None else MLSTMState(*(leaf.detach().requires_grad_() for leaf in call.start))
         with torch.enable_grad():
             y, after = _chunk(part, state, start, *call.masks(span))
