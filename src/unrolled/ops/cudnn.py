@@ -15,10 +15,10 @@ from unrolled.padding import reverse_padded, zero_padding
 __all__ = ["cudnn_kernel", "run_layer"]
 
 _LAYERS: dict[str, Any] = {
-    "lstm": torch._VF.lstm,  # type: ignore[attr-defined]
-    "gru": torch._VF.gru,  # type: ignore[attr-defined]
-    "rnn tanh": torch._VF.rnn_tanh,  # type: ignore[attr-defined]
-    "rnn relu": torch._VF.rnn_relu,  # type: ignore[attr-defined]
+    "lstm": torch._VF.lstm,
+    "gru": torch._VF.gru,
+    "rnn tanh": torch._VF.rnn_tanh,
+    "rnn relu": torch._VF.rnn_relu,
 }
 _PLAIN = {"x", "h0", "c0", "weight_h", "weight_p", "bias_h", "lengths", "weight_x", "bias"}
 """What cuDNN's layers know."""
@@ -42,7 +42,7 @@ def cudnn_kernel(
         x = given["x"]
         if not x.is_cuda:
             return f"x is on {x.device}, it runs on a GPU"
-        if not torch.backends.cudnn.is_acceptable(x):
+        if not torch.backends.cudnn.is_acceptable(x):  # type: ignore[no-untyped-call]
             return "this torch has no cuDNN for x"
         strange = [name for name, tensor in given.items() if tensor is not None and name not in _PLAIN]
         if strange or mode(*values) is None:
