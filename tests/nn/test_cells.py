@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from typing import Any
 
@@ -181,7 +182,10 @@ def test_parameters_have_the_documented_names_and_shapes() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CELLS)
+LEARNERS = [name for name, kind in CELLS.items() if "learn_initial_state" in inspect.signature(kind).parameters]
+
+
+@pytest.mark.parametrize("name", LEARNERS)
 def test_the_initial_state_is_learned_on_request(name: str) -> None:
     cell = make_cell(name, 3, 4, learn_initial_state=True).double()
     assert cell.initial is not None
@@ -195,7 +199,7 @@ def test_the_initial_state_is_learned_on_request(name: str) -> None:
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in cell.initial)
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", LEARNERS)
 def test_a_reset_returns_to_the_learned_state_and_trains_it(name: str) -> None:
     cell = make_cell(name, 3, 4, learn_initial_state=True).double()
     assert cell.initial is not None
@@ -215,7 +219,7 @@ def test_make_cell_builds_by_name_and_says_what_it_does_not_know() -> None:
     cell = make_cell("lstm", 3, 5, peephole=True)
     assert isinstance(cell, LSTM)
     assert cell.peephole is not None
-    with pytest.raises(OptionError, match=r"one of rnn, lstm, gru, got 'lsmt'. Did you mean 'lstm'"):
+    with pytest.raises(OptionError, match=r"one of rnn, lstm, gru, .*, got 'lsmt'. Did you mean 'lstm'"):
         make_cell("lsmt", 3, 5)
     with pytest.raises(OptionError, match=r"GRU: option 'layernorm' is unknown.*Did you mean 'layer_norm'"):
         make_cell("gru", 3, 5, layernorm=True)
@@ -223,7 +227,7 @@ def test_make_cell_builds_by_name_and_says_what_it_does_not_know() -> None:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_every_cell_prints_its_sizes(name: str) -> None:
-    assert "3, 5" in repr(make_cell(name, 3, 5))
+    assert "3, 4" in repr(make_cell(name, 3, 4))
 
 
 # Refusals
@@ -283,7 +287,7 @@ def test_the_door_refuses_in_one_sentence(error: Any, says: str, arguments: Any,
 @pytest.mark.parametrize("name", CELLS)
 def test_an_unknown_kernel_is_named(name: str) -> None:
     with pytest.raises(KernelError, match=r"'auto' or one of .*got 'refrence'. Did you mean 'reference'"):
-        make_cell(name, 3, 5, kernel="refrence")(X)
+        make_cell(name, 3, 4, kernel="refrence")(X)
 
 
 def test_a_step_refuses_a_sequence() -> None:
@@ -293,24 +297,24 @@ def test_a_step_refuses_a_sequence() -> None:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_row_of_length_zero_keeps_its_state(name: str) -> None:
-    cell = make_cell(name, 3, 5)
+    cell = make_cell(name, 3, 4)
     state = cell(torch.randn(2, 4, 3))[1]
     y, after = cell(torch.randn(2, 4, 3), state, lengths=[0, 4])
     assert (y[0] == 0).all()
-    for old, new in zip(leaves(state), leaves(after), strict=True):
-        assert torch.equal(old[0], new[0])
-        assert not torch.equal(old[1], new[1])
+    pairs = list(zip(leaves(state), leaves(after), strict=True))
+    assert all(torch.equal(old[0], new[0]) for old, new in pairs)
+    assert any(not torch.equal(old[1], new[1]) for old, new in pairs)
 
 
 @pytest.mark.parametrize("name", CELLS)
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
 def test_lengths_come_in_any_integer_dtype(name: str, dtype: torch.dtype) -> None:
-    cell, x = make_cell(name, 3, 5), torch.randn(2, 4, 3)
+    cell, x = make_cell(name, 3, 4), torch.randn(2, 4, 3)
     assert torch.equal(cell(x, lengths=torch.tensor([3, 1], dtype=dtype))[0], cell(x, lengths=[3, 1])[0])
 
 
 def test_the_reference_is_twice_differentiable() -> None:
     for name in CELLS:
-        cell: Cell[Any] = make_cell(name, 2, 3, kernel="reference").double()
+        cell: Cell[Any] = make_cell(name, 2, 4, kernel="reference").double()
         x = torch.randn(1, 2, 2, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradgradcheck(lambda value, cell=cell: cell(value)[0], (x,))

@@ -141,3 +141,6 @@ class RWKV7(Recurrent[tuple[RWKV7LayerState, ...]]):
 
     def _held(self) -> Iterable[Any]:
         return self.layers
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.output_size}"
