@@ -16,6 +16,7 @@ from unrolled.nn import (
     DropConnect,
     EncoderOptions,
     LSTMState,
+    MinGRU,
     Recurrent,
     Residual,
     Stack,
@@ -90,6 +91,12 @@ def test_the_residual_is_added_only_where_widths_agree() -> None:
     encoder = build(3, layers=3, residual=True)
     assert isinstance(encoder, Stack)
     assert [type(layer) for layer in encoder.layers] == [LSTM, Residual, Residual]
+
+
+def test_a_residual_may_norm_what_its_layer_reads() -> None:
+    encoder: Any = build(3, cell="mingru", layers=2, residual="norm")
+    assert [type(layer) for layer in encoder.layers] == [MinGRU, Residual]
+    assert encoder.layers[1].norm is not None
 
 
 EVERYTHING: dict[str, Any] = {

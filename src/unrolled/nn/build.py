@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue
 
@@ -36,7 +36,8 @@ class EncoderOptions(Options):
     those weights themselves, one mask a call. zoneout: of every layer's state; a tuple gives one rate for each part of
     the state, as in (0.05, 0.5) for the h and c of an LSTM.
 
-    residual: a layer's input is added to its output wherever the two are equally wide.
+    residual: a layer's input is added to its output wherever the two are equally wide; "norm": and the layer reads its
+    input normalised, which is how cells without a norm of their own are stacked deep.
     """
 
     cell: str = "lstm"
@@ -51,7 +52,7 @@ class EncoderOptions(Options):
     recurrent_dropout: Rate = 0.0
     weight_dropout: Rate = 0.0
     zoneout: Rate | tuple[Rate, ...] = 0.0
-    residual: bool = False
+    residual: bool | Literal["norm"] = False
 
 
 def make_encoder(input_size: int, options: EncoderOptions) -> Recurrent[Any]:
@@ -70,14 +71,14 @@ def make_encoder(input_size: int, options: EncoderOptions) -> Recurrent[Any]:
     for number in range(options.layers):
         layer = _layer(width, options)
         if options.residual and layer.output_size == layer.input_size:
-            layer, added = Residual(layer), True
+            layer, added = Residual(layer, norm=options.residual == "norm"), True
         if options.layer_dropout and number + 1 < options.layers:
             layer = VariationalDropout(layer, output=options.layer_dropout)
         held.append(layer)
         width = layer.output_size
     if options.residual and not added:
         raise OptionError(
-            "EncoderOptions: residual=True needs a layer that gives as many features as it takes, but there is none; "
+            f"EncoderOptions: residual={options.residual!r} needs a layer that gives as many features as it takes, but there is none; "
             "use more layers, or an input as wide as the output."
         )
     encoder = held[0] if len(held) == 1 else Stack(held, dropout=options.dropout)
