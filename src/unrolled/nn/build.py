@@ -78,8 +78,8 @@ def make_encoder(input_size: int, options: EncoderOptions) -> Recurrent[Any]:
         width = layer.output_size
     if options.residual and not added:
         raise OptionError(
-            f"EncoderOptions: residual={options.residual!r} needs a layer that gives as many features as it takes, but there is none; "
-            "use more layers, or an input as wide as the output."
+            f"EncoderOptions: residual={options.residual!r} needs a layer that gives as many features as it takes, "
+            "but there is none; use more layers, or an input as wide as the output."
         )
     encoder = held[0] if len(held) == 1 else Stack(held, dropout=options.dropout)
     if options.input_dropout or options.output_dropout:
