@@ -99,10 +99,10 @@ class MLSTM(Cell[MLSTMState]):
 
     def project(self, x: Tensor) -> GatedOperands:
         projected = linear(x, self.weight_x, self.bias)
-        cut = 4 * self.output_size
-        q, k, v, output = projected[..., :cut].chunk(4, -1)
-        i, f = projected[..., cut:].chunk(2, -1)
-        q, k, v = (part.reshape(*part.shape[:-1], self.heads, -1) for part in (q, k, v))
+        sizes = [self.output_size] * 4 + [self.heads] * 2
+        # Cut at once, so that autograd puts the gradients together at once.
+        *wide, output, i, f = torch.split_with_sizes(projected, sizes, -1)
+        q, k, v = (part.reshape(*part.shape[:-1], self.heads, -1) for part in wide)
         return GatedOperands(MLSTMOperands(q, k, v, i, f), output)
 
     def recur(self, operands: GatedOperands, state: MLSTMState) -> tuple[Tensor, MLSTMState]:
