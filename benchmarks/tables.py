@@ -1,4 +1,4 @@
-"""Write the measured tables of docs/speed.md from the newest result files of recurrent_cpu.py and live_step.py.
+"""Write the measured tables of docs/speed.md from the newest result files of the benchmarks of speed.
 
     python benchmarks/tables.py             # rewrites what stands between the two marks
     python benchmarks/tables.py --check     # exit code 1 if that would change the page
@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from modern_tables import render_modern
 from rows import LIVE, RECURRENT, Row
 
 __all__ = ["last_results", "newest", "render", "replace_block", "time_text"]
@@ -188,6 +189,7 @@ def whole_block(folder: Path) -> str:
         alone = [row for row in rows if (row.name, 1) in found or (row.bars(1)[0] is not None and not row.times)]
         if alone:
             parts.append(f"### {name}.py, 1 thread\n\n{render(alone, found, 1)}")
+    parts.append(f"### The modern recurrences\n\n{render_modern(folder, newest, time_text)}")
     return "\n\n".join(parts)
 
 
