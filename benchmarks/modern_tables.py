@@ -10,12 +10,12 @@ from typing import Any
 __all__ = ["BENCHMARKS", "render_modern"]
 
 BENCHMARKS = {
-    "diagonal_cpu": "minGRU and minLSTM from their pre-activations (`gates`) or as layers, LRU: at least 7 times the best torch "
-    "form, `torch.compile` included",
+    "diagonal_cpu": "minGRU and minLSTM from their pre-activations (`gates`) or as layers, LRU: at least 7 times the "
+    "best torch form, `torch.compile` included",
     "slstm_cpu": "sLSTM: at most 1.5 times our LSTM of the same width",
     "mlstm_cpu": "mLSTM: at least 5 times the step loop, at least 2 times the best peer",
-    "delta_cpu": "The delta rule as RWKV-7, DeltaNet and Gated DeltaNet use it: at least 5 times the step loop, at least "
-    "2 times the best peer",
+    "delta_cpu": "The delta rule as RWKV-7, DeltaNet and Gated DeltaNet use it: at least 5 times the step loop, at "
+    "least 2 times the best peer",
 }
 """Result files, and what their rows were to show."""
 
