@@ -110,13 +110,8 @@ def threads() -> Iterator[Threads]:
     torch.set_num_threads(before)
 
 
-def test_every_kernel_keeps_the_law_of_kernels() -> None:
-    ran = check_kernel("delta")
-    assert ran["chunkwise"] == ran["reference"] > 0
-
-
 @compiled
-@pytest.mark.parametrize("level", native.levels())
+@pytest.mark.parametrize("level", native.levels()[1:])  # the first of them is that of test_kernels.py
 def test_every_level_keeps_the_law_of_kernels(level: str) -> None:
     without = tuple(kernel for kernel in ops.delta.kernels if kernel.name in ("cpp", "reference"))
     with native.use_level(level):

@@ -124,16 +124,11 @@ def alone(kernel: str) -> Op:
 
 
 @compiled
-@pytest.mark.parametrize("level", native.levels())
+@pytest.mark.parametrize("level", native.levels()[1:])  # the first of them is that of test_kernels.py
 def test_every_level_keeps_the_law_of_kernels(level: str) -> None:
     with native.use_level(level):
         ran = check_kernel(alone("cpp"), samples=samples_of("mlstm"), opcheck=False)
     assert ran["cpp"] == ran["reference"] > 0
-
-
-def test_the_chunkwise_form_keeps_the_law_of_kernels() -> None:
-    ran = check_kernel(alone("chunkwise"), samples=samples_of("mlstm"), opcheck=False)
-    assert ran["chunkwise"] == ran["reference"] > 0
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
