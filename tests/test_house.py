@@ -14,7 +14,7 @@ import unrolled
 
 SOURCE = Path(unrolled.__file__).parent
 FLOORS = {
-    "errors": 0, "options": 0, "state": 0, "padding": 0, "check": 0,
+    "errors": 0, "options": 0, "state": 0, "padding": 0, "check": 0, "score": 0,
     "ops": 1,
     "nn": 2, "fields": 2,
     "align": 3, "data": 3, "search": 3,
@@ -25,7 +25,7 @@ FLOORS = {
 }  # fmt: skip
 BESIDE = {"testing", "__init__", "__main__"}
 # Floor 0 is one room: its files share the state and the errors.
-ORDER = {"errors": 0, "options": 1, "state": 1, "padding": 1, "check": 2}
+ORDER = {"errors": 0, "options": 1, "state": 1, "padding": 1, "check": 2, "score": 3}
 
 
 def room(path: Path) -> str:
@@ -62,6 +62,11 @@ def test_a_room_imports_lower_floors_only(path: Path) -> None:
         assert other in FLOORS, f"{path.name}:{line} imports unrolled.{other}, which stands on no floor"
         lower = FLOORS[other] < FLOORS[mine] or (FLOORS[mine] == 0 and ORDER[other] < ORDER[mine])
         assert lower, f"{path.name}:{line} imports unrolled.{other} of floor {FLOORS[other]} from floor {FLOORS[mine]}"
+
+
+def test_scores_are_numpy_alone() -> None:
+    for path in sorted((SOURCE / "score").glob("*.py")):
+        assert not re.search(r"^(import|from) torch\b", path.read_text(encoding="utf-8"), re.M), path.name
 
 
 def test_only_the_training_room_imports_accelerate() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unrolled.align.score.calibration import probabilities, reliability
 from unrolled.errors import DataError
 from unrolled.inspect.reliability import draw_reliability
+from unrolled.score.calibration import probabilities, reliability
 
 pytest.importorskip("matplotlib")
 

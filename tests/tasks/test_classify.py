@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unrolled.align.score.calibration import probabilities
 from unrolled.model import load
+from unrolled.score.calibration import probabilities
 from unrolled.tasks import Classifier
 
 

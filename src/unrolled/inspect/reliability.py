@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.align.score.calibration import Reliability
 from unrolled.errors import DataError
 from unrolled.inspect.figure import GREY, INK, RULE, make_figure, save_picture, tidy, write_title
+from unrolled.score.calibration import Reliability
 
 __all__ = ["draw_reliability"]
 

@@ -10,8 +10,6 @@ import numpy as np
 from torch import nn
 
 from unrolled.align.pool import Labelled, Pool, PoolOptions
-from unrolled.align.score.calibration import fit_temperature, probabilities, reliability
-from unrolled.align.score.classification import ClassReport, class_report, confusion_matrix
 from unrolled.data.examples import CodeColumn, PaddedColumn, WordColumn
 from unrolled.data.examples import Examples as Rows
 from unrolled.data.files import Places, suffix
@@ -23,6 +21,8 @@ from unrolled.fields.numbers import Numbers
 from unrolled.fields.spelling import Spelling
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.nn.reader import Reader, SeriesReader
+from unrolled.score.calibration import fit_temperature, probabilities, reliability
+from unrolled.score.classes import ClassReport, class_report, confusion_matrix
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.labelled import Columns, Examples, read_examples

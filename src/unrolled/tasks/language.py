@@ -13,13 +13,13 @@ from torch import nn
 
 from unrolled.align.mode import evaluating
 from unrolled.align.next import Next, NextOptions
-from unrolled.align.score.text import bits, perplexity
 from unrolled.check import check_size
 from unrolled.data.stream import Stream
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import BEGIN, END, SPECIALS, UNKNOWN, Text
 from unrolled.fields.tokens import JOINER
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
+from unrolled.score.text import bits, perplexity
 from unrolled.search import Forbid, NoRepeat, Opening, sample, stream
 from unrolled.state import map_state
 from unrolled.tasks.complete import Completion, complete

@@ -12,8 +12,6 @@ from pydantic import Field
 from torch import nn
 
 from unrolled.align.each import Each, EachOptions, Tagged
-from unrolled.align.score.classification import accuracy
-from unrolled.align.score.spans import SpanReport, span_f1
 from unrolled.data.conll import Sentences, read_conll
 from unrolled.data.examples import Examples, TagColumn
 from unrolled.data.files import Places
@@ -22,6 +20,8 @@ from unrolled.errors import DataError, OptionError
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags, spans, to_bio, to_iobes
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
+from unrolled.score.classes import accuracy
+from unrolled.score.spans import SpanReport, span_f1
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.texts import TextOptions, Texts, is_path, is_several, make_words, random_texts, width_of

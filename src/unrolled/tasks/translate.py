@@ -13,7 +13,6 @@ from torch import nn
 
 from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.align.mode import evaluating
-from unrolled.align.score.text import Rouge, TextScore, bleu, chrf, rouge
 from unrolled.check import check_size
 from unrolled.data.examples import Examples, PaddedColumn, TagColumn
 from unrolled.data.files import suffix
@@ -22,6 +21,7 @@ from unrolled.data.table import DELIMITERS
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
+from unrolled.score.text import Rouge, TextScore, bleu, chrf, rouge
 from unrolled.search import Forbid, Found, NoRepeat, beam
 from unrolled.state import map_state
 from unrolled.tasks.batches import batches

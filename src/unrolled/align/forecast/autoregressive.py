@@ -21,10 +21,11 @@ from unrolled.align.forecast.inputs import (
     linear_or_none,
     make_encoder,
 )
-from unrolled.align.forecast.likelihood import check_levels, make_likelihood
+from unrolled.align.forecast.likelihood import make_likelihood
 from unrolled.align.forecast.options import NextOptions
 from unrolled.align.mode import evaluating
 from unrolled.check import check_size
+from unrolled.score.forecast import check_levels
 from unrolled.state import map_state, select_rows
 
 __all__ = ["AutoregressiveForecast"]

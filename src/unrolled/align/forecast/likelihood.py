@@ -20,6 +20,7 @@ from torch.nn.functional import huber_loss, softplus
 from unrolled.align.forecast.special import exact, negative_binomial_quantile, student_t_quantile
 from unrolled.check import check_choice
 from unrolled.errors import DataError, OptionError, suggest
+from unrolled.score.forecast import check_levels
 
 __all__ = [
     "LIKELIHOODS",
@@ -29,7 +30,6 @@ __all__ = [
     "Point",
     "Quantile",
     "StudentT",
-    "check_levels",
     "make_likelihood",
 ]
 
@@ -314,14 +314,6 @@ def make_likelihood(name: str, quantiles: Sequence[float] = (0.5,), **options: A
             raise OptionError(f"likelihood {name!r}: option {option!r} is unknown; {has}.{suggest(option, known)}")
     likelihood: Likelihood = kind(tuple(quantiles), **options)
     return likelihood
-
-
-def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
-    """Quantile levels, each strictly between 0 and 1."""
-    for level in levels:
-        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
-            raise OptionError(f"forecast: a quantile level must lie between 0 and 1, got {level!r}; for 90 % give 0.9.")
-    return tuple(float(level) for level in levels)
 
 
 def _place(values: Tensor, level: Tensor | None, scale: Tensor | None) -> Tensor:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.align.forecast.score import seasonal_error
 from unrolled.data.arrays import PanelFields
 from unrolled.data.panel import Ends, Panel, split_ends
 from unrolled.data.windows import Windows
 from unrolled.errors import DataError
+from unrolled.score.forecast import seasonal_error
 from unrolled.tasks.forecast.fitted import Fitted, kept_rows
 from unrolled.tasks.forecast.options import (
     WINDOWS,

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unrolled.align.forecast.score import seasonal_error
 from unrolled.data.build import extend_panel
 from unrolled.data.panel import Panel
 from unrolled.errors import DataError, OptionError
 from unrolled.model import Law, Model
+from unrolled.score.forecast import seasonal_error
 from unrolled.tasks.forecast.channels import Channels, forecast
 from unrolled.tasks.forecast.fit import make_plan, run_stage, share_time, stage_for, steps_for_all
 from unrolled.tasks.forecast.fitted import Fitted, build_net

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled.align.forecast import score
 from unrolled.align.forecast.baseline import BASELINES
 from unrolled.data.panel import Panel
 from unrolled.errors import DataError
+from unrolled.score import forecast as score
 from unrolled.tasks.forecast.channels import Channels, truth
 from unrolled.tasks.forecast.prediction import level_name, show_times
 

@@ -11,12 +11,29 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unrolled.align.forecast.likelihood import check_levels
 from unrolled.errors import DataError, OptionError
 
-__all__ = ["coverage", "mae", "mase", "rmse", "scaled_error", "seasonal_error", "smape", "weighted_quantile_loss"]
+__all__ = [
+    "check_levels",
+    "coverage",
+    "mae",
+    "mase",
+    "rmse",
+    "scaled_error",
+    "seasonal_error",
+    "smape",
+    "weighted_quantile_loss",
+]
 
 Array = NDArray[np.float64]
+
+
+def check_levels(levels: Sequence[float]) -> tuple[float, ...]:
+    """Quantile levels, each strictly between 0 and 1."""
+    for level in levels:
+        if isinstance(level, bool) or not isinstance(level, int | float) or not 0 < level < 1:
+            raise OptionError(f"forecast: a quantile level must lie between 0 and 1, got {level!r}; for 90 % give 0.9.")
+    return tuple(float(level) for level in levels)
 
 
 def mae(target: ArrayLike, forecast: ArrayLike) -> float:

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from unrolled.align.score.rates import Counts, Rates, table
 from unrolled.errors import DataError
+from unrolled.score.rates import Counts, Rates, table
 
 __all__ = ["Span", "SpanReport", "span_f1"]
 

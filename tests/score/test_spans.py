@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from seqeval.metrics.sequence_labeling import f1_score, precision_recall_fscore_support
 
-from unrolled.align.score.spans import span_f1
 from unrolled.errors import DataError
 from unrolled.fields.tags import spans
+from unrolled.score.spans import span_f1
 
 TOLERANCE = 64 * np.finfo(np.float64).eps
 TAGS = ["O", *(f"{mark}-{kind}" for mark in "BI" for kind in ("PER", "LOC", "MISC"))]

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unrolled.align.score.rates import Counts, Rates, table
 from unrolled.errors import DataError
+from unrolled.score.rates import Counts, Rates, table
 
 __all__ = ["ClassReport", "accuracy", "class_report", "confusion_matrix"]
 

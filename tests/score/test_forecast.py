@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from unrolled.align.forecast import score
 from unrolled.errors import DataError, OptionError
+from unrolled.score import forecast as score
 
 NAN = float("nan")
 TARGET = np.array([[1.0, 2.0], [NAN, 4.0]])

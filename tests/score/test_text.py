@@ -11,8 +11,8 @@ import pytest
 import sacrebleu
 from rouge_score.rouge_scorer import RougeScorer
 
-from unrolled.align.score.text import bits, bleu, chrf, distinct_n, perplexity, rouge
 from unrolled.errors import DataError, OptionError
+from unrolled.score.text import bits, bleu, chrf, distinct_n, perplexity, rouge
 
 TOLERANCE = 64 * np.finfo(np.float64).eps
 WORDS = ["the", "The", "cat", "cats", "sat", "don't", "U.S.", "naïve", "42", "x-ray", "on", "mat", "...", "über", ","]

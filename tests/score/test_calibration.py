@@ -12,14 +12,14 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import brier_score_loss
 
-from unrolled.align.score.calibration import (
+from unrolled.errors import DataError, OptionError
+from unrolled.score.calibration import (
     brier,
     expected_calibration_error,
     fit_temperature,
     probabilities,
     reliability,
 )
-from unrolled.errors import DataError, OptionError
 
 ULP = np.finfo(np.float64).eps
 

@@ -10,8 +10,8 @@ import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
 from sklearn.metrics import confusion_matrix as confusion_of_sklearn
 
-from unrolled.align.score.classification import accuracy, class_report, confusion_matrix
 from unrolled.errors import DataError
+from unrolled.score.classes import accuracy, class_report, confusion_matrix
 
 # Each number is a few divisions and a mean over at most 9 classes.
 TOLERANCE = 64 * np.finfo(np.float64).eps
