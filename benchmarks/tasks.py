@@ -24,10 +24,10 @@ import simple_ngrams
 from common import Results, data_folder
 
 import unrolled as ur
-from unrolled.data.conll import read_conll
-from unrolled.data.lines import read_lines
-from unrolled.data.records import read_records
-from unrolled.data.series import read_series
+from unrolled.data.read.conll import read_conll
+from unrolled.data.read.lines import read_lines
+from unrolled.data.read.records import read_records
+from unrolled.data.read.series import read_series
 from unrolled.score.text import rouge
 
 SEEDS, SHORT = (0, 1, 2), 180.0

@@ -15,8 +15,8 @@ import numpy as np
 from torch import nn
 
 from unrolled.align.each import Each, EachOptions, Tagged
-from unrolled.data.examples import Examples, TagColumn
-from unrolled.data.ragged import Ragged
+from unrolled.data.batch.examples import Examples, TagColumn
+from unrolled.data.batch.ragged import Ragged
 from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unrolled.align.next import Next, NextOptions, Started
-from unrolled.data.stream import Stretch
+from unrolled.data.batch.stream import Stretch
 from unrolled.errors import DataError, NotStreamable, OptionError, ShapeError
 from unrolled.nn import GRU, EncoderOptions, make_encoder
 from unrolled.nn.embedding import Embedding

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unrolled.data.table import read_table
+from unrolled.data.read.table import read_table
 from unrolled.model import load
 from unrolled.model.artefact import FORMAT
 from unrolled.tasks import Forecaster

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import seqeval.metrics
 
-from unrolled.data.conll import read_conll
+from unrolled.data.read.conll import read_conll
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.tags import to_iobes
 from unrolled.model import load

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unrolled.data.batching import Rows
+from unrolled.data.batch.batching import Rows
 from unrolled.state import HState
 
 

@@ -76,7 +76,7 @@ def _sentences(file: str) -> Iterator[list[list[str]]]:
         split = (_words(line, number, file) for number, line in enumerate(_lines(file), start=1))
         yield from _together((words for words in split if words), file)
         return
-    from unrolled.data.conll import read_conll
+    from unrolled.data.read.conll import read_conll
 
     # Which column holds tags, if any does, says nothing about the words.
     yield from _together(read_conll(file).words, file)
@@ -110,7 +110,7 @@ def _sources(model: Any, file: str, header: Sequence[str] | None) -> Iterator[An
     if not is_table(file) and header is None:
         yield from _lines(file)
         return
-    from unrolled.data.records import iterate_records
+    from unrolled.data.read.records import iterate_records
 
     source, _, turns, *_ = model.notes["columns"]
     for row in iterate_records(under_names(file, header), [turns or source]):
@@ -137,7 +137,7 @@ def _holds_lines(file: str) -> bool:
 
 
 def _lines(file: str) -> Iterator[str]:
-    from unrolled.data.lines import read_lines
+    from unrolled.data.read.lines import read_lines
 
     return read_lines(file)
 

@@ -38,17 +38,17 @@ def opened(request: Request, role: str) -> tuple[Any, ...]:
     """
     paths, reading = request.paths(role), request.reading
     for path in paths:
-        from unrolled.data.files import require_file
+        from unrolled.data.read.files import require_file
 
         require_file(path)
     if not paths:
         return ()
     if request.task == "tag":
-        from unrolled.data.conll import read_conll
+        from unrolled.data.read.conll import read_conll
 
         return (read_conll(paths[0], reading.get("column")),)
     if request.task == "language":
-        from unrolled.data.lines import read_lines
+        from unrolled.data.read.lines import read_lines
 
         for _ in read_lines(paths[0]):
             pass
@@ -62,15 +62,15 @@ def under_names(path: str, header: Sequence[str] | None) -> Any:
     """The path, or the rows of the file under the names given, for a table without a header."""
     if header is None:
         return path
-    from unrolled.data.records import read_records
+    from unrolled.data.read.records import read_records
 
     return read_records(path, names=header)
 
 
 def columns_of_run(run: str, file: str, given: str | None) -> tuple[str, ...] | None:
     """The names of all columns of a table without a header: those given, or those that the run was fitted with."""
-    from unrolled.data.files import suffix
-    from unrolled.data.table import DELIMITERS
+    from unrolled.data.read.files import suffix
+    from unrolled.data.read.table import DELIMITERS
 
     if given is not None:
         return names([given])
@@ -83,7 +83,7 @@ def columns_of_run(run: str, file: str, given: str | None) -> tuple[str, ...] | 
 
 def pairs_of(request: Request, held: tuple[Any, ...]) -> Iterator[tuple[str, str]]:
     """The pairs of texts that a translator was held to, or else those that it learned from."""
-    from unrolled.data.lines import read_parallel
+    from unrolled.data.read.lines import read_parallel
     from unrolled.tasks.pairs import PairColumns, rows_of
 
     given = held or tuple(request.paths("source"))
@@ -95,7 +95,7 @@ def pairs_of(request: Request, held: tuple[Any, ...]) -> Iterator[tuple[str, str
 
 
 def _parallel(source: str, target: str) -> tuple[list[str], list[str]]:
-    from unrolled.data.lines import read_parallel
+    from unrolled.data.read.lines import read_parallel
 
     pairs = list(read_parallel(source, target))
     if not pairs:
@@ -107,8 +107,8 @@ def _table(path: str, reading: dict[str, Any]) -> Any:
     """A table with the columns that were asked for; a folder or a file of series as it is."""
     if Path(path).is_dir() or not (is_table(path) or reading.get("names")):
         return path
-    from unrolled.data.files import require_names
-    from unrolled.data.records import read_records
+    from unrolled.data.read.files import require_names
+    from unrolled.data.read.records import read_records
 
     records = read_records(path, names=reading.get("names"))
     wanted = [reading[what] for what in COLUMNS if reading.get(what)]

@@ -104,7 +104,7 @@ def _forecast(model: Any, file: str | None, future: str | None, out: str, plot: 
         raise OptionError(
             "predict: expected one table on standard input, got '-' for FILE and for --future; save one as a file."
         )
-    from unrolled.data.table import read_table
+    from unrolled.data.read.table import read_table
 
     text = [model.state.columns.id] if model.state.columns.id else []
     tables = [None if source is None else read_table(source, text=text) for source in (file, future)]

@@ -79,7 +79,7 @@ def _score(
     if model.task == "language":
         return model.evaluate(file)
     if model.task == "tag":
-        from unrolled.data.conll import read_conll
+        from unrolled.data.read.conll import read_conll
 
         return model.evaluate(read_conll(file, model.notes["column"] if column is None else number_or_name(column)))
     header = columns_of_run(run, file, names)

@@ -1,21 +1,21 @@
 """Readers, panels, windows, texts, series, and batches cut from them."""
 
-from unrolled.data.arrays import PanelFields, SeriesArrays, Sizes, separate_targets
-from unrolled.data.build import build_panel, extend_panel
-from unrolled.data.columns import Columns
-from unrolled.data.conll import Sentences, read_conll
-from unrolled.data.examples import CodeColumn, Column, Examples, PaddedColumn, TagColumn, WordColumn
-from unrolled.data.files import Places
-from unrolled.data.folders import read_folders
-from unrolled.data.intern import Interned, intern
-from unrolled.data.lines import read_lines, read_parallel
-from unrolled.data.panel import Ends, Panel, Text, split_ends
-from unrolled.data.ragged import Ragged
-from unrolled.data.records import Records, iterate_records, read_records
-from unrolled.data.series import Series, read_series
-from unrolled.data.stream import Stream, Stretch
-from unrolled.data.table import read_table, row_name, source_name
-from unrolled.data.windows import WindowBatch, Windows
+from unrolled.data.batch.examples import CodeColumn, Column, Examples, PaddedColumn, TagColumn, WordColumn
+from unrolled.data.batch.intern import Interned, intern
+from unrolled.data.batch.ragged import Ragged
+from unrolled.data.batch.stream import Stream, Stretch
+from unrolled.data.panel.arrays import PanelFields, SeriesArrays, Sizes, separate_targets
+from unrolled.data.panel.build import build_panel, extend_panel
+from unrolled.data.panel.columns import Columns
+from unrolled.data.panel.panel import Ends, Panel, Text, split_ends
+from unrolled.data.panel.windows import WindowBatch, Windows
+from unrolled.data.read.conll import Sentences, read_conll
+from unrolled.data.read.files import Places
+from unrolled.data.read.folders import read_folders
+from unrolled.data.read.lines import read_lines, read_parallel
+from unrolled.data.read.records import Records, iterate_records, read_records
+from unrolled.data.read.series import Series, read_series
+from unrolled.data.read.table import read_table, row_name, source_name
 
 __all__ = [
     "CodeColumn",

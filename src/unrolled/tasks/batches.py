@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from unrolled.align.mode import evaluating
-from unrolled.data.batching import Rows, plan_batches
-from unrolled.data.examples import Examples
+from unrolled.data.batch.batching import Rows, plan_batches
+from unrolled.data.batch.examples import Examples
 from unrolled.state import map_state
 
 __all__ = ["STEPS", "batches", "per_row"]

@@ -10,11 +10,11 @@ import numpy as np
 from torch import nn
 
 from unrolled.align.pool import Labelled, Pool, PoolOptions
-from unrolled.data.examples import CodeColumn, PaddedColumn, WordColumn
-from unrolled.data.examples import Examples as Rows
-from unrolled.data.files import Places, suffix
-from unrolled.data.ragged import Ragged
-from unrolled.data.table import DELIMITERS
+from unrolled.data.batch.examples import CodeColumn, PaddedColumn, WordColumn
+from unrolled.data.batch.examples import Examples as Rows
+from unrolled.data.batch.ragged import Ragged
+from unrolled.data.read.files import Places, suffix
+from unrolled.data.read.table import DELIMITERS
 from unrolled.errors import DataError
 from unrolled.fields.category import Category
 from unrolled.fields.numbers import Numbers

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.files import Places, suffix
-from unrolled.data.folders import read_folders
-from unrolled.data.records import Records, read_records
-from unrolled.data.series import read_series
+from unrolled.data.read.files import Places, suffix
+from unrolled.data.read.folders import read_folders
+from unrolled.data.read.records import Records, read_records
+from unrolled.data.read.series import read_series
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several

@@ -14,7 +14,7 @@ from torch import nn
 from unrolled.align.mode import evaluating
 from unrolled.align.next import Next, NextOptions
 from unrolled.check import check_size
-from unrolled.data.stream import Stream
+from unrolled.data.batch.stream import Stream
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import BEGIN, END, SPECIALS, UNKNOWN, Text
 from unrolled.fields.tokens import JOINER

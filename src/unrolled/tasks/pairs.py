@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.files import suffix
-from unrolled.data.lines import read_lines, read_parallel
-from unrolled.data.ragged import Ragged
-from unrolled.data.records import iterate_records
+from unrolled.data.batch.ragged import Ragged
+from unrolled.data.read.files import suffix
+from unrolled.data.read.lines import read_lines, read_parallel
+from unrolled.data.read.records import iterate_records
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several

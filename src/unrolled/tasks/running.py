@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.lines import read_lines
-from unrolled.data.panel import offsets_of
-from unrolled.data.ragged import Ragged
+from unrolled.data.batch.ragged import Ragged
+from unrolled.data.batch.runs import offsets_of
+from unrolled.data.read.lines import read_lines
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several

@@ -12,10 +12,10 @@ from pydantic import Field
 from torch import nn
 
 from unrolled.align.each import Each, EachOptions, Tagged
-from unrolled.data.conll import Sentences, read_conll
-from unrolled.data.examples import Examples, TagColumn
-from unrolled.data.files import Places
-from unrolled.data.ragged import Ragged
+from unrolled.data.batch.examples import Examples, TagColumn
+from unrolled.data.batch.ragged import Ragged
+from unrolled.data.read.conll import Sentences, read_conll
+from unrolled.data.read.files import Places
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags, spans, to_bio, to_iobes

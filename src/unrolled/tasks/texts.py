@@ -12,10 +12,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from unrolled.data.examples import PaddedColumn, WordColumn
-from unrolled.data.intern import Interning, intern
-from unrolled.data.ragged import Ragged
-from unrolled.data.records import Records
+from unrolled.data.batch.examples import PaddedColumn, WordColumn
+from unrolled.data.batch.intern import Interning, intern
+from unrolled.data.batch.ragged import Ragged
+from unrolled.data.read.records import Records
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.text import SPECIALS, Text

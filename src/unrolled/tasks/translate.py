@@ -14,10 +14,10 @@ from torch import nn
 from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.align.mode import evaluating
 from unrolled.check import check_size
-from unrolled.data.examples import Examples, PaddedColumn, TagColumn
-from unrolled.data.files import suffix
-from unrolled.data.lines import read_parallel
-from unrolled.data.table import DELIMITERS
+from unrolled.data.batch.examples import Examples, PaddedColumn, TagColumn
+from unrolled.data.read.files import suffix
+from unrolled.data.read.lines import read_parallel
+from unrolled.data.read.table import DELIMITERS
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from unrolled.data.batching import Dataset, Rows, plan_batches, slice_rows
+from unrolled.data.batch.batching import Dataset, Rows, plan_batches, slice_rows
 from unrolled.train.options import TrainOptions
 from unrolled.train.processes import Processes
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled.data.batching import Rows
+from unrolled.data.batch.batching import Rows
 from unrolled.errors import TrainingError
 from unrolled.train.options import TrainOptions
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled.data.batching import Dataset, plan_batches
+from unrolled.data.batch.batching import Dataset, plan_batches
 from unrolled.errors import DataError
 from unrolled.train import randomness
 from unrolled.train.cursor import cut_rows

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from unrolled.data.batching import Dataset, fingerprint
+from unrolled.data.batch.batching import Dataset, fingerprint
 from unrolled.errors import ModelFileError, NonFiniteError, SaveError, TrainingError
 from unrolled.state import from_bytes
 from unrolled.train import gradient, randomness, snapshot

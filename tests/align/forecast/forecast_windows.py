@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from unrolled.align.forecast import AutoregressiveForecast, DirectForecast, DirectOptions, NextOptions
-from unrolled.data.arrays import Sizes
-from unrolled.data.windows import WindowBatch
+from unrolled.data.panel.arrays import Sizes
+from unrolled.data.panel.windows import WindowBatch
 
 FULL = Sizes(target=2, past=3, future=2, static=2, past_codes=(4, 3), future_codes=(5,), static_codes=(6,))
 BARE = Sizes(target=1, past=0, future=0, static=0, past_codes=(), future_codes=(), static_codes=())

@@ -9,8 +9,8 @@ import torch
 from forecast_windows import BARE, FULL, direct, random_windows, wave_windows
 
 from unrolled.align.forecast import LIKELIHOODS, DirectForecast, DirectOptions
-from unrolled.data.arrays import Sizes
-from unrolled.data.windows import WindowBatch
+from unrolled.data.panel.arrays import Sizes
+from unrolled.data.panel.windows import WindowBatch
 from unrolled.errors import OptionError, ShapeError
 from unrolled.nn import CELLS
 from unrolled.state import map_state

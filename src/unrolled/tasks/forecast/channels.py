@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.panel import Panel
-from unrolled.data.windows import WindowBatch, Windows
+from unrolled.data.panel.panel import Panel
+from unrolled.data.panel.windows import WindowBatch, Windows
 
 __all__ = ["Channels", "forecast", "truth"]
 

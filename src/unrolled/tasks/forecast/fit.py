@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.arrays import PanelFields
-from unrolled.data.panel import Ends, Panel, split_ends
-from unrolled.data.windows import Windows
+from unrolled.data.panel.arrays import PanelFields
+from unrolled.data.panel.panel import Ends, Panel, split_ends
+from unrolled.data.panel.windows import Windows
 from unrolled.errors import DataError
 from unrolled.score.forecast import seasonal_error
 from unrolled.tasks.forecast.fitted import Fitted, kept_rows

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from unrolled.align.forecast import AutoregressiveForecast, DirectForecast, DirectOptions, NextOptions
-from unrolled.data.arrays import PanelFields
-from unrolled.data.columns import Columns
-from unrolled.data.panel import Panel
+from unrolled.data.panel.arrays import PanelFields
+from unrolled.data.panel.columns import Columns
+from unrolled.data.panel.panel import Panel
 from unrolled.tasks.forecast.options import ForecasterOptions
 from unrolled.tasks.forecast.reading import read_again
 from unrolled.tasks.forecast.windows import encode, windows_at

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unrolled.data.build import extend_panel
-from unrolled.data.panel import Panel
+from unrolled.data.panel.build import extend_panel
+from unrolled.data.panel.panel import Panel
 from unrolled.errors import DataError, OptionError
 from unrolled.model import Law, Model
 from unrolled.score.forecast import seasonal_error

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from unrolled.data.arrays import PanelFields
-from unrolled.data.build import extend_panel
-from unrolled.data.panel import Panel
-from unrolled.data.windows import WindowBatch
+from unrolled.data.panel.arrays import PanelFields
+from unrolled.data.panel.build import extend_panel
+from unrolled.data.panel.panel import Panel
+from unrolled.data.panel.windows import WindowBatch
 from unrolled.model import Law, load
 from unrolled.model.laws import difference
 from unrolled.tasks.forecast.channels import forecast

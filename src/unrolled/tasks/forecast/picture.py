@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unrolled.data.panel import Panel
+from unrolled.data.panel.panel import Panel
 from unrolled.inspect.forecast import Band, ForecastPicture
 from unrolled.tasks.forecast.channels import Channels
 from unrolled.tasks.forecast.prediction import level_name, show_times

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled.data.panel import Panel
+from unrolled.data.panel.panel import Panel
 from unrolled.errors import SaveError
 from unrolled.model import write_atomically
 from unrolled.tasks.forecast.channels import Channels

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled.data.build import build_panel
-from unrolled.data.columns import Columns
-from unrolled.data.panel import Panel
-from unrolled.data.table import read_table
+from unrolled.data.panel.build import build_panel
+from unrolled.data.panel.columns import Columns
+from unrolled.data.panel.panel import Panel
+from unrolled.data.read.table import read_table
 from unrolled.fields.step import Step
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unrolled.align.forecast.baseline import BASELINES
-from unrolled.data.panel import Panel
+from unrolled.data.panel.panel import Panel
 from unrolled.errors import DataError
 from unrolled.score import forecast as score
 from unrolled.tasks.forecast.channels import Channels, truth

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from unrolled.data.arrays import PanelFields, SeriesArrays, separate_targets
-from unrolled.data.panel import Panel
-from unrolled.data.windows import Windows
+from unrolled.data.panel.arrays import PanelFields, SeriesArrays, separate_targets
+from unrolled.data.panel.panel import Panel
+from unrolled.data.panel.windows import Windows
 
 __all__ = ["encode", "every", "sliding", "windows_at"]
 

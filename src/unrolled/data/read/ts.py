@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unrolled.data.files import file_name, iterate_text
+from unrolled.data.read.files import file_name, iterate_text
 from unrolled.errors import DataError, suggest
 
 __all__ = ["read_ts"]

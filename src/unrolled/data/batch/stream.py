@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unrolled.check import check_size
-from unrolled.data.batching import Rows
+from unrolled.data.batch.batching import Rows
 from unrolled.errors import DataError
 
 __all__ = ["Stream", "Stretch"]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unrolled.data import CodeColumn, Examples, PaddedColumn, Ragged, TagColumn, WordColumn
-from unrolled.data.batching import fingerprint, plan_batches
+from unrolled.data.batch.batching import fingerprint, plan_batches
 from unrolled.errors import DataError
 from unrolled.padding import Padded
 

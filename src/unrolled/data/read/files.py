@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from unrolled.data.batching import Rows
+from unrolled.data.batch.batching import Rows
 from unrolled.errors import DataError, suggest
 
 __all__ = ["Places", "file_name", "iterate_text", "open_bytes", "read_bytes", "require_file", "require_names", "suffix"]

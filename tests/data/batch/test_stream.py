@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unrolled import nn as layers
 from unrolled.data import Stream, Stretch
-from unrolled.data.batching import fingerprint, plan_batches
+from unrolled.data.batch.batching import fingerprint, plan_batches
 from unrolled.errors import DataError, OptionError
 from unrolled.train import TrainOptions, fit
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.delimited import choose_delimiter, iterate_rows
-from unrolled.data.files import Places, file_name, iterate_text, require_file, suffix
-from unrolled.data.lines import visible_files
-from unrolled.data.records import Records
-from unrolled.data.table import DELIMITERS
+from unrolled.data.read.delimited import choose_delimiter, iterate_rows
+from unrolled.data.read.files import Places, file_name, iterate_text, require_file, suffix
+from unrolled.data.read.lines import visible_files
+from unrolled.data.read.records import Records
+from unrolled.data.read.table import DELIMITERS
 from unrolled.errors import DataError
 
 __all__ = ["read_folders"]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unrolled.data.table import row_name, source_name
+from unrolled.data.read.table import row_name, source_name
 from unrolled.errors import DataError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.data.arrays import SeriesArrays
-from unrolled.data.panel import spans
+from unrolled.data.batch.runs import spans
+from unrolled.data.panel.arrays import SeriesArrays
 from unrolled.errors import DataError, OptionError
 
 Short = Literal["error", "skip", "pad"]

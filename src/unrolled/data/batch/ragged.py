@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from unrolled.data.batching import Rows
-from unrolled.data.panel import offsets_of, spans
+from unrolled.data.batch.batching import Rows
+from unrolled.data.batch.runs import offsets_of, spans
 from unrolled.errors import DataError
 
 __all__ = ["Ragged"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from unrolled.data.panel import offsets_of, spans
+from unrolled.data.batch.runs import offsets_of, spans
 from unrolled.errors import DataError, OptionError, suggest
 from unrolled.fields.step import Step, infer_step
 

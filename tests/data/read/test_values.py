@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from unrolled.data.table import read_table
-from unrolled.data.values import number_column, time_column
+from unrolled.data.read.table import read_table
+from unrolled.data.read.values import number_column, time_column
 from unrolled.errors import DataError
 
 

@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 
-from unrolled.data.delimited import choose_delimiter, iterate_rows
+from unrolled.data.read.delimited import choose_delimiter, iterate_rows
 
 
 @pytest.mark.parametrize("delimiter", [",", ";"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unrolled.data.files import file_name, read_bytes, require_names, suffix
+from unrolled.data.read.files import file_name, read_bytes, require_names, suffix
 from unrolled.errors import DataError
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from unrolled.data.batching import Rows
-from unrolled.data.delimited import choose_delimiter, iterate_rows
-from unrolled.data.files import Places, file_name, iterate_text, open_bytes, require_file, require_names, suffix
-from unrolled.data.table import DELIMITERS, PARQUET, read_table, source_name
+from unrolled.data.batch.batching import Rows
+from unrolled.data.read.delimited import choose_delimiter, iterate_rows
+from unrolled.data.read.files import Places, file_name, iterate_text, open_bytes, require_file, require_names, suffix
+from unrolled.data.read.table import DELIMITERS, PARQUET, read_table, source_name
 from unrolled.errors import DataError, OptionError
 
 __all__ = ["Records", "iterate_records", "read_records"]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from unrolled.data.table import require_columns, source_name
-from unrolled.data.values import is_text, time_column
+from unrolled.data.read.table import require_columns, source_name
+from unrolled.data.read.values import is_text, time_column
 from unrolled.errors import DataError
 
 if TYPE_CHECKING:

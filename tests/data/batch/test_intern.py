@@ -17,7 +17,7 @@ import pytest
 from unrolled.data import Interned, Ragged, intern
 from unrolled.errors import SaveError
 
-MODULE = sys.modules["unrolled.data.intern"]
+MODULE = sys.modules["unrolled.data.batch.intern"]
 
 
 @pytest.fixture(params=["memory", "file"])

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.columns import Columns
+from unrolled.data.batch.runs import offsets_of, spans
+from unrolled.data.panel.columns import Columns
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.step import Step
 
@@ -209,18 +210,6 @@ def _part(name: str, part: int | float, lengths: np.ndarray) -> np.ndarray:
     return (
         np.ceil(lengths * part).astype(np.int64) if isinstance(part, float) else np.full(len(lengths), part, np.int64)
     )
-
-
-def offsets_of(lengths: np.ndarray) -> np.ndarray:
-    """(S+1,) int64: where each of the runs with these lengths begins, and their sum."""
-    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-
-
-def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The rows starts[i], starts[i] + 1, ..., lengths[i] of them for each i, one after the other."""
-    before = offsets_of(lengths)[:-1]
-    rows: np.ndarray = np.arange(int(lengths.sum())) - np.repeat(before - starts, lengths)
-    return rows
 
 
 def take_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.batching import Rows
-from unrolled.data.files import Places, file_name, require_file, suffix
-from unrolled.data.ts import read_ts
+from unrolled.data.batch.batching import Rows
+from unrolled.data.read.files import Places, file_name, require_file, suffix
+from unrolled.data.read.ts import read_ts
 from unrolled.errors import DataError
 
 __all__ = ["Series", "read_series"]

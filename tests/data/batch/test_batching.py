@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled.data.batching import fingerprint, plan_batches, slice_rows
+from unrolled.data.batch.batching import fingerprint, plan_batches, slice_rows
 from unrolled.errors import DataError, OptionError
 from unrolled.state import HState
 

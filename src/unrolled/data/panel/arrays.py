@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from unrolled.data.columns import Columns
-from unrolled.data.panel import Panel, Text, spans
+from unrolled.data.batch.runs import spans
+from unrolled.data.panel.columns import Columns
+from unrolled.data.panel.panel import Panel, Text
 from unrolled.errors import DataError
 from unrolled.fields.category import Category
 from unrolled.fields.number import Number

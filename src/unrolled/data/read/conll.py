@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from unrolled.data.batching import Rows
-from unrolled.data.files import Places, file_name, iterate_text, suffix
+from unrolled.data.batch.batching import Rows
+from unrolled.data.read.files import Places, file_name, iterate_text, suffix
 from unrolled.errors import DataError, suggest
 
 __all__ = ["Sentences", "read_conll"]

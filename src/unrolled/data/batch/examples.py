@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.data.batching import Rows
-from unrolled.data.ragged import Ragged
+from unrolled.data.batch.batching import Rows
+from unrolled.data.batch.ragged import Ragged
 from unrolled.errors import DataError
 from unrolled.padding import Padded
 

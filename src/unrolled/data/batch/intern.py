@@ -13,8 +13,8 @@ from typing import IO
 import numpy as np
 from numpy.typing import DTypeLike
 
-from unrolled.data.batching import Rows
-from unrolled.data.ragged import Ragged
+from unrolled.data.batch.batching import Rows
+from unrolled.data.batch.ragged import Ragged
 from unrolled.errors import SaveError
 
 __all__ = ["Interned", "Interning", "intern"]

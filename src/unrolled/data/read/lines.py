@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from unrolled.data.files import file_name, iterate_text, require_file
+from unrolled.data.read.files import file_name, iterate_text, require_file
 from unrolled.errors import DataError
 
 __all__ = ["read_lines", "read_parallel", "visible_files"]

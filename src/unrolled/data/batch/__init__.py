@@ -1,0 +1,1 @@
+"""Batches: runs of values, datasets made of them, and the plans that cut those."""

@@ -1,0 +1,1 @@
+"""Readers: bytes to raw values, one file a format."""
