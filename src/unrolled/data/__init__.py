@@ -6,8 +6,10 @@ from unrolled.data.batch.ragged import Ragged
 from unrolled.data.batch.stream import Stream, Stretch
 from unrolled.data.panel.arrays import PanelFields, SeriesArrays, Sizes, separate_targets
 from unrolled.data.panel.build import build_panel, extend_panel
+from unrolled.data.panel.calendar import Calendar
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Ends, Panel, Text, split_ends
+from unrolled.data.panel.step import Step, infer_step
 from unrolled.data.panel.windows import WindowBatch, Windows
 from unrolled.data.read.conll import Sentences, read_conll
 from unrolled.data.read.files import Places
@@ -16,8 +18,16 @@ from unrolled.data.read.lines import read_lines, read_parallel
 from unrolled.data.read.records import Records, iterate_records, read_records
 from unrolled.data.read.series import Series, read_series
 from unrolled.data.read.table import read_table, row_name, source_name
+from unrolled.data.read.vectors import Vectors, read_vectors, vectors_for, words_wanted
 
 __all__ = [
+    "Calendar",
+    "Step",
+    "Vectors",
+    "infer_step",
+    "read_vectors",
+    "vectors_for",
+    "words_wanted",
     "CodeColumn",
     "Column",
     "Columns",

@@ -16,10 +16,10 @@ from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.intern import Interning, intern
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.records import Records
+from unrolled.data.read.vectors import Vectors, read_vectors, vectors_for
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.text import SPECIALS, Text
-from unrolled.fields.vectors import Vectors, read_vectors, vectors_for
 from unrolled.nn.build import EncoderOptions, Rate
 from unrolled.nn.cells import make_cell
 from unrolled.nn.embedding import Embedding

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from unrolled.data.batch.runs import spans
+from unrolled.data.panel.calendar import Calendar
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel, Text
+from unrolled.data.panel.step import Step
 from unrolled.errors import DataError
 from unrolled.fields.category import Category
 from unrolled.fields.number import Number
-from unrolled.fields.step import Step
-from unrolled.fields.time import Calendar
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from unrolled.data.batch.runs import offsets_of
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel, Text, take_rows
 from unrolled.data.panel.regular import Groups, regular_groups, show_time
+from unrolled.data.panel.step import Step
 from unrolled.data.read.table import read_table, require_columns, row_name, source_name
 from unrolled.data.read.values import is_text, number_column, text_column, time_column
 from unrolled.errors import DataError, OptionError
-from unrolled.fields.step import Step
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -10,8 +10,8 @@ import numpy as np
 
 from unrolled.data.batch.runs import offsets_of, spans
 from unrolled.data.panel.columns import Columns
+from unrolled.data.panel.step import Step
 from unrolled.errors import DataError, OptionError
-from unrolled.fields.step import Step
 
 
 @dataclass(frozen=True, eq=False)

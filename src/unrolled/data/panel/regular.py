@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from unrolled.data.batch.runs import offsets_of, spans
+from unrolled.data.panel.step import Step, infer_step
 from unrolled.errors import DataError, OptionError, suggest
-from unrolled.fields.step import Step, infer_step
 
 RESAMPLE = ("mean", "sum", "last", "first", "max", "min")
 

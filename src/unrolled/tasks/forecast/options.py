@@ -11,9 +11,9 @@ from pydantic import Field, JsonValue, field_validator
 from unrolled.align.forecast.likelihood import LIKELIHOODS
 from unrolled.align.forecast.options import DirectOptions, NextOptions
 from unrolled.check import check_choice
+from unrolled.data.panel.step import Step
 from unrolled.errors import OptionError
 from unrolled.fields.number import KINDS
-from unrolled.fields.step import Step
 from unrolled.nn import CELLS
 from unrolled.tasks.options import TaskOptions
 from unrolled.train import TrainOptions

@@ -11,8 +11,8 @@ import numpy as np
 from unrolled.data.panel.build import build_panel
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel
+from unrolled.data.panel.step import Step
 from unrolled.data.read.table import read_table
-from unrolled.fields.step import Step
 
 if TYPE_CHECKING:
     import pyarrow as pa

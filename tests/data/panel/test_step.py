@@ -2,8 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from unrolled.data import Step, infer_step
 from unrolled.errors import DataError, OptionError
-from unrolled.fields import Step, infer_step
 
 NAMES = ["h", "15min", "30min", "s", "D", "2D", "W", "B", "MS", "ME", "QS", "QE", "YS", "YE", "6h"]
 

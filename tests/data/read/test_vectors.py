@@ -4,8 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from unrolled.data import read_vectors, vectors_for, words_wanted
 from unrolled.errors import DataError
-from unrolled.fields import Text, read_vectors, vectors_for, words_wanted
+from unrolled.fields import Text
 
 
 def write(folder: Path, content: str | bytes, name: str = "vectors.txt") -> Path:

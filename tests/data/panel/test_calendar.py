@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from unrolled.data import Calendar, Step
 from unrolled.errors import OptionError
-from unrolled.fields import Calendar, Step
 
 TIMES = pd.DatetimeIndex(
     np.datetime64("2019-12-30T01:07:31", "ns") + np.arange(500) * np.timedelta64(37 * 3600 + 61, "s")

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from unrolled.data.panel.step import DAY, HOUR, SECOND, WEEK, Step, days_in_month, days_of_month
 from unrolled.errors import OptionError, suggest
-from unrolled.fields.step import DAY, HOUR, SECOND, WEEK, Step, days_in_month, days_of_month
 
 
 def _clock(period: int) -> Callable[[np.ndarray], np.ndarray]:
