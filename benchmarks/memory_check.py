@@ -179,7 +179,7 @@ def alone(op: Op) -> Op:
 
 def edges(name: str) -> Iterator[object]:
     """The op's samples at shapes around the blocks of rows and lanes, and where threads share columns."""
-    from unrolled.ops.samples import Shape
+    from unrolled.ops.core.samples import Shape
 
     module = importlib.import_module(f"unrolled.ops.{name}.samples")
     shapes = [Shape(batch, 2, 9, (2,) * (batch - 1) + (0,)) for batch in (6, 7, 12, 13, 25)]

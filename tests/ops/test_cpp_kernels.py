@@ -16,7 +16,7 @@ from torch import Tensor
 from unrolled import ops
 from unrolled.nn import GRU, LSTM, RNN, Bidirectional, Cell, Recurrent, Stack, VariationalDropout, Zoneout
 from unrolled.ops import Op, native
-from unrolled.ops.samples import Sample, Shape
+from unrolled.ops.core.samples import Sample, Shape
 from unrolled.state import leaves
 from unrolled.testing import check_kernel, check_recurrent
 from unrolled.testing.kernels import samples_of

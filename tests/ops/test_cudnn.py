@@ -9,7 +9,7 @@ import torch
 
 from unrolled import ops
 from unrolled.errors import KernelError
-from unrolled.ops.cudnn import run_layer
+from unrolled.ops.native.cudnn import run_layer
 from unrolled.testing.kernels import samples_of
 
 PLAIN = {"x", "h0", "c0", "weight_h", "weight_p", "bias_h", "lengths", "weight_x", "bias"}

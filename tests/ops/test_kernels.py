@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unrolled import ops
 from unrolled.errors import KernelError
-from unrolled.ops.samples import Sample, Shape
+from unrolled.ops.core.samples import Sample, Shape
 from unrolled.testing import check_kernel
 from unrolled.testing.kernels import samples_of
 

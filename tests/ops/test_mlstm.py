@@ -13,7 +13,7 @@ from torch import Tensor
 from unrolled import ops
 from unrolled.errors import KernelError
 from unrolled.ops import native
-from unrolled.ops.register import Op
+from unrolled.ops.core.register import Op
 from unrolled.padding import valid_mask
 from unrolled.testing import check_kernel
 from unrolled.testing.kernels import samples_of

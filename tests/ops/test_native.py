@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from unrolled.errors import KernelError
-from unrolled.ops import native
+from unrolled.ops.native import loading as native
 
 compiled = pytest.mark.skipif(not native.available(), reason=native.reason() or "")
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from unrolled.ops.core.scan import scan
 from unrolled.ops.gru import reference as gru_reference
 from unrolled.ops.gru.reference import GRUOperands, GRUWeights
 from unrolled.ops.lstm import reference as lstm_reference
@@ -28,7 +29,6 @@ from unrolled.ops.newton import (
 from unrolled.ops.newton.jacobians import stack_leaves
 from unrolled.ops.newton.linear import solve_linear, walk_linear
 from unrolled.ops.rnn.reference import RNNOperands
-from unrolled.ops.scan import scan
 from unrolled.state import HState, leaves, map_state
 
 ROWS, WIDTH, OUT = 3, 5, 4

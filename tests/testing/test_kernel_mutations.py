@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from unrolled import ops
 from unrolled.errors import KernelError, OptionError
-from unrolled.ops.register import _OPS, Kernel, Op, reference_kernel, register
+from unrolled.ops.core.register import _OPS, Kernel, Op, reference_kernel, register
 from unrolled.ops.rnn import memory_shape
 from unrolled.testing import LawBroken, check_kernel
 from unrolled.testing.kernels import samples_of

@@ -12,8 +12,8 @@ from unrolled.errors import OptionError
 from unrolled.nn import live
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
-from unrolled.ops.scan import outside_autocast, scan
-from unrolled.ops.zone import zone_state
+from unrolled.ops.core.scan import outside_autocast, scan
+from unrolled.ops.core.zone import zone_state
 from unrolled.padding import resets_from_the_right
 from unrolled.state import leaves, map_state
 

@@ -13,7 +13,7 @@ from torch.autograd import forward_ad
 
 from unrolled.errors import DtypeError, OptionError, UnrolledError
 from unrolled.ops import native
-from unrolled.ops.gated import CELLS
+from unrolled.ops.native.gated import CELLS
 from unrolled.state import leaves
 
 __all__ = ["DONE", "NOT_FINITE", "STORED", "TYPES", "WEIGHTS_CHANGED", "WRONG_BUFFER"]

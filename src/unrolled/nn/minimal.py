@@ -13,9 +13,9 @@ from unrolled.check import check_choice, check_size
 from unrolled.nn.cell import Cell
 from unrolled.nn.init import INITIALISATIONS, torch_uniform, xavier_per_gate
 from unrolled.ops import diagonal, minimal
+from unrolled.ops.core.scan import outside_autocast
 from unrolled.ops.diagonal.reference import DiagonalOperands
 from unrolled.ops.minimal.reference import MinimalOperands, minimal_step, minimal_terms, parts
-from unrolled.ops.scan import outside_autocast
 from unrolled.padding import reverse_padded
 from unrolled.state import HState, map_state
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from unrolled.check import check_choice
 from unrolled.errors import OptionError
 from unrolled.nn.cell import Cell
+from unrolled.ops.core.scan import outside_autocast
 from unrolled.ops.newton import Certificate, Newton, Problem, Recurrence, Solver
-from unrolled.ops.scan import outside_autocast
 from unrolled.padding import reverse_padded
 from unrolled.state import leaves, map_state
 

@@ -3,16 +3,16 @@
 `explain("lstm", *arguments)` says which kernel would run and why the others would not; `kernels()` lists them all.
 """
 
+from unrolled.ops.core.register import Kernel, Op, explain, kernels, register
+from unrolled.ops.core.scan import scan
 from unrolled.ops.delta import delta
 from unrolled.ops.diagonal import diagonal
 from unrolled.ops.gru import gru
 from unrolled.ops.lstm import lstm
 from unrolled.ops.minimal import minimal
 from unrolled.ops.mlstm import mlstm
-from unrolled.ops.register import Kernel, Op, explain, kernels, register
 from unrolled.ops.rnn import rnn
 from unrolled.ops.rotation import rotation
-from unrolled.ops.scan import scan
 from unrolled.ops.slstm import slstm
 
 __all__ = [

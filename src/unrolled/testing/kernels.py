@@ -12,8 +12,8 @@ from torch import Tensor, library
 
 from unrolled import ops
 from unrolled.errors import OptionError
-from unrolled.ops.register import Kernel, Op
-from unrolled.ops.samples import Sample
+from unrolled.ops.core.register import Kernel, Op
+from unrolled.ops.core.samples import Sample
 from unrolled.testing.proof import LawBroken
 
 __all__ = ["check_kernel", "samples_of"]

@@ -14,9 +14,9 @@ from unrolled.errors import OptionError
 from unrolled.nn.blocks.causal import WindowState, delayed
 from unrolled.nn.blocks.parts import HeadNorm, block_heads, check_factor, unit
 from unrolled.nn.recurrent import Recurrent
+from unrolled.ops.core.scan import outside_autocast
 from unrolled.ops.delta import delta
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
-from unrolled.ops.scan import outside_autocast
 from unrolled.padding import zero_padding
 
 __all__ = ["Blend", "LowRank", "RWKV7ChannelMix", "RWKV7TimeMix", "RWKV7TimeMixState", "rwkv7_heads"]

@@ -22,9 +22,9 @@ from unrolled.nn.blocks.parts import (
     small_normal,
 )
 from unrolled.nn.recurrent import Recurrent
+from unrolled.ops.core.scan import outside_autocast
 from unrolled.ops.mlstm import mlstm
 from unrolled.ops.mlstm.reference import MLSTMOperands, MLSTMState, mlstm_step
-from unrolled.ops.scan import outside_autocast
 from unrolled.ops.slstm import slstm
 from unrolled.ops.slstm.reference import SLSTMOperands, SLSTMState, slstm_step
 from unrolled.padding import zero_padding

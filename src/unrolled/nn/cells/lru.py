@@ -14,8 +14,8 @@ from unrolled.errors import OptionError
 from unrolled.nn.cell import Cell
 from unrolled.nn.init import xavier_per_gate
 from unrolled.ops import rotation
+from unrolled.ops.core.scan import outside_autocast
 from unrolled.ops.rotation.reference import RotationOperands, rotation_step
-from unrolled.ops.scan import outside_autocast
 from unrolled.padding import reverse_padded
 from unrolled.state import HState, map_state
 

@@ -14,7 +14,7 @@ from unrolled.errors import OptionError
 from unrolled.nn.cell import Cell
 from unrolled.nn.init import xavier_per_gate
 from unrolled.ops import diagonal
-from unrolled.ops.scan import outside_autocast
+from unrolled.ops.core.scan import outside_autocast
 from unrolled.padding import reverse_padded
 from unrolled.state import map_state
 

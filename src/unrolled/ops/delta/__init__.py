@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.core.register import reference_kernel, register
+from unrolled.ops.core.scan import scan
 from unrolled.ops.delta.chunkwise import chunkwise_kernel
 from unrolled.ops.delta.cpp import cpp_kernel
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
 from unrolled.ops.delta.triton import triton_kernel
-from unrolled.ops.register import reference_kernel, register
-from unrolled.ops.scan import scan
 
 __all__ = ["delta", "memory_shape"]
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from torch.linalg import solve_triangular
 from torch.nn.functional import pad
 
+from unrolled.ops.core.register import Kernel
 from unrolled.ops.delta.reference import DeltaOperands
-from unrolled.ops.register import Kernel
 from unrolled.state import map_state
 
 __all__ = ["chunkwise_kernel", "delta_chunk"]

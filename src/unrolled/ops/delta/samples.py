@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from unrolled.ops.samples import Sample, Shape, draw, draw_resets, variants
+from unrolled.ops.core.samples import Sample, Shape, draw, draw_resets, variants
 
 __all__ = ["samples"]
 

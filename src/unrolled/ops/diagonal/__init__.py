@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.core.register import reference_kernel, register
+from unrolled.ops.core.scan import scan
 from unrolled.ops.diagonal.cpp import cpp_kernel
 from unrolled.ops.diagonal.reference import DiagonalOperands, diagonal_step
 from unrolled.ops.diagonal.triton import triton_kernel
-from unrolled.ops.register import reference_kernel, register
-from unrolled.ops.scan import scan
 from unrolled.state import HState
 
 __all__ = ["diagonal", "memory_shape"]

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-from unrolled.ops.zone import zone
+from unrolled.ops.core.zone import zone
 from unrolled.state import HState
 
 __all__ = ["EPSILON", "GRUOperands", "GRUWeights", "gru_step"]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from unrolled.ops.samples import RATE, Sample, draw, draw_input, draw_mask, draw_resets, draw_zone, variants
+from unrolled.ops.core.samples import RATE, Sample, draw, draw_input, draw_mask, draw_resets, draw_zone, variants
 
 __all__ = ["samples"]
 

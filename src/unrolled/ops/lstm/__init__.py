@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from unrolled.ops.cudnn import cudnn_kernel
+from unrolled.ops.core.register import reference_kernel, register
+from unrolled.ops.core.scan import project, scan
 from unrolled.ops.lstm.cpp import cpp_kernel
 from unrolled.ops.lstm.reference import LSTMOperands, LSTMState, LSTMWeights, lstm_step
-from unrolled.ops.register import reference_kernel, register
-from unrolled.ops.scan import project, scan
+from unrolled.ops.native.cudnn import cudnn_kernel
 
 __all__ = ["lstm", "memory_shape"]
 

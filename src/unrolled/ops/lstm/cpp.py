@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from unrolled.ops.gated import gated_kernel
-from unrolled.ops.register import Kernel
+from unrolled.ops.core.register import Kernel
+from unrolled.ops.native.gated import gated_kernel
 
 __all__ = ["cpp_kernel"]
 

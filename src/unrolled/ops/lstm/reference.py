@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
-from unrolled.ops.zone import zone
+from unrolled.ops.core.zone import zone
 
 __all__ = ["EPSILON", "LSTMOperands", "LSTMState", "LSTMWeights", "lstm_step"]
 

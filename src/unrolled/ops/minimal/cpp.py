@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor
 
 from unrolled.ops import native
+from unrolled.ops.core.register import Kernel
 from unrolled.ops.diagonal.cpp import TYPES, Sizes, shared, walk, wrong_tensor
 from unrolled.ops.minimal.reference import parts
-from unrolled.ops.register import Kernel
 
 __all__ = ["cpp_kernel"]
 

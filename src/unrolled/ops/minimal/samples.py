@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import torch
 
+from unrolled.ops.core.samples import Sample, draw, draw_resets, variants
 from unrolled.ops.minimal.reference import parts
-from unrolled.ops.samples import Sample, draw, draw_resets, variants
 
 __all__ = ["samples"]
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unrolled.ops.core.register import Kernel
 from unrolled.ops.diagonal import diagonal
 from unrolled.ops.minimal.reference import minimal_terms
-from unrolled.ops.register import Kernel
 
 __all__ = ["split_kernel"]
 

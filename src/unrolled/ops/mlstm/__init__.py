@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from unrolled.ops.core.register import reference_kernel, register
+from unrolled.ops.core.scan import scan
 from unrolled.ops.mlstm.chunkwise import chunkwise_kernel
 from unrolled.ops.mlstm.cpp import cpp_kernel
 from unrolled.ops.mlstm.memory import memory_shape
 from unrolled.ops.mlstm.reference import MLSTMOperands, MLSTMState, mlstm_step
 from unrolled.ops.mlstm.triton import triton_kernel
-from unrolled.ops.register import reference_kernel, register
-from unrolled.ops.scan import scan
 
 __all__ = ["memory_shape", "mlstm"]
 

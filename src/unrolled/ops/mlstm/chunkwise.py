@@ -25,9 +25,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from unrolled.ops.core.register import Kernel
 from unrolled.ops.mlstm.memory import memory_shape
 from unrolled.ops.mlstm.reference import MLSTMOperands, MLSTMState
-from unrolled.ops.register import Kernel
 
 __all__ = ["chunkwise_kernel"]
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from unrolled.ops import native
+from unrolled.ops.core.register import Kernel
 from unrolled.ops.mlstm.memory import memory_shape
-from unrolled.ops.register import Kernel
 
 __all__ = ["cpp_kernel"]
 

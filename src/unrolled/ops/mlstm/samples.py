@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.ops.samples import Sample, Shape, draw, draw_resets, variants
+from unrolled.ops.core.samples import Sample, Shape, draw, draw_resets, variants
 
 __all__ = ["samples"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from torch import Tensor
 
-from unrolled.ops.gpu import block, objection
+from unrolled.ops.core.register import Kernel
 from unrolled.ops.mlstm.memory import memory_shape
-from unrolled.ops.register import Kernel
+from unrolled.ops.native.gpu import block, objection
 
 __all__ = ["triton_kernel"]
 

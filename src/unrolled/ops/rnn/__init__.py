@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from unrolled.ops.cudnn import cudnn_kernel
-from unrolled.ops.register import reference_kernel, register
+from unrolled.ops.core.register import reference_kernel, register
+from unrolled.ops.core.scan import project, scan
+from unrolled.ops.native.cudnn import cudnn_kernel
 from unrolled.ops.rnn.cpp import cpp_kernel
 from unrolled.ops.rnn.reference import RNNOperands, rnn_step
-from unrolled.ops.scan import project, scan
 from unrolled.state import HState
 
 __all__ = ["memory_shape", "rnn"]

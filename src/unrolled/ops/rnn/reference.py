@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import OptionError
-from unrolled.ops.zone import zone
+from unrolled.ops.core.zone import zone
 from unrolled.state import HState
 
 __all__ = ["NONLINEARITIES", "RNNOperands", "rnn_step"]

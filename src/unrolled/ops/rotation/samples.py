@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from unrolled.ops.samples import Sample, draw, draw_resets, variants
+from unrolled.ops.core.samples import Sample, draw, draw_resets, variants
 
 __all__ = ["samples"]
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from unrolled.ops.register import reference_kernel, register
-from unrolled.ops.scan import scan
+from unrolled.ops.core.register import reference_kernel, register
+from unrolled.ops.core.scan import scan
 from unrolled.ops.slstm.cpp import cpp_kernel
 from unrolled.ops.slstm.reference import SLSTMOperands, SLSTMState, slstm_step
 from unrolled.ops.slstm.triton import triton_kernel

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from unrolled.ops.samples import Sample, Shape, draw, draw_resets, variants
+from unrolled.ops.core.samples import Sample, Shape, draw, draw_resets, variants
 
 __all__ = ["samples"]
 

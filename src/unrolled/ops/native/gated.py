@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unrolled.ops import native
-from unrolled.ops.register import Kernel
+from unrolled.ops.core.register import Kernel
 
 __all__ = ["CELLS", "gated_kernel"]
 

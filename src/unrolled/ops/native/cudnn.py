@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from unrolled.ops.register import Kernel, differentiable_kernel
+from unrolled.ops.core.register import Kernel, differentiable_kernel
 from unrolled.padding import reverse_padded, zero_padding
 
 __all__ = ["cudnn_kernel", "run_layer"]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, library
 
 from unrolled.errors import KernelError, suggest
-from unrolled.ops.scan import outside_autocast
+from unrolled.ops.core.scan import outside_autocast
 
 __all__ = ["Kernel", "Op", "differentiable_kernel", "explain", "kernels", "reference_kernel", "register"]
 
