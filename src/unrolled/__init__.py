@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from unrolled import errors, nn, ops, padding, state, testing
     from unrolled.model import Model, load
-    from unrolled.nn.adopt import adopt
+    from unrolled.nn.torch.adopt import adopt
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
@@ -46,7 +46,7 @@ _HOMES = {
     "Model": "unrolled.model",
     "Tagger": "unrolled.tasks.tag",
     "Translator": "unrolled.tasks.translate",
-    "adopt": "unrolled.nn.adopt",
+    "adopt": "unrolled.nn.torch.adopt",
     "load": "unrolled.model",
 }
 _ROOMS = ("errors", "nn", "ops", "padding", "state", "testing")

@@ -19,9 +19,9 @@ from unrolled.align.each import Each, EachOptions, Tagged
 from unrolled.align.next import Next, NextOptions
 from unrolled.align.pool import Labelled, Pool, PoolOptions
 from unrolled.nn.build import EncoderOptions, make_encoder
-from unrolled.nn.embedding import Embedding
-from unrolled.nn.reader import Reader, SeriesReader, WordReader
-from unrolled.nn.spelling import SpellingEncoder
+from unrolled.nn.reading.embedding import Embedding
+from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
+from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.padding import Padded, valid_mask
 from unrolled.testing import LawBroken, check_alignment
 

@@ -15,7 +15,7 @@ from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.errors import DataError, OptionError, ShapeError
 from unrolled.fields.text import BEGIN, END, UNKNOWN
 from unrolled.nn import EncoderOptions, SeriesReader, WordReader, make_encoder
-from unrolled.nn.embedding import Embedding
+from unrolled.nn.reading.embedding import Embedding
 from unrolled.padding import Padded
 from unrolled.state import concat_rows, leaves, select_rows
 

@@ -13,7 +13,7 @@ from unrolled.align.next import Next, NextOptions, Started
 from unrolled.data.batch.stream import Stretch
 from unrolled.errors import DataError, NotStreamable, OptionError, ShapeError
 from unrolled.nn import GRU, EncoderOptions, make_encoder
-from unrolled.nn.embedding import Embedding
+from unrolled.nn.reading.embedding import Embedding
 from unrolled.state import leaves, select_rows
 
 SIZE, LENGTHS = 9, torch.tensor([6, 3, 1, 0])

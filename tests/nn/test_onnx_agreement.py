@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unrolled.nn import GRU, LSTM, RNN, Recurrent
-from unrolled.nn.bidirectional import Bidirectional, Both
+from unrolled.nn.wrappers.bidirectional import Bidirectional, Both
 from unrolled.ops.lstm.reference import LSTMState
 from unrolled.padding import reverse_padded
 from unrolled.state import HState, leaves, map_state

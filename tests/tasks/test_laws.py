@@ -21,8 +21,8 @@ from unrolled.align.decode import Decode
 from unrolled.align.pool import Pool
 from unrolled.fields.tags import Tags
 from unrolled.model import BrokenLaw
-from unrolled.nn.attention import Attention
-from unrolled.nn.reader import SeriesReader
+from unrolled.nn.reading.attention import Attention
+from unrolled.nn.reading.reader import SeriesReader
 from unrolled.tasks import Classifier, LanguageModel, Tagger, Translator
 from unrolled.tasks.texts import Texts
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from unrolled.check import check_size
 from unrolled.errors import ShapeError
-from unrolled.nn.dropout import Dropped
 from unrolled.nn.recurrent import Recurrent
+from unrolled.nn.wrappers.dropout import Dropped
 from unrolled.state import map_state
 
 __all__ = ["Bridge", "carried"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unrolled.check import check_size
 from unrolled.errors import OptionError, ShapeError
-from unrolled.nn.embedding import check_codes
+from unrolled.nn.reading.embedding import check_codes
 from unrolled.padding import last_step, valid_mask, zero_padding
 
 __all__ = ["ILLEGAL", "LinearChainCRF"]

@@ -15,10 +15,10 @@ from unrolled.align.softmax import LOGITS, OutputLayer
 from unrolled.check import check_size
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import BEGIN, END, UNKNOWN
-from unrolled.nn.attention import Attention, Memory
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
-from unrolled.nn.embedding import Embedding
-from unrolled.nn.reader import Reader, check_reader, encode
+from unrolled.nn.reading.attention import Attention, Memory
+from unrolled.nn.reading.embedding import Embedding
+from unrolled.nn.reading.reader import Reader, check_reader, encode
 from unrolled.nn.recurrent import Recurrent
 from unrolled.options import Options
 from unrolled.padding import Padded, valid_mask, zero_padding

@@ -14,8 +14,8 @@ from unrolled.align.mode import evaluating
 from unrolled.check import check_size
 from unrolled.errors import OptionError, ShapeError
 from unrolled.nn.build import Rate
-from unrolled.nn.embedding import check_codes
-from unrolled.nn.reader import Reader, check_reader, encode
+from unrolled.nn.reading.embedding import check_codes
+from unrolled.nn.reading.reader import Reader, check_reader, encode
 from unrolled.nn.recurrent import Recurrent
 from unrolled.options import Options
 from unrolled.padding import Padded, valid_mask, zero_padding

@@ -13,7 +13,7 @@ from unrolled.align.softmax import OutputLayer, SampledSoftmax
 from unrolled.check import check_size
 from unrolled.errors import DataError, NotStreamable, OptionError
 from unrolled.nn.build import Rate
-from unrolled.nn.embedding import Embedding
+from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.recurrent import Recurrent
 from unrolled.options import Options
 from unrolled.padding import valid_mask, zero_padding

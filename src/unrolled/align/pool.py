@@ -10,14 +10,14 @@ from torch.nn.functional import cross_entropy
 
 from unrolled.align.mode import evaluating
 from unrolled.check import check_size
-from unrolled.nn.bidirectional import Bidirectional
 from unrolled.nn.build import Rate
-from unrolled.nn.dropout import DropConnect, VariationalDropout
-from unrolled.nn.embedding import check_codes
-from unrolled.nn.reader import Reader, check_reader, encode
+from unrolled.nn.reading.embedding import check_codes
+from unrolled.nn.reading.reader import Reader, check_reader, encode
 from unrolled.nn.recurrent import Recurrent
-from unrolled.nn.residual import Residual
-from unrolled.nn.stack import Stack
+from unrolled.nn.wrappers.bidirectional import Bidirectional
+from unrolled.nn.wrappers.dropout import DropConnect, VariationalDropout
+from unrolled.nn.wrappers.residual import Residual
+from unrolled.nn.wrappers.stack import Stack
 from unrolled.options import Options
 from unrolled.padding import Padded, last_step, valid_mask
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, embedding, linear
 
 from unrolled.check import check_size
 from unrolled.errors import OptionError
-from unrolled.nn.embedding import Embedding
+from unrolled.nn.reading.embedding import Embedding
 
 __all__ = ["OutputLayer", "SampledSoftmax", "linear_cross_entropy", "target_log_probs"]
 

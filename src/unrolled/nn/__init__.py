@@ -1,6 +1,5 @@
 """Recurrent layers: cells, the wrappers that hold any of them, encoders made of both, and what reads their input."""
 
-from unrolled.nn.bidirectional import Bidirectional, Both
 from unrolled.nn.blocks import (
     RWKV7,
     CausalConv,
@@ -15,16 +14,17 @@ from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.cell import Cell
 from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, MLSTM, RGLRU, RNN, SLSTM, MinGRU, MinLSTM, make_cell
 from unrolled.nn.cells.rglru import RGLRUState
-from unrolled.nn.dropout import DropConnect, Dropped, VariationalDropout
-from unrolled.nn.embedding import Embedding
-from unrolled.nn.reader import Reader, SeriesReader, WordReader
+from unrolled.nn.reading.embedding import Embedding
+from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
+from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.nn.recurrent import Recurrent
-from unrolled.nn.residual import Residual
-from unrolled.nn.spelling import SpellingEncoder
-from unrolled.nn.stack import Stack
 from unrolled.nn.stepper import Stepper
-from unrolled.nn.torch_layout import from_torch, to_torch
-from unrolled.nn.zoneout import Zoneout
+from unrolled.nn.torch.layout import from_torch, to_torch
+from unrolled.nn.wrappers.bidirectional import Bidirectional, Both
+from unrolled.nn.wrappers.dropout import DropConnect, Dropped, VariationalDropout
+from unrolled.nn.wrappers.residual import Residual
+from unrolled.nn.wrappers.stack import Stack
+from unrolled.nn.wrappers.zoneout import Zoneout
 from unrolled.ops.lstm.reference import LSTMState
 from unrolled.ops.mlstm.reference import MLSTMState
 from unrolled.ops.newton import Certificate, Newton

@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue
 
 from unrolled.errors import OptionError
-from unrolled.nn.bidirectional import Bidirectional
 from unrolled.nn.cells import make_cell
-from unrolled.nn.dropout import DropConnect, VariationalDropout
-from unrolled.nn.held import held_cell
 from unrolled.nn.recurrent import Recurrent
-from unrolled.nn.residual import Residual
-from unrolled.nn.stack import Stack
-from unrolled.nn.zoneout import Zoneout
+from unrolled.nn.wrappers.bidirectional import Bidirectional
+from unrolled.nn.wrappers.dropout import DropConnect, VariationalDropout
+from unrolled.nn.wrappers.held import held_cell
+from unrolled.nn.wrappers.residual import Residual
+from unrolled.nn.wrappers.stack import Stack
+from unrolled.nn.wrappers.zoneout import Zoneout
 from unrolled.options import Options
 from unrolled.state import leaves
 

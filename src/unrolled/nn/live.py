@@ -285,8 +285,8 @@ def _kinds() -> _Kinds:
     from unrolled.nn import live_programs
     from unrolled.nn.cells import GRU, LSTM, RNN
     from unrolled.nn.recurrent import Recurrent
-    from unrolled.nn.stack import Stack
-    from unrolled.nn.zoneout import Zoneout
+    from unrolled.nn.wrappers.stack import Stack
+    from unrolled.nn.wrappers.zoneout import Zoneout
 
     words: dict[type, Callable[[Any], str]] = {
         RNN: lambda cell: f"rnn {cell.nonlinearity}",

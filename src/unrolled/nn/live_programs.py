@@ -33,9 +33,9 @@ from unrolled.nn.cells.mlstm import MLSTM
 from unrolled.nn.cells.rglru import RGLRU, SHARPNESS
 from unrolled.nn.cells.slstm import SLSTM
 from unrolled.nn.program import Program, Value, leaves_of
-from unrolled.nn.residual import Residual
-from unrolled.nn.stack import Stack
-from unrolled.nn.zoneout import Zoneout
+from unrolled.nn.wrappers.residual import Residual
+from unrolled.nn.wrappers.stack import Stack
+from unrolled.nn.wrappers.zoneout import Zoneout
 
 __all__ = ["WRITERS", "write"]
 

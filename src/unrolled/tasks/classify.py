@@ -20,7 +20,7 @@ from unrolled.fields.category import Category
 from unrolled.fields.numbers import Numbers
 from unrolled.fields.spelling import Spelling
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
-from unrolled.nn.reader import Reader, SeriesReader
+from unrolled.nn.reading.reader import Reader, SeriesReader
 from unrolled.score.calibration import fit_temperature, probabilities, reliability
 from unrolled.score.classes import ClassReport, class_report, confusion_matrix
 from unrolled.tasks.batches import per_row

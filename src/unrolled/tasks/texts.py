@@ -22,9 +22,9 @@ from unrolled.fields.spelling import Spelling
 from unrolled.fields.text import SPECIALS, Text
 from unrolled.nn.build import EncoderOptions, Rate
 from unrolled.nn.cells import make_cell
-from unrolled.nn.embedding import Embedding
-from unrolled.nn.reader import WordReader
-from unrolled.nn.spelling import SpellingEncoder
+from unrolled.nn.reading.embedding import Embedding
+from unrolled.nn.reading.reader import WordReader
+from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.options import Options
 from unrolled.tasks.options import TaskOptions
 

@@ -11,8 +11,8 @@ from torch.nn.functional import layer_norm, linear
 
 from unrolled.check import check_choice, check_size
 from unrolled.nn.cell import projected_inside
+from unrolled.nn.cells.newton import Solvable
 from unrolled.nn.init import INITIALISATIONS, orthogonal_per_gate, torch_uniform, xavier_per_gate
-from unrolled.nn.newton import Solvable
 from unrolled.ops import gru
 from unrolled.ops.gru.reference import EPSILON, GRUOperands, GRUWeights, gru_step
 from unrolled.ops.newton import Newton, gru_recurrence
@@ -36,7 +36,7 @@ class GRU(Solvable[HState]):
     leaves b and c_n out. learn_initial_state: h before the first step is a parameter. init: "xavier" (Xavier input
     weights, orthogonal recurrent weights, each gate by itself, zero biases) or "torch" (uniform as torch.nn). kernel:
     "auto" or the name of a kernel of op `gru`. solver: "sequential", or all steps at once: "newton", "auto" or a
-    `Newton`, see `unrolled.nn.newton.Solvable`.
+    `Newton`, see `unrolled.nn.cells.newton.Solvable`.
 
     Parameters, gates in the order r, z, n: weight_x (3 hidden, input), weight_h (3 hidden, hidden), bias (3 hidden,),
     and for reset="after" bias_h (hidden,), which is c_n: it stands inside r * (...) and cannot be merged into the bias.

@@ -12,8 +12,8 @@ from torch.nn.functional import layer_norm, linear
 from unrolled.check import check_choice, check_size
 from unrolled.errors import OptionError
 from unrolled.nn.cell import projected_inside
+from unrolled.nn.cells.newton import Solvable
 from unrolled.nn.init import INITIALISATIONS, orthogonal_per_gate, torch_uniform, xavier_per_gate
-from unrolled.nn.newton import Solvable
 from unrolled.ops import lstm
 from unrolled.ops.lstm.reference import EPSILON, LSTMOperands, LSTMState, LSTMWeights, lstm_step
 from unrolled.ops.newton import Newton, lstm_recurrence
@@ -40,7 +40,7 @@ class LSTM(Solvable[LSTMState]):
     leaves b out. learn_initial_state: h and c before the first step are parameters. init: "xavier" (Xavier input
     weights, orthogonal recurrent weights, each gate by itself, zero biases but for the forget gate) or "torch" (uniform
     as torch.nn, biases included). kernel: "auto" or the name of a kernel of op `lstm`. solver: "sequential", or all
-    steps at once: "newton", "auto" or a `Newton`, see `unrolled.nn.newton.Solvable`; with projection_size only
+    steps at once: "newton", "auto" or a `Newton`, see `unrolled.nn.cells.newton.Solvable`; with projection_size only
     `Newton(form="full")`.
 
     Parameters, gates in the order i, f, g, o (coupled: i, g, o): weight_x (gates hidden, input), weight_h (gates

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from unrolled.nn.minimal import Minimal
+from unrolled.nn.cells.minimal import Minimal
 
 __all__ = ["MinGRU"]
 

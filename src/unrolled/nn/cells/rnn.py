@@ -11,8 +11,8 @@ from torch.nn.functional import linear
 
 from unrolled.check import check_choice, check_size
 from unrolled.nn.cell import projected_inside
+from unrolled.nn.cells.newton import Solvable
 from unrolled.nn.init import INITIALISATIONS, orthogonal_per_gate, torch_uniform, xavier_per_gate
-from unrolled.nn.newton import Solvable
 from unrolled.ops import rnn
 from unrolled.ops.newton import Newton, RNNWeights, rnn_recurrence
 from unrolled.ops.rnn.reference import NONLINEARITIES, RNNOperands, rnn_step
@@ -29,7 +29,7 @@ class RNN(Solvable[HState]):
     input_size, hidden_size: features of x and of h. nonlinearity: "tanh" or "relu". bias: False leaves b out.
     learn_initial_state: h before the first step is a parameter. init: "xavier" (Xavier input weights, orthogonal
     recurrent weights, zero bias) or "torch" (uniform as torch.nn). kernel: "auto" or the name of a kernel of op `rnn`.
-    solver: "sequential", or all steps at once: "newton", "auto" or a `Newton`, see `unrolled.nn.newton.Solvable`.
+    solver: "sequential", or all steps at once: "newton", "auto" or a `Newton`, see `unrolled.nn.cells.newton.Solvable`.
 
     Parameters: weight_x (hidden, input), weight_h (hidden, hidden), bias (hidden,): one bias where torch.nn has two.
 

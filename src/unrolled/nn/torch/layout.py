@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import OptionError
-from unrolled.nn.bidirectional import Bidirectional
 from unrolled.nn.cell import Cell
 from unrolled.nn.cells import GRU, LSTM, RNN
 from unrolled.nn.recurrent import Recurrent
-from unrolled.nn.stack import Stack
+from unrolled.nn.wrappers.bidirectional import Bidirectional
+from unrolled.nn.wrappers.stack import Stack
 
 __all__ = ["TORCH_CELLS", "TORCH_SEQUENCES", "from_torch", "to_torch"]
 

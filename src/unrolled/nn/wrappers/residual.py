@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import OptionError
-from unrolled.nn.held import held_layer
 from unrolled.nn.recurrent import Recurrent
+from unrolled.nn.wrappers.held import held_layer
 from unrolled.padding import zero_padding
 
 __all__ = ["Residual"]

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequen
 
 import unrolled
 from unrolled.errors import DtypeError, OptionError, ShapeError
-from unrolled.nn.adopt import Adopted, AdoptedCell, adopt
+from unrolled.nn.torch.adopt import Adopted, AdoptedCell, adopt
 
 CLOSE = {"rtol": 0.0, "atol": 1e-12}
 KINDS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -213,7 +213,7 @@ def test_shared_weights_are_not_torn_off_silently() -> None:
 
 
 def test_a_wrong_mapping_is_caught_before_the_model_changes(monkeypatch: pytest.MonkeyPatch) -> None:
-    from unrolled.nn import adopt as room
+    from unrolled.nn.torch import adopt as room
 
     def transposed(module: Any) -> Any:
         layer = unrolled.nn.from_torch(module)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import OptionError, ShapeError
-from unrolled.nn import attention as room
-from unrolled.nn.attention import Attention, Memory
+from unrolled.nn.reading import attention as room
+from unrolled.nn.reading.attention import Attention, Memory
 from unrolled.state import select_rows
 
 LENGTHS = torch.tensor([5, 2, 1, 0])

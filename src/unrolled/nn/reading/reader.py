@@ -11,9 +11,9 @@ from torch.nn.functional import embedding as look_up
 
 from unrolled.check import check_rate, check_size
 from unrolled.errors import DataError, OptionError, ShapeError
-from unrolled.nn.embedding import Embedding
+from unrolled.nn.reading.embedding import Embedding
+from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.nn.recurrent import Recurrent
-from unrolled.nn.spelling import SpellingEncoder
 from unrolled.padding import Padded, zero_padding
 
 __all__ = ["Reader", "SeriesReader", "WordReader", "check_reader", "encode"]

@@ -13,9 +13,9 @@ from torch.nn.utils.rnn import PackedSequence
 
 from unrolled.check import check_dtype
 from unrolled.errors import DtypeError, OptionError, ShapeError, UnrolledError
-from unrolled.nn.bidirectional import Both
 from unrolled.nn.recurrent import Recurrent
-from unrolled.nn.torch_layout import TORCH_CELLS, TORCH_SEQUENCES, from_torch
+from unrolled.nn.torch.layout import TORCH_CELLS, TORCH_SEQUENCES, from_torch
+from unrolled.nn.wrappers.bidirectional import Both
 from unrolled.ops.lstm.reference import LSTMState
 from unrolled.padding import from_packed, to_packed
 from unrolled.state import HState

@@ -7,7 +7,7 @@ import torch
 
 from unrolled.errors import DataError, OptionError, ShapeError
 from unrolled.nn import GRU, Bidirectional, Embedding, SeriesReader, SpellingEncoder, WordReader
-from unrolled.nn.reader import check_reader, encode
+from unrolled.nn.reading.reader import check_reader, encode
 from unrolled.padding import Padded
 
 LENGTHS = torch.tensor([3, 1, 0])

@@ -10,7 +10,7 @@ from torch import Tensor
 from unrolled.check import check_rate
 from unrolled.errors import OptionError, ShapeError
 from unrolled.nn.cell import Cell
-from unrolled.nn.held import held_cell
+from unrolled.nn.wrappers.held import held_cell
 from unrolled.ops.core.zone import zone_state
 from unrolled.state import leaves, map_state
 

@@ -12,8 +12,8 @@ from torch.nn.functional import dropout
 from unrolled.check import check_rate
 from unrolled.errors import OptionError
 from unrolled.nn.cell import Cell
-from unrolled.nn.held import held_cell, held_layer
 from unrolled.nn.recurrent import Recurrent
+from unrolled.nn.wrappers.held import held_cell, held_layer
 
 __all__ = ["DropConnect", "Dropped", "VariationalDropout"]
 

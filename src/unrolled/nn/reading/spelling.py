@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from unrolled.check import check_choice, check_size
 from unrolled.errors import OptionError
-from unrolled.nn.bidirectional import Bidirectional
 from unrolled.nn.cells.lstm import LSTM
-from unrolled.nn.embedding import Embedding
+from unrolled.nn.reading.embedding import Embedding
+from unrolled.nn.wrappers.bidirectional import Bidirectional
 from unrolled.padding import valid_mask, zero_padding
 
 __all__ = ["SpellingEncoder"]

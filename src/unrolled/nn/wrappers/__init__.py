@@ -1,0 +1,1 @@
+"""Wrappers: layers that hold layers, and know no cell by name."""
