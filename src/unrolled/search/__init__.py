@@ -1,8 +1,8 @@
 """Search: sequences out of a step, greedily, by sampling, by beam; constrained, scored, streamed."""
 
 from unrolled.search.beam import beam
+from unrolled.search.constraints import Constraint, Forbid, NoRepeat, OneOf, Opening
 from unrolled.search.greedy import greedy
-from unrolled.search.prefix import Constraint, Forbid, NoRepeat, OneOf, Opening
 from unrolled.search.sample import sample, stream
 from unrolled.search.step import Found, Step, score
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unrolled.check import check_size
 from unrolled.errors import OptionError
-from unrolled.search.prefix import Constraint, constrain
+from unrolled.search.constraints import Constraint, constrain
 from unrolled.search.step import Found, Start, Step, ask, length_norm, make_found, most_likely, start, total
 from unrolled.state import select_rows
 

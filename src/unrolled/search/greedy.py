@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unrolled.search.prefix import Constraint, constrain
+from unrolled.search.constraints import Constraint, constrain
 from unrolled.search.step import Found, Start, Step, ask, make_found, start
 from unrolled.state import select_rows
 

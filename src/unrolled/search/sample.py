@@ -12,8 +12,8 @@ from torch import Tensor
 
 from unrolled.check import check_size
 from unrolled.errors import OptionError, ShapeError
+from unrolled.search.constraints import Constraint
 from unrolled.search.greedy import Choose, Walk, likeliest
-from unrolled.search.prefix import Constraint
 from unrolled.search.step import Found, Start, Step, start
 
 __all__ = ["sample", "stream"]
