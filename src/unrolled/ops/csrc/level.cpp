@@ -1,12 +1,12 @@
 // Compiled, like the .cpp files of its ops, once for each instruction-set level: -DUNROLLED_LEVEL=avx512, avx2 or baseline names its namespace.
-#include "delta.h"
-#include "diagonal.h"
-#include "gated.h"
-#include "mlstm.h"
-#include "program.h"
-#include "slstm.h"
-#include "stepper.h"
-#include "table.h"
+#include "delta/delta.h"
+#include "diagonal/diagonal.h"
+#include "gated/gated.h"
+#include "mlstm/mlstm.h"
+#include "live/program.h"
+#include "slstm/slstm.h"
+#include "live/stepper.h"
+#include "base/table.h"
 
 #define UNROLLED_JOIN(left, right) left##right
 #define UNROLLED_NAME(left, right) UNROLLED_JOIN(left, right)

@@ -10,14 +10,14 @@
 #include <string>
 #include <vector>
 
-#include "table.h"
-#include "threads.h"
+#include "base/table.h"
+#include "base/threads.h"
 
 namespace nb = nanobind;
 
 namespace unrolled {
 
-// Defined in stepper.cpp.
+// Defined in live/stepper.cpp.
 void bind_stepper(nb::module_& m);
 
 Runtime runtime;
