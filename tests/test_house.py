@@ -1,4 +1,4 @@
-"""The plan of the house: a room imports rooms of lower floors only, and importing it stays light."""
+"""The plan of the house: a room imports lower floors only, no files stand in a circle, and importing stays light."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLOORS = {
     "errors": 0, "options": 0, "state": 0, "padding": 0, "check": 0, "score": 0,
     "ops": 1,
     "nn": 2, "fields": 2,
-    "align": 3, "data": 3, "search": 3,
+    "align": 3, "data": 3, "search": 3, "live": 3,
     "model": 4,
     "train": 5, "inspect": 5,
     "tasks": 6,
@@ -62,6 +62,56 @@ def test_a_room_imports_lower_floors_only(path: Path) -> None:
         assert other in FLOORS, f"{path.name}:{line} imports unrolled.{other}, which stands on no floor"
         lower = FLOORS[other] < FLOORS[mine] or (FLOORS[mine] == 0 and ORDER[other] < ORDER[mine])
         assert lower, f"{path.name}:{line} imports unrolled.{other} of floor {FLOORS[other]} from floor {FLOORS[mine]}"
+
+
+def imported_files(path: Path) -> set[Path]:
+    """The files of the package that this one imports, at once or late; what is imported for its types alone is not."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = [node for node in ast.walk(tree) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)]
+    left_out = {inner for node in for_types for inner in ast.walk(node)}
+    files: set[Path] = set()
+    for node in ast.walk(tree):
+        if node in left_out or not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
+        names = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            if not (node.module or "").startswith("unrolled"):
+                continue
+            # What is no file of its own is a name that the folder's or the module's own file has.
+            places = [SOURCE.joinpath(*f"{node.module}.{name}".split(".")[1:]) for name in names]
+            files |= {file for place in places if (file := file_of(place))} or {file_of(places[0].parent)} - {None}
+        else:
+            own = [name for name in names if name.startswith("unrolled.")]
+            files |= {file for name in own if (file := file_of(SOURCE.joinpath(*name.split(".")[1:])))}
+    # The package's own file names the rooms without importing them.
+    return files - {path, SOURCE / "__init__.py"}
+
+
+def file_of(place: Path) -> Path | None:
+    """The file of a module or a folder of the package."""
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file in FILES), None)
+
+
+def circles(imports: dict[Path, set[Path]]) -> set[frozenset[Path]]:
+    """The groups of files each of which imports, by way of others, every other one."""
+    reach = {path: set(others) for path, others in imports.items()}
+    size = 0
+    while size != (size := sum(map(len, reach.values()))):
+        for others in reach.values():
+            others |= {file for other in others for file in reach[other]}
+    inside = [path for path in reach if path in reach[path]]
+    return {frozenset(other for other in reach[path] if path in reach[other]) for path in inside}
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    # The writers of live steps go once steps are recorded; they are the last circle.
+    found = circles({path: set() if path.name == "writers.py" else imported_files(path) for path in FILES})
+    assert not found, [sorted(str(path.relative_to(SOURCE)) for path in group) for group in found]
+
+
+def test_circles_are_seen() -> None:
+    a, b, c, d = (Path(name) for name in "abcd")
+    assert circles({a: {b}, b: {c}, c: {a, d}, d: set()}) == {frozenset({a, b, c})}
 
 
 def test_scores_are_numpy_alone() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unrolled import errors, nn, ops, padding, state, testing
+    from unrolled.live import Stepper
     from unrolled.model import Model, load
     from unrolled.nn.torch.adopt import adopt
     from unrolled.tasks.classify import Classifier
@@ -26,6 +27,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "Model",
+    "Stepper",
     "Tagger",
     "Translator",
     "__version__",
@@ -44,6 +46,7 @@ _HOMES = {
     "Forecaster": "unrolled.tasks.forecast",
     "LanguageModel": "unrolled.tasks.language",
     "Model": "unrolled.model",
+    "Stepper": "unrolled.live",
     "Tagger": "unrolled.tasks.tag",
     "Translator": "unrolled.tasks.translate",
     "adopt": "unrolled.nn.torch.adopt",
@@ -61,6 +64,11 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'unrolled' has no attribute {name!r}")
     globals()[name] = value
     return value
+
+
+def fill_slots() -> None:
+    """Import the rooms that fill a slot of a lower room, which therefore need not know them."""
+    importlib.import_module("unrolled.live")
 
 
 def __dir__() -> list[str]:

@@ -1,5 +1,8 @@
 """Recurrent layers: cells, the wrappers that hold any of them, encoders made of both, and what reads their input."""
 
+from typing import Any
+
+import unrolled
 from unrolled.nn.blocks import (
     RWKV7,
     CausalConv,
@@ -18,7 +21,6 @@ from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
 from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.nn.recurrent import Recurrent
-from unrolled.nn.stepper import Stepper
 from unrolled.nn.torch.layout import from_torch, to_torch
 from unrolled.nn.wrappers.bidirectional import Bidirectional, Both
 from unrolled.nn.wrappers.dropout import DropConnect, Dropped, VariationalDropout
@@ -79,3 +81,10 @@ __all__ = [
     "make_encoder",
     "to_torch",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # A Stepper runs layers, so it stands above them; the package knows where.
+    if name == "Stepper":
+        return unrolled.Stepper
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.errors import OptionError
-from unrolled.nn import live
+from unrolled.nn import slot
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
 from unrolled.ops.core.scan import outside_autocast, scan
@@ -150,7 +150,7 @@ class Cell(Recurrent[S]):
         return whole, state
 
     def advance(self, x: Tensor, state: S) -> tuple[Tensor, S]:
-        found = live.advance(self, x, state)
+        found = slot.advance(self, x, state)
         return found if found is not None else outside_autocast(self.recur, self.project(x), state)
 
 

@@ -19,7 +19,7 @@ from unrolled.check import (
     check_step,
 )
 from unrolled.errors import NotStreamable
-from unrolled.nn import live
+from unrolled.nn import slot
 from unrolled.padding import resets_from_the_right, reverse_padded, zero_padding
 
 __all__ = ["Recurrent"]
@@ -106,7 +106,7 @@ class Recurrent(nn.Module, ABC, Generic[S]):
         Raises NotStreamable if the layer needs the whole sequence, and what `forward` raises.
         """
         # It checks as much as is checked below, and leaves to that whatever it does not take.
-        found = live.advance(self, x, state)
+        found = slot.advance(self, x, state)
         if found is not None:
             return found
         owner = type(self).__name__

@@ -242,7 +242,7 @@ def _options(module: Any) -> list[tuple[dict[str, Any], str, Any]]:
 
 def _unwritten(layer: Any) -> str | None:
     """What a program cannot hold, by its name, or None: another class, torch's wrappers of weights, anything hooked."""
-    kinds, package = _kinds(), __name__.removesuffix("live")
+    kinds, package = _kinds(), "unrolled.nn."
     for module in layer.modules():
         if type(module) in kinds.words:
             if zoned(module) is None:
@@ -259,13 +259,13 @@ def _unwritten(layer: Any) -> str | None:
 
 def _program(layer: Any, batch: int, dtype: torch.dtype, stored: str, alive: list[Tensor]) -> dict[str, Any]:
     """The fields of a layer's program; what their addresses point at is added to `alive`."""
-    from unrolled.nn import live_programs
-    from unrolled.nn.program import Program
+    from unrolled.live import writers
+    from unrolled.live.program import Program
 
     state = layer.initial_state(1, device="meta", dtype=dtype)
     program = Program(layer.input_size, state, batch, dtype, STORED.index(stored))
     with torch.no_grad():
-        y = live_programs.write(program, layer, program.x, program.state)
+        y = writers.write(program, layer, program.x, program.state)
     alive += program.alive
     return program.fields(y, TYPES[dtype])
 
@@ -282,7 +282,7 @@ class _Kinds(NamedTuple):
 def _kinds() -> _Kinds:
     """The classes that can be bound; a gated cell's word is its name in `CELLS`."""
     # Late, since the cells themselves import this module.
-    from unrolled.nn import live_programs
+    from unrolled.live import writers
     from unrolled.nn.cells import GRU, LSTM, RNN
     from unrolled.nn.recurrent import Recurrent
     from unrolled.nn.wrappers.stack import Stack
@@ -293,7 +293,7 @@ def _kinds() -> _Kinds:
         LSTM: lambda cell: "lstm coupled" if cell.coupled else "lstm",
         GRU: lambda cell: f"gru {cell.reset}",
     }
-    return _Kinds(words, Zoneout, Stack, live_programs.WRITERS, Recurrent)
+    return _Kinds(words, Zoneout, Stack, writers.WRITERS, Recurrent)
 
 
 def fields(part: Zoned, batch: int, dtype: torch.dtype, stored: str, alive: list[Tensor]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from unrolled.errors import OptionError
-from unrolled.nn import CELLS, GRU, MinGRU, Residual, Stack, Stepper, VariationalDropout, Zoneout, live, make_cell
+from unrolled.live import binding as live
+from unrolled.nn import CELLS, GRU, MinGRU, Residual, Stack, Stepper, VariationalDropout, Zoneout, make_cell
 from unrolled.nn.blocks import RWKV7, MLSTMBlock
 from unrolled.ops import native
 from unrolled.state import HState, leaves, map_state

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from unrolled.errors import OptionError
-from unrolled.nn import live
+from unrolled.live import binding as live
+from unrolled.live.program import Program, Value, leaves_of
 from unrolled.nn.blocks import (
     RWKV7,
     CausalConv,
@@ -32,7 +33,6 @@ from unrolled.nn.cells.minlstm import MinLSTM
 from unrolled.nn.cells.mlstm import MLSTM
 from unrolled.nn.cells.rglru import RGLRU, SHARPNESS
 from unrolled.nn.cells.slstm import SLSTM
-from unrolled.nn.program import Program, Value, leaves_of
 from unrolled.nn.wrappers.residual import Residual
 from unrolled.nn.wrappers.stack import Stack
 from unrolled.nn.wrappers.zoneout import Zoneout

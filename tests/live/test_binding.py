@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from unrolled.errors import UnrolledError
+from unrolled.live import binding as live
 from unrolled.nn import (
     GRU,
     LSTM,
@@ -27,7 +28,6 @@ from unrolled.nn import (
     Residual,
     Stack,
     Zoneout,
-    live,
 )
 from unrolled.nn.blocks import (
     RWKV7,

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from unrolled.errors import OptionError, ShapeError
-from unrolled.nn import live
-from unrolled.nn.program import Program, Value
+from unrolled.live import binding as live
+from unrolled.live.program import Program, Value
 from unrolled.ops import native
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
 from unrolled.ops.mlstm.reference import MLSTMOperands, MLSTMState, mlstm_step

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from unrolled.check import check_choice, check_size, check_state
 from unrolled.errors import DtypeError, KernelError, NonFiniteError, ShapeError
-from unrolled.nn.live import (
+from unrolled.live.binding import (
     DONE,
     NOT_FINITE,
     STORED,
