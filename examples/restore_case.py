@@ -9,7 +9,7 @@ this task is: every character has a tag, small or large.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from torch import nn
@@ -17,18 +17,19 @@ from torch import nn
 from unrolled.align.each import Each, EachOptions, Tagged
 from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
-from unrolled.nn.build import EncoderOptions, make_encoder
+from unrolled.nn.reading.reader import WordReader
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training
-from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts
+from unrolled.tasks.options import TaskOptions
+from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts
 from unrolled.train import TrainOptions
 
 
-class CaseOptions(TextOptions):
+class CaseOptions(TaskOptions):
     """Options of a `CaseRestorer`: those of texts, of encoders and of training."""
 
     owner = "CaseRestorer"
-    level: Literal["word", "char", "subword"] = "char"
+    text: TextOptions = TextOptions(level="char")
 
 
 class Lines(Texts):
@@ -36,7 +37,7 @@ class Lines(Texts):
 
     def __init__(self, lines: Iterable[str], options: CaseOptions) -> None:
         whole = [line for line in lines if len(line.lower()) == len(line)]
-        super().__init__(whole, options.shape)
+        super().__init__(whole, options.text.shape)
         self.large = Ragged.from_list(([letter.isupper() for letter in line] for line in whole), np.int64)
 
 
@@ -45,6 +46,7 @@ class CaseRestorer(SequenceTask):
 
     task = "case"
     options_kind = CaseOptions
+    options: CaseOptions
 
     def fit(self, lines: Iterable[str]) -> Self:
         return self.learn(Lines(lines, self.options), None, part=0.1, refit=False, training=Training())
@@ -59,19 +61,19 @@ class CaseRestorer(SequenceTask):
         ]
 
     def make_fields(self, corpus: Lines, rows: np.ndarray) -> dict[str, Any]:
-        return {"text": corpus.fit(rows, self.options)}
+        return {"text": corpus.fit(rows, self.options.text)}
 
     def make_data(self, corpus: Lines, rows: np.ndarray) -> Examples[Tagged]:
         column = corpus.column(self.fields["text"])
         return Examples(Tagged, (column, TagColumn(corpus.large)), corpus.lengths(column)).select(rows)
 
     def make_net(self, corpus: Lines | None = None) -> nn.Module:
-        reader = make_words(self.fields["text"], None, self.options, 32, None)
-        chosen = {"cell": "gru", "hidden_size": 64, "bidirectional": True, **self.options.encoder}
-        return Each(reader, make_encoder(reader.output_size, EncoderOptions(**chosen)), 2, EachOptions())
+        reader = WordReader(make_embedding(self.fields["text"], self.options.text, 32, None))
+        encoder = self.options.make_encoder(reader.output_size, cell="gru", hidden_size=64, bidirectional=True)
+        return Each(reader, encoder, 2, EachOptions())
 
     def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
-        return TrainOptions.from_json({"epochs": 8, "learning_rate": 5e-3, **self.options.train})
+        return self.options.training(epochs=8, learning_rate=5e-3)
 
     def made_up(self, seed: int, rows: int) -> Lines:
         draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]

@@ -87,7 +87,7 @@ def _pictures(model: Any, request: Request, folder: Path, test: tuple[Any, ...])
     if request.task == "classify" and held:
         drawn["confusion"] = model.plot(held[0], folder / "confusion.png")
         drawn["reliability"] = model.plot_reliability(held[0], folder / "reliability.png")
-    if request.task == "translate" and model.options.attention != "none":
+    if request.task == "translate" and model.options.head.attention != "none":
         sentence = _sentence(model, request, held)
         if sentence:
             drawn["attention"] = model.plot(sentence, folder / "attention.png")
