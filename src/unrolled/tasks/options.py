@@ -18,9 +18,6 @@ from unrolled.train import BatchedOptions, RunOptions, TrainOptions
 
 __all__ = ["TaskOptions", "enough_epochs", "plain"]
 
-# Groups that a task completes from the data, so that a saved model holds of them what was given alone.
-COMPLETED = ("encoder", "train")
-
 
 class TaskOptions(Options):
     """Base of a task's options. A field that is itself `Options` is a group, and its default holds the task's own ones.
@@ -33,6 +30,8 @@ class TaskOptions(Options):
     encoder: ForwardOptions = EncoderOptions()
     train: RunOptions = BatchedOptions()
 
+    completed: ClassVar[frozenset[str]] = frozenset({"encoder", "train"})
+    """Groups that the task completes from the data, so that a saved model holds of them what was given alone."""
     absent: ClassVar[Mapping[str, str]] = {}
     """Options of other tasks that mean nothing to this one, and why, for messages. Earlier files name some of them."""
 
@@ -63,7 +62,7 @@ class TaskOptions(Options):
             kind = field.annotation if field.is_required() else type(field.default)
             if isinstance(kind, type) and issubclass(kind, Options):
                 kinds[name] = kind
-        return dict(sorted(kinds.items(), key=lambda item: item[0] in COMPLETED))
+        return dict(sorted(kinds.items(), key=lambda item: item[0] in TaskOptions.model_fields))
 
     @classmethod
     def places(cls) -> dict[str, str]:
@@ -130,7 +129,7 @@ class TaskOptions(Options):
         places = self.places()
         for group in groups:
             options: Options = getattr(self, group)
-            if group in COMPLETED:
+            if group in self.completed:
                 content[group] = options.model_dump(mode="json", exclude_unset=True)
             else:
                 content |= {name: value for name, value in options.to_json().items() if places[name] == group}
