@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from unrolled.errors import OptionError
-from unrolled.nn.build import EncoderOptions, ForwardOptions, check_cell, make_encoder
+from unrolled.nn.build import EncoderOptions, ForwardOptions, check_encoder, make_encoder
 from unrolled.nn.recurrent import Recurrent
 from unrolled.options import Options, unknown
 from unrolled.train import BatchedOptions, RunOptions, TrainOptions
@@ -116,7 +116,7 @@ class TaskOptions(Options):
     def check(self) -> None:
         """What can be said before the data are there, said now."""
         if "cell" in self.encoder.given():
-            check_cell(self.encoder, self.owner)
+            check_encoder(self.encoder, self.owner)
 
     def make_encoder(self, input_size: int, **usual: object) -> Recurrent[Any]:
         """The encoder that was asked for, the usual one where nothing was."""
