@@ -176,6 +176,11 @@ class Classifier(SequenceTask):
             return np.array([int(value) for value in values])
         return np.array([value == "True" for value in values] if self.notes["labels"] == "truth" else list(values))
 
+    @property
+    def reads_texts(self) -> bool:
+        """Whether it learned from texts, not from series."""
+        return "text" in self.fields
+
     def make_fields(self, corpus: Examples, rows: np.ndarray) -> dict[str, Any]:
         labels = corpus.labels or []
         fields: dict[str, Any] = {"label": Category.fit(labels[i] for i in rows.tolist())}

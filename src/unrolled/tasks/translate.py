@@ -274,6 +274,12 @@ class Translator(SequenceTask):
         return Pairs(sides[0], sides[1])
 
     @property
+    def columns(self) -> PairColumns:
+        """The columns of a table that hold the texts, as in the training data."""
+        first, second, turns, context, names = self.notes["columns"]
+        return PairColumns(first, second, turns, context, None if names is None else tuple(names))
+
+    @property
     def _shape(self) -> Text:
         shape: Text = self.options.shape
         return shape
