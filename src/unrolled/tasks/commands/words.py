@@ -38,7 +38,10 @@ __all__ = [
 ]
 
 # The names of `unrolled.nn.CELLS`, said without importing a layer; a test compares the two.
-CELLS = ("rnn", "lstm", "gru", "mingru", "minlstm", "lru", "rglru", "slstm", "mlstm")
+CELLS = (
+    "rnn", "lstm", "gru", "mingru", "minlstm", "rglru", "lru", "slstm", "mlstm",
+    "slstm_block", "mlstm_block", "rwkv7", "gated_deltanet",
+)  # fmt: skip
 
 File = Annotated[str, Word('New data as for fit; "-" or .txt: a text a line.', "FILE", placed=True)]
 Truth = Annotated[str, Word('Data with the truth, as for fit; or "-".', "FILE", placed=True)]
