@@ -6,6 +6,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,23 @@ import pytest
 
 import unrolled
 from unrolled.errors import ModelFileError
+from unrolled.model import registry
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "restore_case.py"
 LINES = ["Ann and Bob", "Eve", "They met Tom in Rome", "no"] * 4
 
 
 @pytest.fixture(scope="module")
-def kind() -> Any:
+def kind() -> Iterator[Any]:
+    before = dict(registry._TASKS)
     spec = importlib.util.spec_from_file_location("restore_case", EXAMPLE)
     assert spec is not None
     assert spec.loader is not None
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.CaseRestorer
+    yield module.CaseRestorer
+    registry._TASKS.clear()
+    registry._TASKS.update(before)
 
 
 def run(*words: str, stdin: str | None = None) -> str:

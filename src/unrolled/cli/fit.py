@@ -15,7 +15,7 @@ from unrolled.cli.runs import RECORD, check_files, fresh_folder, load_request, m
 from unrolled.cli.values import print_json
 from unrolled.cli.words import AsJson, command_of, words_of
 from unrolled.errors import OptionError
-from unrolled.model.describe import Description, Request, Word
+from unrolled.model.describe import Described, Request, Word
 from unrolled.model.registry import describe_task, find_task
 from unrolled.tasks.commands.words import Epochs, MaxMinutes, Seed, Set, settings
 
@@ -33,7 +33,7 @@ Out = Annotated[str | None, Word("Run folder.  [default: runs/NAME]", "RUN", fla
 Plot = Annotated[bool, Word("Write pictures into RUN (needs matplotlib).", flags=("--plot",))]
 
 
-def make_fit(described: Mapping[str, Description[Any]]) -> typer.Typer:
+def make_fit(described: Mapping[str, Described]) -> typer.Typer:
     """`fit` with a command for each task."""
     app = typer.Typer(cls=Commands, rich_markup_mode=None)
     examples = "\n".join(f"  {line}" for description in described.values() for line in description.examples[:1])
@@ -75,7 +75,7 @@ def _fit(
 
 def _start(
     task: str,
-    description: Description[Any],
+    description: Described,
     set_: Set = None,
     out: Out = None,
     plot: Plot = False,
@@ -94,9 +94,7 @@ def _start(
     _run(request, description, folder, resume=False, plot=plot, as_json=as_json)
 
 
-def _run(
-    request: Request, description: Description[Any], folder: Path, *, resume: bool, plot: bool, as_json: bool
-) -> None:
+def _run(request: Request, description: Described, folder: Path, *, resume: bool, plot: bool, as_json: bool) -> None:
     from unrolled.train import Event
 
     if plot:

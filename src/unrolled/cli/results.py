@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from unrolled.cli.values import write_text
-from unrolled.model.describe import Description, Finished, Request
+from unrolled.model.describe import Described, Finished, Request
 
 if TYPE_CHECKING:
     from unrolled.model import Model
@@ -19,12 +19,12 @@ class Results(NamedTuple):
     """files: where things are, by what they are. scores: JSON, or None. lines: what is told."""
 
     files: dict[str, str]
-    scores: dict[str, Any] | None
+    scores: dict[str, object] | None
     lines: list[str]
 
 
 def finish(
-    description: Description[Any], model: Model, request: Request, folder: Path, test: tuple[object, ...], plot: bool
+    description: Described, model: Model, request: Request, folder: Path, test: tuple[object, ...], plot: bool
 ) -> Results:
     """Scores on the test data, whatever else the task leaves, and pictures."""
     files = {"model": str(folder / "model.unrolled")}

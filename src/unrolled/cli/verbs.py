@@ -14,7 +14,7 @@ from unrolled.cli.runs import RECORD, check_files, load_request
 from unrolled.cli.values import write_text
 from unrolled.cli.words import AsJson, Out, Parameter, command_of, split_help, words_of
 from unrolled.errors import OptionError
-from unrolled.model.describe import Answer, Call, Command, Description, Request, Whole, Word
+from unrolled.model.describe import Answer, Call, Command, Described, Request, Whole, Word
 from unrolled.model.registry import describe_task
 
 __all__ = ["make_verbs"]
@@ -27,7 +27,7 @@ ABOUT = {
 }
 
 
-def make_verbs(described: Mapping[str, Description[Any]]) -> dict[str, Callable[..., None]]:
+def make_verbs(described: Mapping[str, Described]) -> dict[str, Callable[..., None]]:
     """A function for typer for each verb of any task."""
     verbs: dict[str, dict[str, Command]] = {}
     for task, description in described.items():

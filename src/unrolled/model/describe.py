@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from unrolled.model.base import Model
@@ -19,6 +19,7 @@ __all__ = [
     "Asked",
     "Call",
     "Command",
+    "Described",
     "Description",
     "Finished",
     "Report",
@@ -94,7 +95,7 @@ class Request:
 class Report(Protocol):
     """Scores: readable as text, and plain JSON."""
 
-    def to_json(self) -> dict[str, Any]: ...
+    def to_json(self) -> dict[str, object]: ...
 
 
 class Answer(NamedTuple):
@@ -202,3 +203,7 @@ class Description(Generic[M]):
     pictures: Mapping[str, Callable[[Finished[M]], Path | None]] = field(default_factory=dict)
     about: Callable[[Finished[M]], list[str]] = about
     closing: Callable[[Finished[M]], list[str]] = lambda finished: []
+
+
+Described: TypeAlias = Description[Any]
+"""The description of any task."""

@@ -6,14 +6,14 @@ A task is registered as a class. Those of the package are announced by name, and
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import unrolled
 from unrolled.errors import OptionError, suggest
 
 if TYPE_CHECKING:
     from unrolled.model.base import Model
-    from unrolled.model.describe import Description
+    from unrolled.model.describe import Described
 
 __all__ = ["Home", "announce_task", "describe_task", "described_tasks", "find_task", "known_tasks", "register_task"]
 
@@ -71,16 +71,16 @@ def find_task(name: str) -> type[Model]:
     return found
 
 
-def describe_task(name: str) -> Description[Any] | None:
+def describe_task(name: str) -> Described | None:
     """What the command line is told of a task; None where it has nothing to say. Imports no class."""
     found = _known(name)
     if isinstance(found, Home):
-        said: Description[Any] = importlib.import_module(found.description).DESCRIPTION
+        said: Described = importlib.import_module(found.description).DESCRIPTION
         return said
     return found.description
 
 
-def described_tasks() -> dict[str, Description[Any]]:
+def described_tasks() -> dict[str, Described]:
     """The tasks that the command line shows, by name."""
     found = {name: describe_task(name) for name in known_tasks()}
     return {name: description for name, description in found.items() if description is not None}
