@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -74,7 +73,7 @@ class Examples:
 
 
 def read_examples(
-    source: Any, labels: Iterable[Any] | None, columns: Columns, shape: Text, *, labelled: bool
+    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, *, labelled: bool
 ) -> Examples:
     """What a classifier takes: a table, a folder of classes, a file of series, or inputs with their labels.
 
@@ -96,7 +95,9 @@ def read_examples(
     return _from_memory(source, labels, columns, shape, labelled)
 
 
-def _from_table(source: Any, labels: Iterable[Any] | None, columns: Columns, shape: Text, labelled: bool) -> Examples:
+def _from_table(
+    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, labelled: bool
+) -> Examples:
     records: Records = read_records(source, names=columns.names)
     own = labelled and labels is None
     columns = (columns.settled if own else columns.texts_alone)(list(records.columns), records.source)
@@ -110,7 +111,9 @@ def _from_table(source: Any, labels: Iterable[Any] | None, columns: Columns, sha
     return _of(texts, None, given, records.places, columns, shape)
 
 
-def _from_memory(source: Any, labels: Iterable[Any] | None, columns: Columns, shape: Text, labelled: bool) -> Examples:
+def _from_memory(
+    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, labelled: bool
+) -> Examples:
     if not is_several(source):
         raise DataError(
             f"Expected texts, series, a table or a file, but got {type(source).__name__}: pass one of these."
@@ -131,13 +134,13 @@ def _from_memory(source: Any, labels: Iterable[Any] | None, columns: Columns, sh
     return _of(None, series.values, given, series.places, columns, shape)
 
 
-def _said(text: Any, place: str) -> str:
+def _said(text: object, place: str) -> str:
     if isinstance(text, str):
         return str(text)
     raise DataError(f"Expected a text in {place}, but got {text!r}: fill it in or leave it out.")
 
 
-def _matched(labels: Iterable[Any] | None, count: int) -> list[Any]:
+def _matched(labels: Iterable[object] | None, count: int) -> list[object]:
     """The labels as Python has them, one for each input."""
     if labels is None or not is_several(labels):
         raise DataError(f"Expected a list of labels, one for each of the inputs, but got {labels!r}: give such a list.")
@@ -153,7 +156,7 @@ def _matched(labels: Iterable[Any] | None, count: int) -> list[Any]:
 def _of(
     texts: list[str] | None,
     series: list[np.ndarray] | None,
-    labels: Sequence[Any] | None,
+    labels: Sequence[object] | None,
     places: Places,
     columns: Columns,
     shape: Text,
@@ -167,11 +170,11 @@ def _of(
         if label is None or label == "" or (not isinstance(label, str) and str(label) in MISSING):
             raise DataError(f"{places.of(row)} has no label: fill it in or leave the example out.")
     kind = _kind(labels)
-    said = [str(int(label)) if kind == "whole" else str(label) for label in labels]
+    said = [str(int(label)) if kind == "whole" and isinstance(label, int | float) else str(label) for label in labels]
     return Examples(read, series, said, kind, places, columns)
 
 
-def _kind(labels: Sequence[Any]) -> str:
+def _kind(labels: Sequence[object]) -> str:
     if all(isinstance(label, bool) for label in labels):
         return "truth"
     whole = all(

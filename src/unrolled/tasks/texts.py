@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -169,7 +169,7 @@ class Texts:
         return WordColumn(codes, self.interned.tokens, spelling.encode(self.interned.forms))
 
 
-def is_path(source: Any) -> bool:
+def is_path(source: object) -> TypeGuard[str | Path]:
     """Whether a source is the name of a file or folder. Raises DataError for a text in its place."""
     if isinstance(source, str):
         text = not source or len(source) > LONGEST_NAME or any(character.isspace() for character in source)
@@ -178,13 +178,13 @@ def is_path(source: Any) -> bool:
     return isinstance(source, str | Path)
 
 
-def is_several(values: Any) -> bool:
+def is_several(values: object) -> TypeGuard[Iterable[object]]:
     """Whether it holds values one after another: anything that can be gone through, but a text."""
     alone = isinstance(values, np.ndarray) and values.ndim == 0
     return isinstance(values, Iterable) and not isinstance(values, str | bytes) and not alone
 
 
-def holds_columns(source: Any) -> bool:
+def holds_columns(source: object) -> bool:
     """Whether a source is a table in memory: a dataframe, a dict of columns, a list of dicts, or Records."""
     from narwhals.dependencies import is_into_dataframe
 
