@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import nn
 
@@ -16,15 +15,15 @@ from unrolled.align.next import Next, NextOptions
 from unrolled.check import check_size
 from unrolled.data.batch.stream import Stream
 from unrolled.errors import DataError, OptionError
-from unrolled.fields.text import BEGIN, END, SPECIALS, UNKNOWN, Text
-from unrolled.fields.tokens import JOINER
+from unrolled.fields.text import UNKNOWN
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.score.text import bits, perplexity
-from unrolled.search import Forbid, NoRepeat, Opening, sample, stream
+from unrolled.search import sample, stream
 from unrolled.state import map_state
 from unrolled.tasks.complete import Completion, complete
 from unrolled.tasks.frame import SequenceTask, Training, given_source, held_out
 from unrolled.tasks.options import enough_epochs
+from unrolled.tasks.prompts import Prompt, newline_of
 from unrolled.tasks.running import Running, read_running, running_codes
 from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts, width_of
 from unrolled.train import Callback, TrainOptions
@@ -199,37 +198,36 @@ class LanguageModel(SequenceTask):
         """
         net: Any = self.fitted()
         check_size("generate", "samples", samples)
-        prefix, rules = self._prompt(prompt, length, no_repeat)
+        begun = self._prompt(prompt, length)
         # A prompt of several lines holds the end of a line; the search ends at the first it writes itself.
-        end = self._newline if one_line and self._newline not in prefix else None
+        end = self._first if one_line and self._first not in begun.codes else None
         with evaluating(net):
             found = sample(
                 net.step, net.begin(samples), begin=self._first, end=end, limit=length, temperature=temperature,
-                top_k=top_k, top_p=top_p, seed=seed, prefix=[prefix] * samples, constraints=rules,
+                top_k=top_k, top_p=top_p, seed=seed, prefix=[begun.codes] * samples,
+                constraints=begun.constraints(no_repeat),
             )  # fmt: skip
-        texts = [self._written(each.codes, prefix, prompt) for each in found]
+        texts = [begun.written(each.codes) for each in found]
         return [text.split("\n")[0] for text in texts] if one_line else texts
 
-    def stream(self, prompt: str = "", *, length: int = 100, seed: int = 0, **how: Any) -> Iterator[str]:
-        """The text that `generate` would give, piece by piece as it is drawn; how: its temperature, top_k, top_p."""
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 100,
+        seed: int = 0,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> Iterator[str]:
+        """The text that `generate` would give of these, piece by piece as it is drawn."""
         net: Any = self.fitted().eval()
-        prefix, rules = self._prompt(prompt, length, None)
+        begun = self._prompt(prompt, length)
         live = stream(
-            net.step, net.begin(1), begin=self._first, end=None, limit=length, seed=seed, prefix=prefix,
-            constraints=rules, **how,
+            net.step, net.begin(1), begin=self._first, end=None, limit=length, seed=seed, prefix=begun.codes,
+            constraints=begun.constraints(), temperature=temperature, top_k=top_k, top_p=top_p,
         )  # fmt: skip
-        return self._pieces(live, prefix, prompt)
-
-    def _pieces(self, live: Iterator[int], prefix: list[int], prompt: str) -> Iterator[str]:
-        codes, text, shown = list(prefix), "", 0
-        for code in live:
-            codes.append(code)
-            text = self._written(np.array(codes, np.int64), prefix, prompt)
-            # A character may take several pieces: until it is whole it is not shown.
-            whole = text.rstrip("\ufffd")
-            yield whole[shown:]
-            shown = max(shown, len(whole))
-        yield text[shown:]
+        return begun.pieces(live)
 
     def complete(self, prefix: str, k: int = 5) -> list[Completion]:
         """The k likeliest words that go on from the text typed so far, also inside a half-typed word, best first."""
@@ -298,53 +296,12 @@ class LanguageModel(SequenceTask):
     @property
     def _first(self) -> int:
         """What stands before a text: the end of a line, as if one had just ended."""
-        return self._newline
+        return newline_of(self.fields["text"])
 
-    @property
-    def _newline(self) -> int:
-        text: Text = self.fields["text"]
-        if text.level == "word":
-            return END
-        code = int(text.encode("\n")[-1])
-        return code if code != UNKNOWN else BEGIN
-
-    def _prompt(self, prompt: str, length: int, no_repeat: int | None) -> tuple[list[int], list[Any]]:
-        """The codes of a text that goes on, and what may follow: a line that has not ended has no END."""
+    def _prompt(self, prompt: str, length: int) -> Prompt:
         if isinstance(length, bool) or not isinstance(length, int) or length < 0:
             raise OptionError(f"generate: length must be an integer of at least 0, got {length!r}.")
-        text: Text = self.fields["text"]
-        rules = [Forbid(code for code in range(len(SPECIALS)) if code != END or text.level != "word")]
-        several = [] if no_repeat is None else [NoRepeat(no_repeat)]
-        if text.level == "char" or not prompt.endswith(" "):
-            return self._begun(prompt), [*rules, *several]
-        # What was typed ends in a space: a piece holds the space itself, and no mark may touch what stands before it.
-        prefix = self._begun(prompt[:-1])
-        apart = [
-            text.join([token]).startswith(" ") if text.level == "subword" else not token.startswith(JOINER)
-            for token in text.tokens
-        ]
-        return prefix, [*rules, *several, Opening(torch.tensor(apart), len(prefix))]
-
-    def _begun(self, prompt: str) -> list[int]:
-        text: Text = self.fields["text"]
-        if text.level != "word":
-            return [int(code) for code in text.encode(prompt)]
-        lines = [[*text.encode(line).tolist(), END] for line in prompt.split("\n")]
-        return [code for line in lines for code in line][:-1]
-
-    def _written(self, codes: np.ndarray, prefix: list[int], prompt: str) -> str:
-        """The text of the codes after the prefix, joined to the prompt as a text is."""
-        text: Text = self.fields["text"]
-        whole, before = (self._lines(text, part) for part in (codes, codes[: len(prefix)]))
-        apart = text.level != "char" and prompt.endswith(" ")
-        return whole[len(before) :].removeprefix(" ") if apart else whole[len(before) :]
-
-    @staticmethod
-    def _lines(text: Text, codes: np.ndarray) -> str:
-        if text.level != "word":
-            return text.decode(codes)
-        ends = np.flatnonzero(codes == END)
-        return "\n".join(text.decode(part) for part in np.split(codes, ends))
+        return Prompt(prompt, self.fields["text"])
 
 
 def _samples(wanted: int | None, size: int) -> int | None:

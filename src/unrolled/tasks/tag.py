@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -14,17 +13,17 @@ from torch import nn
 from unrolled.align.each import Each, EachOptions, Tagged
 from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
-from unrolled.data.read.conll import Sentences, read_conll
 from unrolled.data.read.files import Places
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.spelling import Spelling
-from unrolled.fields.tags import Tags, spans, to_bio, to_iobes
+from unrolled.fields.tags import Tags, spans
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.score.classes import accuracy
 from unrolled.score.spans import SpanReport, span_f1
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
-from unrolled.tasks.texts import TextOptions, Texts, is_path, is_several, make_words, random_texts, width_of
+from unrolled.tasks.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged
+from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts, width_of
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["TagReport", "Tagger", "TaggerOptions"]
@@ -73,18 +72,6 @@ class TagReport(NamedTuple):
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
         return {"accuracy": self.accuracy, "spans": None if self.spans is None else self.spans.to_json()}
-
-
-@dataclass(frozen=True, eq=False)
-class Corpus:
-    """Sentences: their words, and their tags, None where they are not known."""
-
-    words: Texts
-    tags: list[list[str]] | None
-    places: Places
-
-    def __len__(self) -> int:
-        return len(self.words)
 
 
 class Tagger(SequenceTask):
@@ -137,7 +124,7 @@ class Tagger(SequenceTask):
         Chunks come in the scheme of the training data.
         """
         self.fitted()
-        return self._tags(self._read(sentences, tagged=False))
+        return self._tags(read_untagged(sentences, self.notes["column"], self.options.shape))
 
     def spans(self, sentences: Any) -> list[list[tuple[str, int, int]]]:
         """The chunks of each sentence, as (type, first word, last word + 1)."""
@@ -147,7 +134,7 @@ class Tagger(SequenceTask):
         """Accuracy, and the F1 of chunks as conlleval counts them, on tagged sentences as in `fit`."""
         self.fitted()
         corpus = self._read(source)
-        gold, found = [_written(tags, self.notes["scheme"]) for tags in corpus.tags or []], self._tags(corpus)
+        gold, found = [in_scheme(tags, self.notes["scheme"]) for tags in corpus.tags or []], self._tags(corpus)
         values = {tag: code for code, tag in enumerate({tag for tags in [*gold, *found] for tag in tags})}
         flat = [np.array([values[tag] for tags in each for tag in tags], np.int64) for each in (gold, found)]
         if not len(flat[0]):
@@ -155,7 +142,7 @@ class Tagger(SequenceTask):
         chunks = span_f1([spans(tags) for tags in gold], [spans(tags) for tags in found]) if self._chunked else None
         return TagReport(accuracy(*flat), chunks)
 
-    def make_fields(self, corpus: Corpus, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: TaggedSentences, rows: np.ndarray) -> dict[str, Any]:
         vectors = corpus.words.vectors(self.options)
         text = corpus.words.fit(rows, self.options, () if vectors is None else vectors.words)
         tags = Tags.fit([self._learned((corpus.tags or [])[i]) for i in rows.tolist()])
@@ -164,14 +151,14 @@ class Tagger(SequenceTask):
             fields["spelling"] = Spelling.fit(corpus.words.spelled(rows))
         return fields
 
-    def make_data(self, corpus: Corpus, rows: np.ndarray) -> Examples[Tagged]:
+    def make_data(self, corpus: TaggedSentences, rows: np.ndarray) -> Examples[Tagged]:
         words = corpus.words.column(self.fields["text"], self.fields.get("spelling"))
         lengths = corpus.words.lengths(words)
         known = corpus.tags or [[""] * int(n) for n in lengths]
         codes = Ragged.from_list((self.fields["tags"].encode(self._learned(each)) for each in known), np.int64)
         return Examples(Tagged, (words, TagColumn(codes)), lengths).select(rows)
 
-    def make_net(self, corpus: Corpus | None = None) -> nn.Module:
+    def make_net(self, corpus: TaggedSentences | None = None) -> nn.Module:
         chosen, tags = self.options, self.fields["tags"]
         vectors = None if corpus is None else corpus.words.vectors(chosen)
         width = width_of(chosen, vectors, WIDTH, self.notes)
@@ -187,7 +174,7 @@ class Tagger(SequenceTask):
             chosen |= {"patience": PATIENCE}
         return TrainOptions.from_json({**chosen, **self.options.train})
 
-    def score_on(self, corpus: Corpus, rows: np.ndarray) -> Callable[[Any], float]:
+    def score_on(self, corpus: TaggedSentences, rows: np.ndarray) -> Callable[[Any], float]:
         """1 - F1 of chunks, or the share of wrong tags."""
         data, gold = self.make_data(corpus, rows), [(corpus.tags or [])[i] for i in rows.tolist()]
         wanted = [spans(tags) for tags in gold]
@@ -203,78 +190,30 @@ class Tagger(SequenceTask):
 
         return score
 
-    def made_up(self, seed: int, rows: int) -> Corpus:
+    def made_up(self, seed: int, rows: int) -> TaggedSentences:
         draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
         words = [text.split() or ["a"] for text in random_texts(self.fields["text"], draw)]
         values = self.fields["tags"].values
         tags = [[values[int(r.integers(len(values)))] for _ in line] for r, line in zip(draw, words, strict=True)]
         places = Places("the made-up sentences", "row", np.arange(rows))
-        return Corpus(Texts(words, self.options.shape, words=True), tags, places)
+        return TaggedSentences(Texts(words, self.options.shape, words=True), tags, places)
 
     @property
     def _chunked(self) -> bool:
         return bool(self.fields["tags"].scheme != "none")
 
-    def _read(self, source: Any, *, tagged: bool = True) -> Corpus:
-        if isinstance(source, Sentences) or is_path(source):
-            found = source if isinstance(source, Sentences) else read_conll(source, self.notes["column"])
-            return Corpus(
-                Texts(found.words, self.options.shape, words=True), found.tags if tagged else None, found.places
-            )
-        if not tagged:
-            return _in_memory(source, None, self.options)
-        if not isinstance(source, tuple) or len(source) != 2:
-            raise DataError(
-                f"Tagger: expected a file, or a pair (sentences, tags), got {type(source).__name__}; give one."
-            )
-        return _in_memory(*source, self.options)
+    def _read(self, source: object) -> TaggedSentences:
+        return read_tagged(source, self.notes["column"], self.options.shape)
 
     def _learned(self, tags: Sequence[str]) -> list[str]:
         """Tags as the network knows them: repaired, and in the scheme that was asked for."""
         came = self.notes["scheme"]
-        return _written(tags, came if came == "none" else self.options.scheme or came)
+        return in_scheme(tags, came if came == "none" else self.options.scheme or came)
 
-    def _tags(self, corpus: Corpus) -> list[list[str]]:
+    def _tags(self, corpus: TaggedSentences) -> list[list[str]]:
         return self._decoded(self.make_data(corpus, np.arange(len(corpus))), self.fitted())
 
     def _decoded(self, data: Examples[Tagged], net: Any) -> list[list[str]]:
         codes = per_row(data, net, lambda batch: net.predict(batch.x))
         tags: Tags = self.fields["tags"]
-        return [_written(tags.decode(row[row >= 0]), self.notes["scheme"]) for row in codes]
-
-
-def _written(tags: Sequence[str], scheme: str) -> list[str]:
-    if scheme == "none":
-        return list(tags)
-    return to_iobes(tags) if scheme == "IOBES" else to_bio(tags)
-
-
-def _in_memory(sentences: Any, tags: Any, options: TaggerOptions) -> Corpus:
-    lines, own = _listed(sentences, "sentences"), None if tags is None else _listed(tags, "tags")
-    if own is not None and len(own) != len(lines):
-        raise DataError(f"Tagger: expected tags for each of the {len(lines)} sentences, got {len(own)}; pair them up.")
-    places = Places("the sentences", "row", np.arange(len(lines)))
-    words = [
-        line.split() if isinstance(line, str) else _texts(line, "words", places.of(row))
-        for row, line in enumerate(lines)
-    ]
-    known = None if own is None else [_texts(each, "tags", places.of(row)) for row, each in enumerate(own)]
-    for row, (line, each) in enumerate(zip(words, known or (), strict=False)):
-        if len(line) != len(each):
-            raise DataError(f"Tagger: {places.of(row)} has {len(line)} words but {len(each)} tags; give one a word.")
-    return Corpus(Texts(words, options.shape, words=True), known, places)
-
-
-def _listed(values: Any, what: str) -> list[Any]:
-    if not is_several(values):
-        raise DataError(f"Tagger: expected a list of {what}, got {type(values).__name__}; give one for each sentence.")
-    return list(values)
-
-
-def _texts(values: Any, what: str, place: str) -> list[str]:
-    several = is_several(values)
-    found = list(values) if several else [values]
-    wrong = next((value for value in found if not isinstance(value, str) or not value), values)
-    if not several or wrong is not values:
-        raise DataError(f"Tagger: expected a list of {what} in {place}, each a text, got {wrong!r}; mend it.")
-    return [str(value) for value in found]
+        return [in_scheme(tags.decode(row[row >= 0]), self.notes["scheme"]) for row in codes]

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self, cast
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import nn
 
 from unrolled.align.decode import Decode, DecodeOptions, Pair
-from unrolled.align.mode import evaluating
 from unrolled.check import check_size
 from unrolled.data.batch.examples import Examples, PaddedColumn, TagColumn
 from unrolled.data.read.files import suffix
 from unrolled.data.read.lines import read_parallel
 from unrolled.data.read.table import DELIMITERS
 from unrolled.errors import DataError, OptionError
-from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
+from unrolled.fields.text import Text
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.score.text import Rouge, TextScore, bleu, chrf, rouge
-from unrolled.search import Forbid, Found, NoRepeat, beam
 from unrolled.state import map_state
-from unrolled.tasks.batches import batches
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.options import enough_epochs
 from unrolled.tasks.pairs import PairColumns, Pairs, check_table, copied, read_pairs, read_sources, rows_of
 from unrolled.tasks.texts import TextOptions, Texts, is_path, make_embedding, make_words, random_texts, width_of
+from unrolled.tasks.writing import Search, Writer
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Attended", "Translator", "TranslatorOptions", "TranslatorReport"]
@@ -75,12 +72,10 @@ class TranslatorOptions(TextOptions):
 ENCODER = {"cell": "gru", "hidden_size": 256, "bidirectional": True}
 WIDTH = 256
 EPOCHS, PATIENCE = 10, 4
-# Tokens of both sides in a batch: in training, and in a search, where each row has `width` hypotheses.
-TOKENS, SEARCHED = 1500, 12000
+# Tokens of both sides in a batch.
+TOKENS = 1500
 # Batches of an epoch, and steps of a training, at least.
 BATCHES, UPDATES, WARMUP = 10, 600, 200
-# Target tokens beyond the longest one in training that a search may write.
-SLACK = 10
 
 
 class Attended(NamedTuple):
@@ -170,15 +165,8 @@ class Translator(SequenceTask):
         if not 1 <= check_size("predict", "nbest", nbest) <= width:
             raise OptionError(f"predict: nbest must be from 1 to the width of {width}, got {nbest}.")
         pairs = read_sources(sources, self._columns(sources), self._shape)
-        found: list[list[tuple[str, float]]] = [[] for _ in range(len(pairs))]
-        for rows, batch, words, results in self._search(pairs, width, nbest, length_penalty, no_repeat):
-            for i, row in enumerate(rows.tolist()):
-                for one in results[i]:
-                    said = self._tokens(one.codes, words[row])
-                    if self.options.copying == "unknown" and UNKNOWN in one.codes:
-                        said = self._replaced(one, said, pairs, row, batch, i)
-                    found[row].append((self.fields["target"].join(said), one.score))
-        return found
+        data = self.make_data(pairs, np.arange(len(pairs)))
+        return self._writer().write(pairs, data, Search(width, nbest, length_penalty, no_repeat))
 
     def evaluate(
         self, source: Any, target: Any = None, *, width: int = 5, length_penalty: float = 1.0
@@ -199,7 +187,7 @@ class Translator(SequenceTask):
         data = self.make_data(self._read([source], [said]), np.arange(1))
         batch = map_state(lambda leaf: leaf.to(self.device), data.batch(np.arange(1)))
         codes = batch.target.values[0, : int(batch.target.lengths[0])].tolist()
-        weights = self._weights(batch, 0, codes)
+        weights = self._writer().weights(batch, 0, codes)
         text: Text = self.fields["target"]
         return Attended(weights, self.fields["source"].split_text(source), [*text.split_text(said), "</s>"])
 
@@ -290,53 +278,12 @@ class Translator(SequenceTask):
         bare = names is not None and isinstance(source, str | Path) and suffix(source) in DELIMITERS
         return PairColumns(first, second, turns, context, tuple(names) if bare else None)
 
+    def _writer(self) -> Writer:
+        net, fields = cast("Decode", self.fitted()), self.fields
+        return Writer(net, fields["source"], fields["target"], self.options.copying, self.notes["longest"])
+
     def _read(self, source: Any, target: Any = None) -> Pairs:
         return read_pairs(source, target, self._columns(source), self._shape, self._shape)
-
-    def _search(self, pairs: Pairs, width: int, nbest: int, length_penalty: float, no_repeat: int | None) -> Any:
-        """Row numbers, their batch, the words beyond the vocabulary of every row, and what was found for each."""
-        if not len(pairs):
-            return
-        net: Any = self.fitted()
-        pointer = self.options.copying == "pointer"
-        words = copied(pairs, self.fields["source"], self.fields["target"])[2] if pointer else [[]] * len(pairs)
-        data = self.make_data(pairs, np.arange(len(pairs)))
-        silent = [PAD, BEGIN, *([] if self.options.copying == "unknown" else [UNKNOWN])]
-        rules: list[Any] = [Forbid(silent), *([] if no_repeat is None else [NoRepeat(no_repeat)])]
-        with evaluating(net):
-            for rows, batch in batches(data, self.device, steps=SEARCHED // width):
-                results = beam(
-                    net.step, net.begin(batch.source, batch.copies), begin=BEGIN, end=END,
-                    limit=self.notes["longest"] + SLACK, width=width, nbest=nbest, length_penalty=length_penalty,
-                    constraints=rules,
-                )  # fmt: skip
-                yield rows, batch, words, results
-
-    def _tokens(self, codes: np.ndarray, words: Sequence[str]) -> list[str]:
-        """The tokens of the codes; those beyond the vocabulary are words of the source."""
-        target: Text = self.fields["target"]
-        return [target.tokens[code] if code < target.size else words[code - target.size] for code in codes.tolist()]
-
-    def _replaced(self, one: Found, said: list[str], pairs: Pairs, row: int, batch: Any, place: int) -> list[str]:
-        """Every unknown word replaced by the source word that it looked at most."""
-        texts = pairs.sources
-        forms = [texts.interned.forms[code] for code in texts.interned.tokens[row]] if texts.whole is None else []
-        if not forms:
-            return said
-        looked = self._weights(batch, place, one.codes.tolist())[:, : len(forms)].argmax(1)
-        return [forms[looked[i]] if one.codes[i] == UNKNOWN else word for i, word in enumerate(said)]
-
-    @torch.no_grad()
-    def _weights(self, batch: Any, place: int, codes: Sequence[int]) -> np.ndarray:
-        """(codes and END, source): the attention of one row of a batch while these codes are written."""
-        net: Any = self.fitted().eval()
-        source = type(batch.source)(*(part if part is None else part[place : place + 1] for part in batch.source))
-        state = net.begin(source, None if batch.copies is None else batch.copies[place : place + 1])
-        rows = []
-        for code in [BEGIN, *codes]:
-            _, state = net.step(torch.tensor([code], device=self.device), state)
-            rows.append(state.weights[0, : int(source.lengths[0])].cpu().numpy())
-        return np.stack(rows)
 
 
 def _references(source: Any, target: Any, columns: PairColumns) -> tuple[list[Any], list[Any]]:
