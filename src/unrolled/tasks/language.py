@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from pydantic import Field
@@ -17,13 +17,13 @@ from unrolled.data.batch.stream import Stream
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
-from unrolled.score.text import bits, perplexity
 from unrolled.search import sample, stream
 from unrolled.state import map_state
 from unrolled.tasks.complete import Completion, complete
 from unrolled.tasks.frame import SequenceTask, Training, given_source, held_out
 from unrolled.tasks.options import enough_epochs
 from unrolled.tasks.prompts import Prompt, newline_of
+from unrolled.tasks.reports import LanguageReport
 from unrolled.tasks.running import Running, read_running, running_codes
 from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts, width_of
 from unrolled.train import Callback, TrainOptions
@@ -71,35 +71,6 @@ class LanguageOptions(TextOptions):
             )
         if self.encoder.get("bidirectional"):
             raise OptionError("LanguageModel: bidirectional must be False, for what comes next is what is learned.")
-
-
-class LanguageReport(NamedTuple):
-    """nats: -log p of all tokens, ends of lines included. unknown: the share of tokens that are not known."""
-
-    nats: float
-    tokens: int
-    characters: int
-    unknown: float
-
-    @property
-    def perplexity(self) -> float:
-        """exp of the nats a token."""
-        return perplexity(self.nats, self.tokens)
-
-    @property
-    def bits_per_character(self) -> float:
-        """Bits for one character of the text, whatever the tokens are."""
-        return bits(self.nats, self.characters)
-
-    def __str__(self) -> str:
-        return (
-            f"perplexity {self.perplexity:.2f} a token, {self.nats / self.tokens:.4f} nats a token, "
-            f"{self.bits_per_character:.4f} bits a character ({self.tokens} tokens, {self.unknown:.1%} unknown)"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {**self._asdict(), "perplexity": self.perplexity, "bits_per_character": self.bits_per_character}
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.

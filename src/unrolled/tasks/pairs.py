@@ -16,7 +16,18 @@ from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
-__all__ = ["TURN", "Pairs", "PairColumns", "check_table", "copied", "joined", "read_pairs", "read_sources", "rows_of"]
+__all__ = [
+    "TURN",
+    "Pairs",
+    "PairColumns",
+    "check_table",
+    "copied",
+    "joined",
+    "read_pairs",
+    "read_references",
+    "read_sources",
+    "rows_of",
+]
 
 # Stands between the turns of a dialogue.
 TURN = " ¶ "
@@ -54,11 +65,8 @@ def read_pairs(source: object, target: object, columns: PairColumns, source_shap
             raise OptionError(f"fit: expected a pair (sources, targets), got {len(source)} parts.")
         source, target = source
     if target is not None:
-        if is_path(source) or is_path(target):
-            # A side that is neither a file nor lines is told as such when it is read.
-            pairs = read_parallel(cast("Iterable[str]", source), cast("Iterable[str]", target))
-        else:
-            pairs = _in_memory(source, target)
+        lines = is_path(source) or is_path(target)
+        pairs = _lines(source, target) if lines else _in_memory(source, target)
     else:
         check_table(source)
         pairs = rows_of(source, columns)
@@ -155,6 +163,11 @@ def _text(value: object) -> str:
     return " ".join(map(_text, value)) if is_several(value) else str(value)
 
 
+def _lines(source: object, target: object) -> Iterator[tuple[str, str]]:
+    """Of two files, or one and a list; a side that is neither is told as such when it is read."""
+    return read_parallel(cast("Iterable[str]", source), cast("Iterable[str]", target))
+
+
 def _in_memory(source: object, target: object) -> Iterator[tuple[str, str]]:
     sources, targets = _texts(source, "sources"), _texts(target, "targets")
     if len(sources) != len(targets):
@@ -177,3 +190,26 @@ def _texts(values: object, what: str) -> list[object]:
         if wrong:
             raise DataError(f"Translator: expected text in row {row} of the {what}, got {wrong[0]!r}; fill it in.")
     return found
+
+
+def read_references(
+    source: object, target: object, columns: PairColumns
+) -> tuple[list[object], Sequence[str] | Sequence[Sequence[str]]]:
+    """Sources as predict takes them, and the reference, or the list of references, of each."""
+    pairs: Sequence[tuple[object, object]]
+    if target is None:
+        check_table(source)
+        pairs = list(rows_of(source, columns))
+    elif is_path(source) or is_path(target):
+        pairs = list(_lines(source, target))
+    else:
+        sources, targets = list(cast("Iterable[object]", source)), list(cast("Iterable[object]", target))
+        if len(sources) != len(targets):
+            raise DataError(
+                f"evaluate: expected a target for each source, got {len(sources)} sources and {len(targets)} targets: "
+                "pair them up."
+            )
+        pairs = list(zip(sources, targets, strict=True))
+    if not pairs:
+        raise DataError("evaluate: expected at least one source and its reference, got none; give some.")
+    return [first for first, _ in pairs], cast("Sequence[str]", [second for _, second in pairs])

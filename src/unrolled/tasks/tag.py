@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import Field
@@ -19,9 +19,10 @@ from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags, spans
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.score.classes import accuracy
-from unrolled.score.spans import SpanReport, span_f1
+from unrolled.score.spans import span_f1
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.reports import TagReport
 from unrolled.tasks.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged
 from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts, width_of
 from unrolled.train import Callback, TrainOptions
@@ -57,21 +58,6 @@ class TaggerOptions(TextOptions):
 ENCODER = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
 WIDTH = 100
 EPOCHS, PATIENCE = 30, 5
-
-
-class TagReport(NamedTuple):
-    """accuracy: of the single tags. spans: precision, recall and F1 of whole chunks; None where tags form none."""
-
-    accuracy: float
-    spans: SpanReport | None
-
-    def __str__(self) -> str:
-        chunks = "" if self.spans is None else f"\n{self.spans}"
-        return f"accuracy of the tags {self.accuracy:.4f}{chunks}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {"accuracy": self.accuracy, "spans": None if self.spans is None else self.spans.to_json()}
 
 
 class Tagger(SequenceTask):

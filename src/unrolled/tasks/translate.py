@@ -14,17 +14,17 @@ from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.check import check_size
 from unrolled.data.batch.examples import Examples, PaddedColumn, TagColumn
 from unrolled.data.read.files import suffix
-from unrolled.data.read.lines import read_parallel
 from unrolled.data.read.table import DELIMITERS
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import OptionError
 from unrolled.fields.text import Text
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
-from unrolled.score.text import Rouge, TextScore, bleu, chrf, rouge
+from unrolled.score.text import bleu, chrf, rouge
 from unrolled.state import map_state
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.options import enough_epochs
-from unrolled.tasks.pairs import PairColumns, Pairs, check_table, copied, read_pairs, read_sources, rows_of
-from unrolled.tasks.texts import TextOptions, Texts, is_path, make_embedding, make_words, random_texts, width_of
+from unrolled.tasks.pairs import PairColumns, Pairs, copied, read_pairs, read_references, read_sources
+from unrolled.tasks.reports import TranslatorReport
+from unrolled.tasks.texts import TextOptions, Texts, make_embedding, make_words, random_texts, width_of
 from unrolled.tasks.writing import Search, Writer
 from unrolled.train import Callback, TrainOptions
 
@@ -84,24 +84,6 @@ class Attended(NamedTuple):
     weights: np.ndarray
     source: list[str]
     target: list[str]
-
-
-class TranslatorReport(NamedTuple):
-    """Scores of the corpus, by sacrebleu with its signature, and ROUGE (F1 in percent)."""
-
-    bleu: TextScore
-    chrf: TextScore
-    rouge: Rouge
-    sentences: int
-
-    def __str__(self) -> str:
-        parts = " / ".join(f"{100 * part:.2f}" for part in self.rouge)
-        return f"BLEU {self.bleu}\nchrF {self.chrf}\nROUGE-1/2/L {parts}\n{self.sentences} texts"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        parts = {"bleu": self.bleu._asdict(), "chrf": self.chrf._asdict(), "rouge": self.rouge._asdict()}
-        return {**parts, "sentences": self.sentences}
 
 
 class Translator(SequenceTask):
@@ -175,7 +157,7 @@ class Translator(SequenceTask):
         self.fitted()
         if isinstance(source, tuple) and target is None and len(source) == 2:
             source, target = source
-        sources, references = _references(source, target, self._columns(source))
+        sources, references = read_references(source, target, self._columns(source))
         said = self.predict(sources, width=width, length_penalty=length_penalty)
         return TranslatorReport(bleu(said, references), chrf(said, references), rouge(said, references), len(said))
 
@@ -284,23 +266,3 @@ class Translator(SequenceTask):
 
     def _read(self, source: Any, target: Any = None) -> Pairs:
         return read_pairs(source, target, self._columns(source), self._shape, self._shape)
-
-
-def _references(source: Any, target: Any, columns: PairColumns) -> tuple[list[Any], list[Any]]:
-    """Sources as predict takes them, and the references of each."""
-    if target is None:
-        check_table(source)
-        pairs: list[Any] = list(rows_of(source, columns))
-    elif is_path(source) or is_path(target):
-        pairs = list(read_parallel(source, target))
-    else:
-        sources, targets = list(source), list(target)
-        if len(sources) != len(targets):
-            raise DataError(
-                f"evaluate: expected a target for each source, got {len(sources)} sources and {len(targets)} targets: "
-                "pair them up."
-            )
-        pairs = list(zip(sources, targets, strict=True))
-    if not pairs:
-        raise DataError("evaluate: expected at least one source and its reference, got none; give some.")
-    return [first for first, _ in pairs], [second for _, second in pairs]
