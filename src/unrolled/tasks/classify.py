@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from torch import nn
@@ -26,6 +27,7 @@ from unrolled.score.classes import ClassReport, class_report, confusion_matrix
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.labelled import Columns, Examples, read_examples
+from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import enough_epochs
 from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts, width_of
 from unrolled.train import Callback, TrainOptions
@@ -65,6 +67,18 @@ ENOUGH = 100
 SMALL = 1000
 
 
+@dataclass(frozen=True)
+class ClassifierNotes(Notes):
+    """columns: of the texts and of the labels; names: of all columns, where a file had no header. labels: what they
+    were, as in `Examples`. temperature: what makes the probabilities right. width: of the file of vectors."""
+
+    columns: tuple[str | None, str | None] = (None, None)
+    names: tuple[str, ...] | None = None
+    labels: str = "text"
+    temperature: float = 1.0
+    width: int | None = None
+
+
 class Classifier(SequenceTask):
     """Learns from examples which class a text or a series belongs to: sentiment, speaker, action, gesture.
 
@@ -76,18 +90,20 @@ class Classifier(SequenceTask):
 
     task = "classify"
     options_kind = ClassifierOptions
+    notes_kind = ClassifierNotes
+    notes: ClassifierNotes
     # How scikit-learn before 1.6 knows a classifier, and so gives every class to every fold.
     _estimator_type = "classifier"
 
     def fit(
         self,
-        source: Any,
-        y: Iterable[Any] | None = None,
+        source: object,
+        y: Iterable[object] | None = None,
         *,
         text: str | None = None,
         label: str | None = None,
         names: Sequence[str] | None = None,
-        valid: Any = 0.1,
+        valid: object = 0.1,
         refit: bool = True,
         run: str | Path | None = None,
         progress: bool = False,
@@ -120,7 +136,7 @@ class Classifier(SequenceTask):
             )
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         found = corpus.columns
-        with self.anew({"columns": [found.text, found.label], "names": found.names, "labels": corpus.kind}):
+        with self.anew(ClassifierNotes((found.text, found.label), found.names, corpus.kind)):
             part, later = given_source(valid, self._read)
             if later is not None:
                 _check_kind("valid", later, texts=corpus.texts is not None)
@@ -129,21 +145,21 @@ class Classifier(SequenceTask):
                     raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
             return self.learn(corpus, later, part=part, refit=refit, training=training)
 
-    def predict(self, source: Any) -> np.ndarray:
+    def predict(self, source: object) -> np.ndarray:
         """The class of each input, (N,): of a table, a file, a folder, texts or arrays, as in `fit`."""
         best = self.predict_proba(source).argmax(1)
         return np.asarray(self.classes_[best])
 
-    def predict_proba(self, source: Any) -> np.ndarray:
+    def predict_proba(self, source: object) -> np.ndarray:
         """(N, K) float64, the calibrated probability of each of `classes_`."""
         return self._probabilities(self._asked(source, labelled=False))
 
-    def evaluate(self, source: Any, y: Iterable[Any] | None = None) -> ClassReport:
+    def evaluate(self, source: object, y: Iterable[object] | None = None) -> ClassReport:
         """Accuracy, and precision, recall and F1 of each class, on labelled examples as in `fit`."""
         corpus = self._asked(source, y)
         return class_report(self._codes(corpus), self._probabilities(corpus).argmax(1), self.fields["label"].values)
 
-    def plot(self, source: Any, path: str | Path, y: Iterable[Any] | None = None) -> Path:
+    def plot(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw the confusion matrix on labelled examples; the name's ending says which kind of picture."""
         from unrolled.inspect.confusion import draw_confusion
 
@@ -152,14 +168,14 @@ class Classifier(SequenceTask):
         counts = confusion_matrix(codes[codes >= 0], found[codes >= 0], len(values))
         return draw_confusion(counts, values, path)
 
-    def plot_reliability(self, source: Any, path: str | Path, y: Iterable[Any] | None = None) -> Path:
+    def plot_reliability(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw how often the classifier is right against how sure it is, before and after calibration."""
         from unrolled.inspect.reliability import draw_reliability
 
         corpus = self._asked(source, y)
         codes = self._codes(corpus)
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))[codes >= 0]
-        both = (("as trained", 1.0), ("calibrated", self.notes.get("temperature", 1.0)))
+        both = (("as trained", 1.0), ("calibrated", self.notes.temperature))
         return draw_reliability(
             [(title, reliability(probabilities(logits, heat), codes[codes >= 0])) for title, heat in both], path
         )
@@ -172,9 +188,9 @@ class Classifier(SequenceTask):
                 f"{type(self).__name__}: classes_ are known after fit() has been called; call it first."
             )
         values: tuple[str, ...] = self.fields["label"].values
-        if self.notes["labels"] == "whole":
+        if self.notes.labels == "whole":
             return np.array([int(value) for value in values])
-        return np.array([value == "True" for value in values] if self.notes["labels"] == "truth" else list(values))
+        return np.array([value == "True" for value in values] if self.notes.labels == "truth" else list(values))
 
     @property
     def reads_texts(self) -> bool:
@@ -205,7 +221,7 @@ class Classifier(SequenceTask):
         labels = CodeColumn(self._codes(corpus))
         return Rows(Labelled, (inputs, labels), lengths).select(rows)
 
-    def make_net(self, corpus: Any | None = None) -> nn.Module:
+    def make_net(self, corpus: Examples | None = None) -> nn.Module:
         chosen, text = self.options, self.fields.get("text")
         defaults = SERIES if text is None else TEXT
         vectors = None if corpus is None or text is None else corpus.texts.vectors(chosen)
@@ -214,7 +230,8 @@ class Classifier(SequenceTask):
         if text is None:
             reader = SeriesReader(self.fields["series"].width, chosen.reading_dropout or 0.0)
         else:
-            width = width_of(chosen, vectors, WIDTH, self.notes)
+            self.notes = replace(self.notes, width=width_of(chosen, vectors, self.notes.width))
+            width = self.notes.width or WIDTH
             reader = make_words(text, self.fields.get("spelling"), _dropping(chosen), width, vectors)
         pooled = PoolOptions(
             pooling=chosen.pooling or "max",
@@ -224,7 +241,7 @@ class Classifier(SequenceTask):
         encoder = make_encoder(reader.output_size, EncoderOptions(**{**defaults, **chosen.encoder}))
         return Pool(reader, encoder, len(self.fields["label"].values), pooled)
 
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+    def make_training(self, data: Rows[Labelled], *, scored: bool) -> TrainOptions:
         batch = BATCH if len(data) < SMALL else 2 * BATCH
         epochs = enough_epochs(EPOCHS, len(data) // batch, STEPS)
         chosen: dict[str, Any] = {"seed": self.options.seed, "learning_rate": 2e-3, "epochs": epochs}
@@ -247,7 +264,7 @@ class Classifier(SequenceTask):
         """The temperature that makes the probabilities right on the rows that were held out."""
         heat = fit_temperature(self._logits(self.make_data(corpus, rows)), self._codes(corpus)[rows])
         # A few examples that happen to be all right say nothing for being surer than the network is.
-        self.notes["temperature"] = heat if len(rows) >= ENOUGH else max(1.0, heat)
+        self.notes = replace(self.notes, temperature=heat if len(rows) >= ENOUGH else max(1.0, heat))
 
     def made_up(self, seed: int, rows: int) -> Examples:
         draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
@@ -261,14 +278,14 @@ class Classifier(SequenceTask):
         series = [r.normal(size=(int(r.integers(1, 9)), width)) for r in draw]
         return Examples(None, series, labels, "text", places, Columns())
 
-    def score(self, source: Any, y: Iterable[Any] | None = None) -> float:
+    def score(self, source: object, y: Iterable[object] | None = None) -> float:
         """The accuracy on labelled examples, in [0, 1]: what scikit-learn maximises."""
         return self.evaluate(source, y).accuracy
 
     def __sklearn_is_fitted__(self) -> bool:
         return self.net is not None
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> object:
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
 
         return Tags(
@@ -278,15 +295,15 @@ class Classifier(SequenceTask):
             input_tags=InputTags(string=True, three_d_array=True, two_d_array=True, allow_nan=True),
         )
 
-    def _read(self, source: Any, y: Iterable[Any] | None = None, *, labelled: bool = True) -> Examples:
+    def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
         """A source as `fit` reads it, with the columns that it found."""
-        text, label = self.notes["columns"]
+        text, label = self.notes.columns
         # Other sources than delimited text have names of their own.
         bare = isinstance(source, str | Path) and suffix(source) in DELIMITERS
-        columns = Columns(text, label, self.notes["names"] if bare else None)
+        columns = Columns(text, label, self.notes.names if bare else None)
         return read_examples(source, y, columns, self.options.shape, labelled=labelled)
 
-    def _asked(self, source: Any, y: Iterable[Any] | None = None, *, labelled: bool = True) -> Examples:
+    def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
         """A source for the fitted model."""
         self.fitted()
         corpus = self._read(source, y, labelled=labelled)
@@ -299,14 +316,14 @@ class Classifier(SequenceTask):
         return np.asarray(self.fields["label"].encode(labels) - 1)
 
     def _logits(self, data: Rows[Labelled]) -> np.ndarray:
-        net: Any = self.fitted()
+        net = cast("Pool", self.fitted())
         return np.stack(per_row(data, net, lambda batch: net.scores(batch.x))).astype(np.float64)
 
     def _probabilities(self, corpus: Examples) -> np.ndarray:
         if not len(corpus):
             return np.zeros((0, len(self.fields["label"].values)))
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
-        return np.asarray(probabilities(logits, self.notes.get("temperature", 1.0)))
+        return np.asarray(probabilities(logits, self.notes.temperature))
 
 
 def _check_kind(owner: str, corpus: Examples, *, texts: bool) -> None:

@@ -20,6 +20,7 @@ from unrolled.fields.tags import Tags
 from unrolled.fields.text import Text
 from unrolled.model import Law, Model
 from unrolled.tasks.laws import sequence_laws
+from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, plain
 from unrolled.train import Callback, Event, History, TrainOptions, fit
 
@@ -47,19 +48,21 @@ class SequenceTask(Model):
     """A task of fields, an encoder and an alignment.
 
     A subclass names its `options_kind`, reads its sources in `fit`, and writes `make_fields`, `make_data`, `make_net`
-    and `make_training`; what a fit finds out besides weights and fields it keeps in `notes` (plain JSON).
+    and `make_training`; what a fit finds out besides weights and fields it keeps in `notes`, of its `notes_kind`.
     """
 
     options_kind: ClassVar[type[TaskOptions]]
+    notes_kind: ClassVar[type[Notes]] = Notes
     score_name: ClassVar[str] = "nats"
     """What the score is that tells when to stop: of each label, tag or token."""
     options: Any
+    notes: Notes
 
     def __init__(self, **options: Any) -> None:
         self._given = dict(options)
         self.options = self.options_kind.collect(options)
         self.fields: dict[str, Any] = {}
-        self.notes: dict[str, Any] = {}
+        self.notes = self.notes_kind()
         self.history: History | None = None
 
     @abstractmethod
@@ -114,7 +117,7 @@ class SequenceTask(Model):
         """What is found out on the validation rows once the network is trained."""
 
     @contextmanager
-    def anew(self, notes: dict[str, Any]) -> Iterator[None]:
+    def anew(self, notes: Notes) -> Iterator[None]:
         """A new fit begins, with these notes; if it ends in a mistake of the user, the model is what it was before."""
         before = (self.notes, self.fields, self.net, self.history)
         self.notes = notes
@@ -214,7 +217,7 @@ class SequenceTask(Model):
         """Options, fields and notes."""
         given = {name: plain(value) for name, value in self._given.items()}
         kinds = {name: {"kind": type(field).__name__, **field.to_json()} for name, field in self.fields.items()}
-        return {"options": self.options.to_json(), "given": given, "fields": kinds, "notes": self.notes}, {}
+        return {"options": self.options.to_json(), "given": given, "fields": kinds, "notes": self.notes.to_json()}, {}
 
     @classmethod
     def unpack(cls, content: dict[str, Any], arrays: dict[str, Tensor]) -> Self:
@@ -226,7 +229,7 @@ class SequenceTask(Model):
         for name, data in content["fields"].items():
             values = dict(data)
             model.fields[name] = FIELDS[values.pop("kind")].from_json(values)
-        model.notes = content["notes"]
+        model.notes = cls.notes_kind.from_json(content["notes"])
         model.net = model.make_net()
         return model
 

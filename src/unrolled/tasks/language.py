@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +22,7 @@ from unrolled.search import sample, stream
 from unrolled.state import map_state
 from unrolled.tasks.complete import Completion, complete
 from unrolled.tasks.frame import SequenceTask, Training, given_source, held_out
+from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import enough_epochs
 from unrolled.tasks.prompts import Prompt, newline_of
 from unrolled.tasks.reports import LanguageReport
@@ -86,6 +88,14 @@ EPOCHS, PATIENCE = 10, 3
 UPDATES, WARMUP = 400, 100
 
 
+@dataclass(frozen=True)
+class LanguageNotes(Notes):
+    """streams: texts read side by side in training. width: of the file of vectors."""
+
+    streams: int | None = None
+    width: int | None = None
+
+
 class LanguageModel(SequenceTask):
     """Learns from text what comes next.
 
@@ -94,12 +104,14 @@ class LanguageModel(SequenceTask):
 
     task = "language"
     options_kind = LanguageOptions
+    notes_kind = LanguageNotes
+    notes: LanguageNotes
 
     def fit(
         self,
-        source: Any,
+        source: object,
         *,
-        valid: Any = 0.05,
+        valid: object = 0.05,
         refit: bool = False,
         run: str | Path | None = None,
         progress: bool = False,
@@ -122,12 +134,12 @@ class LanguageModel(SequenceTask):
         if part and len(corpus) < 2:
             raise DataError("fit: expected several lines, of which the last are held out, got one line; give valid=0.")
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        with self.anew({}):
+        with self.anew(LanguageNotes()):
             return self.learn(corpus, later, part=part, refit=refit, training=training, least=1)
 
-    def evaluate(self, source: Any) -> LanguageReport:
+    def evaluate(self, source: object) -> LanguageReport:
         """How well the model predicts a text: every token given all before it in its document."""
-        net: Any = self.fitted()
+        net = cast("Next", self.fitted())
         running = read_running(source, self.options.shape)
         codes, starts = running_codes(running, np.arange(len(running)), self.fields["text"])
         data = Stream(codes, 1, 512, first=self._first, starts=starts)
@@ -167,7 +179,7 @@ class LanguageModel(SequenceTask):
             no_repeat: no run of so many tokens twice.
             seed: the same seed gives the same texts.
         """
-        net: Any = self.fitted()
+        net = cast("Next", self.fitted())
         check_size("generate", "samples", samples)
         begun = self._prompt(prompt, length)
         # A prompt of several lines holds the end of a line; the search ends at the first it writes itself.
@@ -192,7 +204,7 @@ class LanguageModel(SequenceTask):
         top_p: float | None = None,
     ) -> Iterator[str]:
         """The text that `generate` would give of these, piece by piece as it is drawn."""
-        net: Any = self.fitted().eval()
+        net = cast("Next", self.fitted()).eval()
         begun = self._prompt(prompt, length)
         live = stream(
             net.step, net.begin(1), begin=self._first, end=None, limit=length, seed=seed, prefix=begun.codes,
@@ -204,7 +216,7 @@ class LanguageModel(SequenceTask):
         """The k likeliest words that go on from the text typed so far, also inside a half-typed word, best first."""
         if k < 1:
             raise OptionError(f"complete: k must be at least 1, got {k}.")
-        net: Any = self.fitted()
+        net = cast("Next", self.fitted())
         with evaluating(net):
             return complete(net, self.fields["text"], prefix, k, first=self._first)
 
@@ -216,13 +228,15 @@ class LanguageModel(SequenceTask):
         steps = self.options.steps or STEPS[self.options.level]
         # A short text has no room for many streams of a window each.
         room = max(1, len(codes) // (2 * steps))
-        streams = self.notes.setdefault("streams", self.options.streams or min(STREAMS, room))
-        return Stream(codes, streams, steps, first=self._first, starts=starts)
+        if self.notes.streams is None:
+            self.notes = replace(self.notes, streams=self.options.streams or min(STREAMS, room))
+        return Stream(codes, self._streams, steps, first=self._first, starts=starts)
 
-    def make_net(self, corpus: Any | None = None) -> nn.Module:
+    def make_net(self, corpus: Running | None = None) -> nn.Module:
         chosen, text = self.options, self.fields["text"]
         vectors = None if corpus is None else corpus.lines.vectors(chosen)
-        width = width_of(chosen, vectors, WIDTH[chosen.level], self.notes)
+        self.notes = replace(self.notes, width=width_of(chosen, vectors, self.notes.width))
+        width = self.notes.width or WIDTH[chosen.level]
         embedding = make_embedding(text, chosen, width, vectors)
         encoder = make_encoder(
             embedding.output_size, EncoderOptions(**{**ENCODER, "hidden_size": HIDDEN[chosen.level], **chosen.encoder})
@@ -239,8 +253,8 @@ class LanguageModel(SequenceTask):
         )
         return Next(embedding, encoder, text.size, options)
 
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
-        batches = len(data) // self.notes["streams"]
+    def make_training(self, data: Stream, *, scored: bool) -> TrainOptions:
+        batches = len(data) // self._streams
         epochs = enough_epochs(EPOCHS, batches, UPDATES)
         chosen: dict[str, Any] = {
             "seed": self.options.seed, "learning_rate": 4e-3, "epochs": epochs, "schedule": "cosine",
@@ -249,7 +263,7 @@ class LanguageModel(SequenceTask):
         }  # fmt: skip
         if scored:
             chosen |= {"patience": PATIENCE}
-        return TrainOptions.from_json({**chosen, **self.options.train, "batch_size": self.notes["streams"]})
+        return TrainOptions.from_json({**chosen, **self.options.train, "batch_size": self._streams})
 
     def split(self, corpus: Running, part: float) -> tuple[np.ndarray, np.ndarray]:
         """The last lines are held out: lines in between would tell what stands around them."""
@@ -263,6 +277,10 @@ class LanguageModel(SequenceTask):
         sizes = np.array([len(text) + 1 for text in texts], np.int64)
         ends = "" if self.options.level == "word" else "\n"
         return Running(Texts([text + ends for text in texts], self.options.shape), np.array([0]), sizes)
+
+    @property
+    def _streams(self) -> int:
+        return self.notes.streams or 1
 
     @property
     def _first(self) -> int:

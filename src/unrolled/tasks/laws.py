@@ -125,7 +125,6 @@ def _saved(model: SequenceTask) -> float:
 def _leak(model: SequenceTask) -> float:
     # A file of vectors adds the same words whatever is learned from, and may be gone.
     twin = copy.copy(model)
-    twin.notes = dict(model.notes)
     twin.options = model.options.model_copy(update={"vectors": None})
     rows = np.arange(ROWS // 2)
     fitted = [twin.make_fields(model.made_up(seed, ROWS), rows) for seed in (1, 2)]

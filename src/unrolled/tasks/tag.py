@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from pydantic import Field
@@ -22,6 +23,7 @@ from unrolled.score.classes import accuracy
 from unrolled.score.spans import span_f1
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.notes import Notes
 from unrolled.tasks.reports import TagReport
 from unrolled.tasks.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged
 from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts, width_of
@@ -60,6 +62,16 @@ WIDTH = 100
 EPOCHS, PATIENCE = 30, 5
 
 
+@dataclass(frozen=True)
+class TaggerNotes(Notes):
+    """column: of the tags, None as `read_conll` chooses. scheme: that of the tags that came. width: of the file of
+    vectors."""
+
+    column: str | int | None = None
+    scheme: str = "none"
+    width: int | None = None
+
+
 class Tagger(SequenceTask):
     """Learns from tagged sentences: part-of-speech tags, named entities, any other label of words.
 
@@ -68,14 +80,16 @@ class Tagger(SequenceTask):
 
     task = "tag"
     options_kind = TaggerOptions
+    notes_kind = TaggerNotes
+    notes: TaggerNotes
     score_name = "1 - F1 of chunks, or the share of wrong tags where there are none,"
 
     def fit(
         self,
-        source: Any,
+        source: object,
         *,
         column: str | int | None = None,
-        valid: Any = 0.1,
+        valid: object = 0.1,
         refit: bool = True,
         run: str | Path | None = None,
         progress: bool = False,
@@ -98,29 +112,29 @@ class Tagger(SequenceTask):
             DataError, OptionError: the data or an option cannot be used, in one sentence.
         """
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        with self.anew({"column": column}):
+        with self.anew(TaggerNotes(column)):
             corpus = self._read(source)
-            self.notes["scheme"] = Tags.fit(corpus.tags or []).scheme
+            self.notes = replace(self.notes, scheme=Tags.fit(corpus.tags or []).scheme)
             part, later = given_source(valid, lambda some, tags: self._read(some if tags is None else (some, tags)))
             return self.learn(corpus, later, part=part, refit=refit, training=training)
 
-    def predict(self, sentences: Any) -> list[list[str]]:
+    def predict(self, sentences: object) -> list[list[str]]:
         """The tags of each sentence: a file as in `fit`, or sentences as lists of words (a string is split at spaces).
 
         Chunks come in the scheme of the training data.
         """
         self.fitted()
-        return self._tags(read_untagged(sentences, self.notes["column"], self.options.shape))
+        return self._tags(read_untagged(sentences, self.notes.column, self.options.shape))
 
-    def spans(self, sentences: Any) -> list[list[tuple[str, int, int]]]:
+    def spans(self, sentences: object) -> list[list[tuple[str, int, int]]]:
         """The chunks of each sentence, as (type, first word, last word + 1)."""
         return [spans(tags) for tags in self.predict(sentences)]
 
-    def evaluate(self, source: Any) -> TagReport:
+    def evaluate(self, source: object) -> TagReport:
         """Accuracy, and the F1 of chunks as conlleval counts them, on tagged sentences as in `fit`."""
         self.fitted()
         corpus = self._read(source)
-        gold, found = [in_scheme(tags, self.notes["scheme"]) for tags in corpus.tags or []], self._tags(corpus)
+        gold, found = [in_scheme(tags, self.notes.scheme) for tags in corpus.tags or []], self._tags(corpus)
         values = {tag: code for code, tag in enumerate({tag for tags in [*gold, *found] for tag in tags})}
         flat = [np.array([values[tag] for tags in each for tag in tags], np.int64) for each in (gold, found)]
         if not len(flat[0]):
@@ -147,25 +161,26 @@ class Tagger(SequenceTask):
     def make_net(self, corpus: TaggedSentences | None = None) -> nn.Module:
         chosen, tags = self.options, self.fields["tags"]
         vectors = None if corpus is None else corpus.words.vectors(chosen)
-        width = width_of(chosen, vectors, WIDTH, self.notes)
+        self.notes = replace(self.notes, width=width_of(chosen, vectors, self.notes.width))
+        width = self.notes.width or WIDTH
         reader = make_words(self.fields["text"], self.fields.get("spelling"), chosen, width, vectors)
         crf = self._chunked if chosen.crf is None else chosen.crf
         encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
         options = EachOptions(crf=crf, dropout=chosen.head_dropout)
         return Each(reader, encoder, tags.size, options, tags.legal() if crf else None)
 
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+    def make_training(self, data: Examples[Tagged], *, scored: bool) -> TrainOptions:
         chosen: dict[str, Any] = {"seed": self.options.seed, "learning_rate": 2e-3, "epochs": EPOCHS}
         if scored:
             chosen |= {"patience": PATIENCE}
         return TrainOptions.from_json({**chosen, **self.options.train})
 
-    def score_on(self, corpus: TaggedSentences, rows: np.ndarray) -> Callable[[Any], float]:
+    def score_on(self, corpus: TaggedSentences, rows: np.ndarray) -> Callable[[nn.Module], float]:
         """1 - F1 of chunks, or the share of wrong tags."""
         data, gold = self.make_data(corpus, rows), [(corpus.tags or [])[i] for i in rows.tolist()]
         wanted = [spans(tags) for tags in gold]
 
-        def score(net: Any) -> float:
+        def score(net: nn.Module) -> float:
             found = self._decoded(data, net)
             if self._chunked:
                 return 1 - span_f1(wanted, [spans(tags) for tags in found]).f1
@@ -189,17 +204,18 @@ class Tagger(SequenceTask):
         return bool(self.fields["tags"].scheme != "none")
 
     def _read(self, source: object) -> TaggedSentences:
-        return read_tagged(source, self.notes["column"], self.options.shape)
+        return read_tagged(source, self.notes.column, self.options.shape)
 
     def _learned(self, tags: Sequence[str]) -> list[str]:
         """Tags as the network knows them: repaired, and in the scheme that was asked for."""
-        came = self.notes["scheme"]
+        came = self.notes.scheme
         return in_scheme(tags, came if came == "none" else self.options.scheme or came)
 
     def _tags(self, corpus: TaggedSentences) -> list[list[str]]:
         return self._decoded(self.make_data(corpus, np.arange(len(corpus))), self.fitted())
 
-    def _decoded(self, data: Examples[Tagged], net: Any) -> list[list[str]]:
-        codes = per_row(data, net, lambda batch: net.predict(batch.x))
+    def _decoded(self, data: Examples[Tagged], net: nn.Module) -> list[list[str]]:
+        each = cast("Each", net)
+        codes = per_row(data, each, lambda batch: each.predict(batch.x))
         tags: Tags = self.fields["tags"]
-        return [in_scheme(tags.decode(row[row >= 0]), self.notes["scheme"]) for row in codes]
+        return [in_scheme(tags.decode(row[row >= 0]), self.notes.scheme) for row in codes]

@@ -193,20 +193,20 @@ def holds_columns(source: object) -> bool:
     return isinstance(source, list) and len(source) > 0 and isinstance(source[0], Mapping)
 
 
-def width_of(options: TextOptions, vectors: Vectors | None, usual: int, notes: dict[str, Any]) -> int:
-    """The features of a token's vector where none were asked for: those of the file of vectors, which `notes` remember,
-    or `usual`.
+def width_of(options: TextOptions, vectors: Vectors | None, known: int | None) -> int | None:
+    """The features of the vectors of a file, or those `known` of the file that was learned from; None without one.
 
     Raises OptionError where a file and an option do not agree.
     """
-    if vectors is not None:
-        notes["width"] = width = int(vectors.matrix.shape[1])
-        if options.embedding_size not in (None, width):
-            raise OptionError(
-                f"{options.owner}: got embedding_size={options.embedding_size}, but the vectors of {options.vectors} "
-                f"have {width} features; leave embedding_size out."
-            )
-    return int(notes.get("width", usual))
+    if vectors is None:
+        return known
+    width = int(vectors.matrix.shape[1])
+    if options.embedding_size not in (None, width):
+        raise OptionError(
+            f"{options.owner}: got embedding_size={options.embedding_size}, but the vectors of {options.vectors} "
+            f"have {width} features; leave embedding_size out."
+        )
+    return width
 
 
 def make_embedding(text: Text, options: TextOptions, width: int, vectors: Vectors | None) -> Embedding:

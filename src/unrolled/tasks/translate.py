@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self, cast
 
@@ -21,6 +22,7 @@ from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.score.text import bleu, chrf, rouge
 from unrolled.state import map_state
 from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import enough_epochs
 from unrolled.tasks.pairs import PairColumns, Pairs, copied, read_pairs, read_references, read_sources
 from unrolled.tasks.reports import TranslatorReport
@@ -86,6 +88,15 @@ class Attended(NamedTuple):
     target: list[str]
 
 
+@dataclass(frozen=True)
+class TranslatorNotes(Notes):
+    """columns: the parts of `PairColumns`. longest: tokens of the longest target. width: of the file of vectors."""
+
+    columns: tuple[str, str, str | None, int, tuple[str, ...] | None] = ("source", "target", None, 3, None)
+    longest: int = 0
+    width: int | None = None
+
+
 class Translator(SequenceTask):
     """Learns from pairs of texts to write the second one when it reads the first.
 
@@ -94,14 +105,16 @@ class Translator(SequenceTask):
 
     task = "translate"
     options_kind = TranslatorOptions
+    notes_kind = TranslatorNotes
+    notes: TranslatorNotes
 
     def fit(
         self,
-        source: Any,
-        target: Any = None,
+        source: object,
+        target: object = None,
         *,
         columns: PairColumns | None = None,
-        valid: Any = 0.03,
+        valid: object = 0.03,
         refit: bool = False,
         run: str | Path | None = None,
         progress: bool = False,
@@ -120,15 +133,14 @@ class Translator(SequenceTask):
             run, progress, resume, callbacks: as in `unrolled.train.fit`.
         """
         chosen = PairColumns() if columns is None else columns
-        names = None if chosen.names is None else list(chosen.names)
         corpus = read_pairs(source, target, chosen, self._shape, self._shape)
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        with self.anew({"columns": [chosen.source, chosen.target, chosen.turns, chosen.context, names]}):
+        with self.anew(TranslatorNotes(astuple(chosen))):
             part, later = given_source(valid, self._read)
             return self.learn(corpus, later, part=part, refit=refit, training=training)
 
     def predict(
-        self, sources: Any, *, width: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None
+        self, sources: object, *, width: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None
     ) -> list[str]:
         """The best target of each source that a beam of `width` finds; width 1 is greedy.
 
@@ -139,7 +151,13 @@ class Translator(SequenceTask):
         return [found[0][0] for found in best]
 
     def candidates(
-        self, sources: Any, *, width: int = 5, nbest: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None
+        self,
+        sources: object,
+        *,
+        width: int = 5,
+        nbest: int = 5,
+        length_penalty: float = 1.0,
+        no_repeat: int | None = None,
     ) -> list[list[tuple[str, float]]]:
         """The `nbest` best targets of each source, best first, each with the score that ranks it."""
         self.fitted()
@@ -151,7 +169,7 @@ class Translator(SequenceTask):
         return self._writer().write(pairs, data, Search(width, nbest, length_penalty, no_repeat))
 
     def evaluate(
-        self, source: Any, target: Any = None, *, width: int = 5, length_penalty: float = 1.0
+        self, source: object, target: object = None, *, width: int = 5, length_penalty: float = 1.0
     ) -> TranslatorReport:
         """BLEU, chrF and ROUGE of what is predicted; a target may be a list of references, the best of which counts."""
         self.fitted()
@@ -199,14 +217,16 @@ class Translator(SequenceTask):
             lengths = lengths + writing.ragged.lengths + 1
         return Examples(Pair, (reading, writing, copies), lengths).select(rows)
 
-    def take_notes(self, data: Any, rows: np.ndarray) -> None:
+    def take_notes(self, data: Examples[Pair], rows: np.ndarray) -> None:
         """The longest target, in tokens."""
-        self.notes["longest"] = int(data.parts[1].ragged.lengths[rows].max(initial=0))
+        writing = cast("PaddedColumn", data.parts[1])
+        self.notes = replace(self.notes, longest=int(writing.ragged.lengths[rows].max(initial=0)))
 
     def make_net(self, corpus: Pairs | None = None) -> nn.Module:
         chosen, source, target = self.options, self.fields["source"], self.fields["target"]
         vectors = None if corpus is None else corpus.sources.vectors(chosen)
-        reader = make_words(source, None, chosen, width_of(chosen, vectors, WIDTH, self.notes), vectors)
+        self.notes = replace(self.notes, width=width_of(chosen, vectors, self.notes.width))
+        reader = make_words(source, None, chosen, self.notes.width or WIDTH, vectors)
         encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
         embedding = make_embedding(target, chosen, WIDTH, None)
         inner: dict[str, Any] = {**ENCODER, **chosen.encoder}
@@ -224,7 +244,7 @@ class Translator(SequenceTask):
         )
         return Decode(reader, encoder, embedding, target.size, options)
 
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+    def make_training(self, data: Examples[Pair], *, scored: bool) -> TrainOptions:
         # A small set is cut into batches small enough for some steps an epoch.
         budget = max(min(TOKENS, int(data.lengths.sum()) // BATCHES), int(data.lengths.max(initial=1)))
         epochs = enough_epochs(EPOCHS, int(data.lengths.sum()) // budget, UPDATES)
@@ -246,23 +266,21 @@ class Translator(SequenceTask):
     @property
     def columns(self) -> PairColumns:
         """The columns of a table that hold the texts, as in the training data."""
-        first, second, turns, context, names = self.notes["columns"]
-        return PairColumns(first, second, turns, context, None if names is None else tuple(names))
+        return PairColumns(*self.notes.columns)
 
     @property
     def _shape(self) -> Text:
         shape: Text = self.options.shape
         return shape
 
-    def _columns(self, source: Any) -> PairColumns:
+    def _columns(self, source: object) -> PairColumns:
         """The columns of the training data; only delimited text has no names of its own."""
-        first, second, turns, context, names = self.notes["columns"]
-        bare = names is not None and isinstance(source, str | Path) and suffix(source) in DELIMITERS
-        return PairColumns(first, second, turns, context, tuple(names) if bare else None)
+        bare = isinstance(source, str | Path) and suffix(source) in DELIMITERS
+        return self.columns if bare else replace(self.columns, names=None)
 
     def _writer(self) -> Writer:
         net, fields = cast("Decode", self.fitted()), self.fields
-        return Writer(net, fields["source"], fields["target"], self.options.copying, self.notes["longest"])
+        return Writer(net, fields["source"], fields["target"], self.options.copying, self.notes.longest)
 
-    def _read(self, source: Any, target: Any = None) -> Pairs:
+    def _read(self, source: object, target: object = None) -> Pairs:
         return read_pairs(source, target, self._columns(source), self._shape, self._shape)

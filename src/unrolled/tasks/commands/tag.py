@@ -109,7 +109,7 @@ def evaluate(call: Call[Tagger], file: Truth, column: Column = None) -> Whole:
     """
     from unrolled.data.read.conll import read_conll
 
-    chosen = call.model.notes["column"] if column is None else number_or_name(column)
+    chosen = call.model.notes.column if column is None else number_or_name(column)
     return scored(call.model.evaluate(read_conll(file, chosen)))
 
 
