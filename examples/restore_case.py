@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 from torch import nn
@@ -24,20 +24,21 @@ from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.lines import read_lines
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Whole, Word
 from unrolled.model.registry import register_task
-from unrolled.nn.build import EncoderOptions, make_encoder
+from unrolled.nn.reading.reader import WordReader
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.commands.results import learning, scored
 from unrolled.tasks.commands.words import Cell, File, HiddenSize, Test, Truth
 from unrolled.tasks.frame import SequenceTask, Training
-from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts
+from unrolled.tasks.options import TaskOptions
+from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts
 from unrolled.train import TrainOptions
 
 
-class CaseOptions(TextOptions):
+class CaseOptions(TaskOptions):
     """Options of a `CaseRestorer`: those of texts, of encoders and of training."""
 
     owner = "CaseRestorer"
-    level: Literal["word", "char", "subword"] = "char"
+    text: TextOptions = TextOptions(level="char")
 
 
 class Lines(Texts):
@@ -45,7 +46,7 @@ class Lines(Texts):
 
     def __init__(self, lines: Iterable[str], options: CaseOptions) -> None:
         whole = [line for line in lines if len(line.lower()) == len(line)]
-        super().__init__(whole, options.shape)
+        super().__init__(whole, options.text.shape)
         self.large = Ragged.from_list(([letter.isupper() for letter in line] for line in whole), np.int64)
 
 
@@ -90,6 +91,7 @@ class CaseRestorer(SequenceTask):
 
     task = "case"
     options_kind = CaseOptions
+    options: CaseOptions
     description = Description(
         fit, {"predict": Command(predict), "evaluate": Command(evaluate)}, pictures={"learning": learning}
     )
@@ -113,19 +115,19 @@ class CaseRestorer(SequenceTask):
         return CaseReport(float(np.mean([a == b for a, b in pairs if a.isalpha()])))
 
     def make_fields(self, corpus: Lines, rows: np.ndarray) -> dict[str, Any]:
-        return {"text": corpus.fit(rows, self.options)}
+        return {"text": corpus.fit(rows, self.options.text)}
 
     def make_data(self, corpus: Lines, rows: np.ndarray) -> Examples[Tagged]:
         column = corpus.column(self.fields["text"])
         return Examples(Tagged, (column, TagColumn(corpus.large)), corpus.lengths(column)).select(rows)
 
     def make_net(self, corpus: Lines | None = None) -> nn.Module:
-        reader = make_words(self.fields["text"], None, self.options, 32, None)
-        chosen = {"cell": "gru", "hidden_size": 64, "bidirectional": True, **self.options.encoder}
-        return Each(reader, make_encoder(reader.output_size, EncoderOptions(**chosen)), 2, EachOptions())
+        reader = WordReader(make_embedding(self.fields["text"], self.options.text, 32, None))
+        encoder = self.options.make_encoder(reader.output_size, cell="gru", hidden_size=64, bidirectional=True)
+        return Each(reader, encoder, 2, EachOptions())
 
     def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
-        return TrainOptions.from_json({"epochs": 8, "learning_rate": 5e-3, **self.options.train})
+        return self.options.training(epochs=8, learning_rate=5e-3)
 
     def made_up(self, seed: int, rows: int) -> Lines:
         draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]

@@ -290,7 +290,7 @@ def test_numbers_and_paths_of_other_kinds_are_options_too(toys: SimpleNamespace,
     )  # fmt: skip
     again = load(model.fit(*toys.reviews(10)).save(tmp_path / "m.unrolled"))
     assert isinstance(again, Classifier)
-    assert again.options.encoder["hidden_size"] == 4
+    assert again.options.encoder.hidden_size == 4
 
 
 def test_options_of_stopping_go_together_with_learning_again(fresh: dict[str, Any], toys: SimpleNamespace) -> None:

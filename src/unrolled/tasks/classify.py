@@ -16,47 +16,77 @@ from unrolled.data.batch.examples import Examples as Rows
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.table import DELIMITERS
-from unrolled.errors import DataError
+from unrolled.errors import DataError, OptionError
 from unrolled.fields.category import Category
 from unrolled.fields.numbers import Numbers
 from unrolled.fields.spelling import Spelling
-from unrolled.nn.build import EncoderOptions, Rate, make_encoder
-from unrolled.nn.reading.reader import Reader, SeriesReader
+from unrolled.nn.build import Rate
+from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
+from unrolled.options import Options
 from unrolled.score.calibration import fit_temperature, probabilities, reliability
 from unrolled.score.classes import ClassReport, class_report, confusion_matrix
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.labelled import Columns, Examples, read_examples
 from unrolled.tasks.notes import Notes
-from unrolled.tasks.options import enough_epochs
-from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts, width_of
+from unrolled.tasks.options import TaskOptions, enough_epochs
+from unrolled.tasks.texts import (
+    SpellingOptions,
+    TextOptions,
+    Texts,
+    make_embedding,
+    make_spelling,
+    random_texts,
+    width_of,
+)
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Classifier", "ClassifierOptions"]
 
 
-class ClassifierOptions(TextOptions):
-    """Every option of a `Classifier`.
-
-    Text: those of `TextOptions`. Series: scaling (a kind of `Number`). Network: every option of `EncoderOptions` (cell,
-    hidden_size, layers, bidirectional, dropout, ...; left out: chosen by whether texts or series come), pooling,
-    head_dropout, label_smoothing.
-    Training: every option of `TrainOptions`.
-    """
-
-    owner = "Classifier"
+class SeriesOptions(Options):
+    """How a task reads series. scaling: a kind of `Number`."""
 
     scaling: Literal["standard", "robust", "log", "scale", "none"] = "standard"
+
+
+class ClassOptions(Options):
+    """How a class is told. pooling, head_dropout, label_smoothing: as in `PoolOptions`; None: chosen by what comes."""
+
     pooling: Literal["last", "mean", "max", "attention"] | None = None
     head_dropout: Rate | None = None
     label_smoothing: Rate = 0.0
 
 
+class ClassifierOptions(TaskOptions):
+    """Every option of a `Classifier`, in groups; those of encoder and head are chosen by whether texts or series come.
+
+    text: `TextOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. reading_dropout: of single features of
+    what the encoder reads. encoder: `EncoderOptions`. head: `ClassOptions`. train: `BatchedOptions`.
+    """
+
+    owner = "Classifier"
+
+    text: TextOptions = TextOptions()
+    spelled: SpellingOptions = SpellingOptions()
+    series: SeriesOptions = SeriesOptions()
+    reading_dropout: Rate | None = None
+    head: ClassOptions = ClassOptions()
+
+    def check(self) -> None:
+        super().check()
+        if self.spelled.spelling != "none" and self.text.level != "word":
+            raise OptionError(
+                f"Classifier: spelling={self.spelled.spelling!r} reads the characters of words, got "
+                f"level={self.text.level!r}; choose level='word', or leave spelling out."
+            )
+
+
 # What is chosen where nothing is asked for, by measurement on the data of benchmarks/tasks.py.
-TEXT = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
+TEXT: dict[str, object] = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
 # Of the head; of what the encoder reads of a text, and of its whole words.
 TEXT_DROPOUT, SERIES_DROPOUT, READING_DROPOUT, WORD_DROPOUT = 0.5, 0.3, 0.5, 0.3
-SERIES = {"cell": "gru", "hidden_size": 64, "bidirectional": True, "layers": 2, "dropout": 0.2}
+SERIES: dict[str, object] = {"cell": "gru", "hidden_size": 64, "bidirectional": True, "layers": 2, "dropout": 0.2}
 WIDTH = 100
 BATCH, EPOCHS, PATIENCE = 16, 60, 6
 # Steps that a small set is trained for at least.
@@ -90,6 +120,7 @@ class Classifier(SequenceTask):
 
     task = "classify"
     options_kind = ClassifierOptions
+    options: ClassifierOptions
     notes_kind = ClassifierNotes
     notes: ClassifierNotes
     # How scikit-learn before 1.6 knows a classifier, and so gives every class to every fold.
@@ -128,7 +159,7 @@ class Classifier(SequenceTask):
             DataError, OptionError: the data or an option cannot be used, in one sentence.
         """
         columns = Columns(text, label, None if names is None else tuple(names))
-        corpus = read_examples(source, y, columns, self.options.shape, labelled=True)
+        corpus = read_examples(source, y, columns, self.options.text.shape, labelled=True)
         classes = set(corpus.labels or ())
         if len(classes) < 2:
             raise DataError(
@@ -202,10 +233,10 @@ class Classifier(SequenceTask):
         fields: dict[str, Any] = {"label": Category.fit(labels[i] for i in rows.tolist())}
         if corpus.texts is None:
             series = corpus.series or []
-            return {**fields, "series": Numbers.fit((series[i] for i in rows.tolist()), self.options.scaling)}
-        vectors = corpus.texts.vectors(self.options)
-        fields["text"] = corpus.texts.fit(rows, self.options, () if vectors is None else vectors.words)
-        if self.options.spelling != "none":
+            return {**fields, "series": Numbers.fit((series[i] for i in rows.tolist()), self.options.series.scaling)}
+        vectors = corpus.texts.vectors(self.options.text)
+        fields["text"] = corpus.texts.fit(rows, self.options.text, () if vectors is None else vectors.words)
+        if self.options.spelled.spelling != "none":
             fields["spelling"] = Spelling.fit(corpus.texts.spelled(rows))
         return fields
 
@@ -222,33 +253,39 @@ class Classifier(SequenceTask):
         return Rows(Labelled, (inputs, labels), lengths).select(rows)
 
     def make_net(self, corpus: Examples | None = None) -> nn.Module:
-        chosen, text = self.options, self.fields.get("text")
-        defaults = SERIES if text is None else TEXT
-        vectors = None if corpus is None or text is None else corpus.texts.vectors(chosen)
-        usual = SERIES_DROPOUT if text is None else TEXT_DROPOUT
-        reader: Reader
-        if text is None:
-            reader = SeriesReader(self.fields["series"].width, chosen.reading_dropout or 0.0)
-        else:
-            self.notes = replace(self.notes, width=width_of(chosen, vectors, self.notes.width))
-            width = self.notes.width or WIDTH
-            reader = make_words(text, self.fields.get("spelling"), _dropping(chosen), width, vectors)
+        texts, head = "text" in self.fields, self.options.head
+        reader = self._words(corpus) if texts else self._series()
+        usual = TEXT_DROPOUT if texts else SERIES_DROPOUT
         pooled = PoolOptions(
-            pooling=chosen.pooling or "max",
-            dropout=usual if chosen.head_dropout is None else chosen.head_dropout,
-            label_smoothing=chosen.label_smoothing,
+            pooling=head.pooling or "max",
+            dropout=usual if head.head_dropout is None else head.head_dropout,
+            label_smoothing=head.label_smoothing,
         )
-        encoder = make_encoder(reader.output_size, EncoderOptions(**{**defaults, **chosen.encoder}))
+        encoder = self.options.make_encoder(reader.output_size, **(TEXT if texts else SERIES))
         return Pool(reader, encoder, len(self.fields["label"].values), pooled)
+
+    def _series(self) -> Reader:
+        return SeriesReader(self.fields["series"].width, self.options.reading_dropout or 0.0)
+
+    def _words(self, corpus: Examples | None) -> Reader:
+        chosen, text = self.options, self.fields["text"]
+        words = chosen.text
+        if words.embedding_dropout is None:
+            words = words.model_copy(update={"embedding_dropout": WORD_DROPOUT})
+        vectors = None if corpus is None or corpus.texts is None else corpus.texts.vectors(words)
+        self.notes = replace(self.notes, width=width_of(words, vectors, self.notes.width, chosen.owner))
+        spelled = make_spelling(self.fields.get("spelling"), chosen.spelled)
+        dropped = READING_DROPOUT if chosen.reading_dropout is None else chosen.reading_dropout
+        return WordReader(make_embedding(text, words, self.notes.width or WIDTH, vectors), spelled, dropped)
 
     def make_training(self, data: Rows[Labelled], *, scored: bool) -> TrainOptions:
         batch = BATCH if len(data) < SMALL else 2 * BATCH
         epochs = enough_epochs(EPOCHS, len(data) // batch, STEPS)
-        chosen: dict[str, Any] = {"seed": self.options.seed, "learning_rate": 2e-3, "epochs": epochs}
-        chosen |= {"patience": PATIENCE} if scored else {"schedule": "cosine"}
-        if "token_budget" not in self.options.train:
-            chosen["batch_size"] = batch
-        return TrainOptions.from_json({**chosen, **self.options.train})
+        usual: dict[str, object] = {"learning_rate": 2e-3, "epochs": epochs}
+        usual |= {"patience": PATIENCE} if scored else {"schedule": "cosine"}
+        if "token_budget" not in self.options.train.given():
+            usual["batch_size"] = batch
+        return self.options.training(**usual)
 
     def stops_by(self, held: int) -> bool:
         return held >= ENOUGH
@@ -272,7 +309,7 @@ class Classifier(SequenceTask):
         labels = [classes[i % len(classes)] for i in range(rows)]
         places = Places("the made-up examples", "row", np.arange(rows))
         if "text" in self.fields:
-            texts = Texts(random_texts(self.fields["text"], draw), self.options.shape)
+            texts = Texts(random_texts(self.fields["text"], draw), self.options.text.shape)
             return Examples(texts, None, labels, "text", places, Columns())
         width = self.fields["series"].channels
         series = [r.normal(size=(int(r.integers(1, 9)), width)) for r in draw]
@@ -301,7 +338,7 @@ class Classifier(SequenceTask):
         # Other sources than delimited text have names of their own.
         bare = isinstance(source, str | Path) and suffix(source) in DELIMITERS
         columns = Columns(text, label, self.notes.names if bare else None)
-        return read_examples(source, y, columns, self.options.shape, labelled=labelled)
+        return read_examples(source, y, columns, self.options.text.shape, labelled=labelled)
 
     def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
         """A source for the fitted model."""
@@ -330,10 +367,3 @@ def _check_kind(owner: str, corpus: Examples, *, texts: bool) -> None:
     if len(corpus) and texts != (corpus.texts is not None):
         wanted, came = ("texts", "series") if texts else ("series", "texts")
         raise DataError(f"{owner}: expected {wanted}, as in training, got {came}; give {wanted}.")
-
-
-def _dropping(options: ClassifierOptions) -> ClassifierOptions:
-    """The options with the usual rates of what is dropped of a text, where none were given."""
-    rates = {"reading_dropout": READING_DROPOUT, "embedding_dropout": WORD_DROPOUT}
-    missing = {name: rate for name, rate in rates.items() if getattr(options, name) is None}
-    return options.model_copy(update=missing)

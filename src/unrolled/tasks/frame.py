@@ -55,7 +55,7 @@ class SequenceTask(Model):
     notes_kind: ClassVar[type[Notes]] = Notes
     score_name: ClassVar[str] = "nats"
     """What the score is that tells when to stop: of each label, tag or token."""
-    options: Any
+    options: TaskOptions
     notes: Notes
 
     def __init__(self, **options: Any) -> None:
@@ -162,10 +162,10 @@ class SequenceTask(Model):
 
     def _watches(self) -> bool:
         """Do the options that were given ask for a score?"""
-        return TrainOptions.from_json(dict(self.options.train)).watches_score() is not None
+        return self.options.train.watches_score() is not None
 
     def _check_again(self) -> None:
-        asked = TrainOptions.from_json({**self.options.train, "patience": None}).watches_score()
+        asked = self.options.train.model_copy(update={"patience": None}).watches_score()
         if asked is not None:
             raise OptionError(
                 f"fit: {asked} needs a score to the end, but all rows are learned from once more; "
@@ -224,8 +224,8 @@ class SequenceTask(Model):
         """What `pack` took apart, with a network whose weights are still to come."""
         model = cls.__new__(cls)
         SequenceTask.__init__(model)
-        model.options = cls.options_kind(**content["options"])
-        model._given = dict(content["given"])
+        model.options = cls.options_kind.from_json(content["options"])
+        model._given = cls.options_kind.without_absent(content["given"])
         for name, data in content["fields"].items():
             values = dict(data)
             model.fields[name] = FIELDS[values.pop("kind")].from_json(values)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from pydantic import Field
@@ -17,66 +17,73 @@ from unrolled.check import check_size
 from unrolled.data.batch.stream import Stream
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN
-from unrolled.nn.build import EncoderOptions, Rate, make_encoder
+from unrolled.nn.build import ForwardOptions, Rate
+from unrolled.options import Options
 from unrolled.search import sample, stream
 from unrolled.state import map_state
 from unrolled.tasks.complete import Completion, complete
 from unrolled.tasks.frame import SequenceTask, Training, given_source, held_out
 from unrolled.tasks.notes import Notes
-from unrolled.tasks.options import enough_epochs
+from unrolled.tasks.options import TaskOptions, enough_epochs
 from unrolled.tasks.prompts import Prompt, newline_of
 from unrolled.tasks.reports import LanguageReport
 from unrolled.tasks.running import Running, read_running, running_codes
 from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts, width_of
-from unrolled.train import Callback, TrainOptions
+from unrolled.train import Callback, RunOptions, TrainOptions
 
 __all__ = ["LanguageModel", "LanguageOptions", "LanguageReport"]
 
 
-class LanguageOptions(TextOptions):
-    """Every option of a `LanguageModel`.
+class SuccessorOptions(Options):
+    """How what comes next is told.
 
-    Text: those of `TextOptions` (level, lower, min_count, ...). Network: those of `EncoderOptions`; tied (the output
-    reads with the rows that the input is written with), input_dropout, output_dropout (one mask a window, on the
-    vectors read and on what the encoder gives), samples (sampled softmax in training: so many words stand for all; 0:
-    all of them; left out: 1000 where there are 4000 or more).
-    Regularisation of AWD-LSTM: weight_dropout, embedding_dropout, activation_penalty (alpha), slowness_penalty (beta),
-    and average="asgd" with optimizer="sgd". Training: streams (texts read side by side), steps (of a window, where
-    gradients end), and every option of `TrainOptions`.
+    tied: the output reads with the rows that the input is written with. input_dropout, output_dropout: one mask a
+    window, on the vectors read and on what the encoder gives. samples: sampled softmax in training: so many words stand
+    for all; 0: all of them; left out: 1000 where there are 4000 or more. activation_penalty, slowness_penalty: alpha
+    and beta of AWD-LSTM, which also has weight_dropout, embedding_dropout, and average="asgd" with optimizer="sgd".
     """
 
-    owner = "LanguageModel"
-
-    lower: bool = False
     tied: bool = True
     input_dropout: Rate | None = None
     output_dropout: Rate | None = None
     samples: int | None = Field(default=None, ge=0)
     activation_penalty: float = Field(default=0.0, ge=0)
     slowness_penalty: float = Field(default=0.0, ge=0)
+
+
+class StreamOptions(Options):
+    """How running text is cut. streams: texts read side by side. steps: of a window, where gradients end."""
+
     streams: int | None = Field(default=None, ge=1)
     steps: int | None = Field(default=None, ge=1)
 
-    def check(self) -> None:
-        super().check()
-        for name in ("batch_size", "token_budget"):
-            if self.train.get(name) is not None:
-                raise OptionError(
-                    f"LanguageModel: {name}={self.train[name]} has no meaning for running text; say with streams= how "
-                    "many texts are read side by side."
-                )
-        if self.spelling != "none":
-            raise OptionError(f"LanguageModel: spelling must be 'none', got {self.spelling!r}; choose level='char'.")
-        if self.reading_dropout:
-            raise OptionError(
-                f"LanguageModel: there is no reading_dropout here, got {self.reading_dropout}; use input_dropout."
-            )
-        if self.encoder.get("bidirectional"):
-            raise OptionError("LanguageModel: bidirectional must be False, for what comes next is what is learned.")
+
+class LanguageOptions(TaskOptions):
+    """Every option of a `LanguageModel`, in groups.
+
+    text: `TextOptions`. encoder: `ForwardOptions`, but for the two masks that the head draws. head: `SuccessorOptions`.
+    window: `StreamOptions`. train: `RunOptions`.
+    """
+
+    owner = "LanguageModel"
+    absent: ClassVar[Mapping[str, str]] = {
+        "batch_size": "for running text has no rows; say with streams= how many texts are read side by side",
+        "token_budget": "for running text has no rows; say with streams= how many texts are read side by side",
+        "bidirectional": "for what comes next is what is learned",
+        "spelling": "for what it reads is what it writes; choose level='char'",
+        "spelling_size": "for what it reads is what it writes; choose level='char'",
+        "reading_dropout": "use input_dropout",
+    }
+
+    text: TextOptions = TextOptions(lower=False)
+    encoder: ForwardOptions = ForwardOptions()
+    head: SuccessorOptions = SuccessorOptions()
+    window: StreamOptions = StreamOptions()
+    train: RunOptions = RunOptions()
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
-ENCODER = {"cell": "lstm"}
+CELL = "lstm"
 HIDDEN = {"word": 400, "subword": 400, "char": 512}
 WIDTH = {"word": 400, "subword": 400, "char": 64}
 # From so many codes on, the softmax in training is over some of them.
@@ -104,6 +111,7 @@ class LanguageModel(SequenceTask):
 
     task = "language"
     options_kind = LanguageOptions
+    options: LanguageOptions
     notes_kind = LanguageNotes
     notes: LanguageNotes
 
@@ -127,10 +135,10 @@ class LanguageModel(SequenceTask):
             refit: learn from the part that decided when to stop, too, in the end.
             run, progress, resume, callbacks: as in `unrolled.train.fit`.
         """
-        corpus = read_running(source, self.options.shape)
+        corpus = read_running(source, self.options.text.shape)
         # A tuple of texts is documents as a list of them is, not a pair of inputs and labels.
         held = list(valid) if isinstance(valid, tuple) else valid
-        part, later = given_source(held, lambda text, _: read_running(text, self.options.shape))
+        part, later = given_source(held, lambda text, _: read_running(text, self.options.text.shape))
         if part and len(corpus) < 2:
             raise DataError("fit: expected several lines, of which the last are held out, got one line; give valid=0.")
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
@@ -140,7 +148,7 @@ class LanguageModel(SequenceTask):
     def evaluate(self, source: object) -> LanguageReport:
         """How well the model predicts a text: every token given all before it in its document."""
         net = cast("Next", self.fitted())
-        running = read_running(source, self.options.shape)
+        running = read_running(source, self.options.text.shape)
         codes, starts = running_codes(running, np.arange(len(running)), self.fields["text"])
         data = Stream(codes, 1, 512, first=self._first, starts=starts)
         nats, state = 0.0, None
@@ -221,49 +229,50 @@ class LanguageModel(SequenceTask):
             return complete(net, self.fields["text"], prefix, k, first=self._first)
 
     def make_fields(self, corpus: Running, rows: np.ndarray) -> dict[str, Any]:
-        return {"text": corpus.lines.fit(rows, self.options)}
+        return {"text": corpus.lines.fit(rows, self.options.text)}
 
     def make_data(self, corpus: Running, rows: np.ndarray) -> Stream:
         codes, starts = running_codes(corpus, rows, self.fields["text"])
-        steps = self.options.steps or STEPS[self.options.level]
+        steps = self.options.window.steps or STEPS[self.options.text.level]
         # A short text has no room for many streams of a window each.
         room = max(1, len(codes) // (2 * steps))
         if self.notes.streams is None:
-            self.notes = replace(self.notes, streams=self.options.streams or min(STREAMS, room))
+            self.notes = replace(self.notes, streams=self.options.window.streams or min(STREAMS, room))
         return Stream(codes, self._streams, steps, first=self._first, starts=starts)
 
     def make_net(self, corpus: Running | None = None) -> nn.Module:
-        chosen, text = self.options, self.fields["text"]
-        vectors = None if corpus is None else corpus.lines.vectors(chosen)
-        self.notes = replace(self.notes, width=width_of(chosen, vectors, self.notes.width))
-        width = self.notes.width or WIDTH[chosen.level]
-        embedding = make_embedding(text, chosen, width, vectors)
-        encoder = make_encoder(
-            embedding.output_size, EncoderOptions(**{**ENCODER, "hidden_size": HIDDEN[chosen.level], **chosen.encoder})
-        )
-        given = (chosen.input_dropout, chosen.output_dropout)
-        rates = [own if own is not None else usual for own, usual in zip(given, DROPOUT[chosen.level], strict=True)]
+        chosen, text, head = self.options, self.fields["text"], self.options.head
+        level = chosen.text.level
+        vectors = None if corpus is None else corpus.lines.vectors(chosen.text)
+        self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
+        embedding = make_embedding(text, chosen.text, self.notes.width or WIDTH[level], vectors)
+        encoder = chosen.make_encoder(embedding.output_size, cell=CELL, hidden_size=HIDDEN[level])
+        given = (head.input_dropout, head.output_dropout)
+        rates = [own if own is not None else usual for own, usual in zip(given, DROPOUT[level], strict=True)]
         options = NextOptions(
-            tied=chosen.tied,
+            tied=head.tied,
             input_dropout=rates[0],
             output_dropout=rates[1],
-            samples=_samples(chosen.samples, text.size),
-            activation_penalty=chosen.activation_penalty,
-            slowness_penalty=chosen.slowness_penalty,
+            samples=_samples(head.samples, text.size),
+            activation_penalty=head.activation_penalty,
+            slowness_penalty=head.slowness_penalty,
         )
         return Next(embedding, encoder, text.size, options)
 
     def make_training(self, data: Stream, *, scored: bool) -> TrainOptions:
         batches = len(data) // self._streams
         epochs = enough_epochs(EPOCHS, batches, UPDATES)
-        chosen: dict[str, Any] = {
-            "seed": self.options.seed, "learning_rate": 4e-3, "epochs": epochs, "schedule": "cosine",
-            "warmup": min(WARMUP, batches * epochs // 10),
-            "weight_decay": 0.0, "clip_norm": 1.0,
-        }  # fmt: skip
-        if scored:
-            chosen |= {"patience": PATIENCE}
-        return TrainOptions.from_json({**chosen, **self.options.train, "batch_size": self._streams})
+        stopped: dict[str, object] = {"patience": PATIENCE} if scored else {}
+        return self.options.training(
+            learning_rate=4e-3,
+            epochs=epochs,
+            schedule="cosine",
+            warmup=min(WARMUP, batches * epochs // 10),
+            weight_decay=0.0,
+            clip_norm=1.0,
+            batch_size=self._streams,
+            **stopped,
+        )
 
     def split(self, corpus: Running, part: float) -> tuple[np.ndarray, np.ndarray]:
         """The last lines are held out: lines in between would tell what stands around them."""
@@ -275,8 +284,8 @@ class LanguageModel(SequenceTask):
         draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
         texts = random_texts(self.fields["text"], draw)
         sizes = np.array([len(text) + 1 for text in texts], np.int64)
-        ends = "" if self.options.level == "word" else "\n"
-        return Running(Texts([text + ends for text in texts], self.options.shape), np.array([0]), sizes)
+        ends = "" if self.options.text.level == "word" else "\n"
+        return Running(Texts([text + ends for text in texts], self.options.text.shape), np.array([0]), sizes)
 
     @property
     def _streams(self) -> int:

@@ -125,7 +125,8 @@ def _saved(model: SequenceTask) -> float:
 def _leak(model: SequenceTask) -> float:
     # A file of vectors adds the same words whatever is learned from, and may be gone.
     twin = copy.copy(model)
-    twin.options = model.options.model_copy(update={"vectors": None})
+    if "vectors" in model.options.names():
+        twin.options = model.options.replaced(vectors=None)
     rows = np.arange(ROWS // 2)
     fitted = [twin.make_fields(model.made_up(seed, ROWS), rows) for seed in (1, 2)]
     plain = [{name: field.to_json() for name, field in fields.items()} for fields in fitted]

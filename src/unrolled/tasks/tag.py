@@ -2,62 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
-from pydantic import Field
 from torch import nn
 
 from unrolled.align.each import Each, EachOptions, Tagged
 from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags, spans
-from unrolled.nn.build import EncoderOptions, Rate, make_encoder
+from unrolled.nn.build import Rate
+from unrolled.nn.reading.reader import WordReader
+from unrolled.options import Options
 from unrolled.score.classes import accuracy
 from unrolled.score.spans import span_f1
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.notes import Notes
+from unrolled.tasks.options import TaskOptions
 from unrolled.tasks.reports import TagReport
 from unrolled.tasks.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged
-from unrolled.tasks.texts import TextOptions, Texts, make_words, random_texts, width_of
+from unrolled.tasks.texts import (
+    SpellingOptions,
+    Texts,
+    WordOptions,
+    make_embedding,
+    make_spelling,
+    random_texts,
+    width_of,
+)
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["TagReport", "Tagger", "TaggerOptions"]
 
 
-class TaggerOptions(TextOptions):
-    """Every option of a `Tagger`: those of `TextOptions` and `EncoderOptions`, crf (tags depend on their neighbours;
-    left out: where the tags form chunks), scheme ("BIO", "IOBES": how chunks are learned; left out: as they came),
-    head_dropout, and every option of `TrainOptions`. Its level is "word"."""
+class TagOptions(Options):
+    """How tags are told. crf: tags depend on their neighbours; left out: where the tags form chunks. scheme ("BIO",
+    "IOBES"): how chunks are learned; left out: as they came. head_dropout: as in `EachOptions`."""
 
-    owner = "Tagger"
-
-    split: Literal["punctuation", "space"] = "space"
-    min_count: int = Field(default=2, ge=1)
-    spelling: Literal["none", "cnn", "lstm"] = "cnn"
     crf: bool | None = None
     scheme: Literal["BIO", "IOBES"] | None = None
     head_dropout: Rate = 0.3
-    embedding_dropout: Rate | None = 0.1
-    reading_dropout: Rate | None = 0.3
 
-    def check(self) -> None:
-        super().check()
-        if self.level != "word":
-            raise OptionError(
-                f"Tagger: tags belong to words, so level must be 'word', got {self.level!r}; leave it out."
-            )
+
+class TaggerOptions(TaskOptions):
+    """Every option of a `Tagger`, in groups.
+
+    text: `WordOptions`. spelled: `SpellingOptions`. reading_dropout: of single features of what the encoder reads.
+    encoder: `EncoderOptions`. head: `TagOptions`. train: `BatchedOptions`.
+    """
+
+    owner = "Tagger"
+    absent: ClassVar[Mapping[str, str]] = {"level": "for tags belong to words, which are what it reads"}
+
+    text: WordOptions = WordOptions(split="space", min_count=2, embedding_dropout=0.1)
+    spelled: SpellingOptions = SpellingOptions(spelling="cnn")
+    reading_dropout: Rate | None = 0.3
+    head: TagOptions = TagOptions()
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
-ENCODER = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
+ENCODER: dict[str, object] = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
 WIDTH = 100
 EPOCHS, PATIENCE = 30, 5
 
@@ -80,6 +91,7 @@ class Tagger(SequenceTask):
 
     task = "tag"
     options_kind = TaggerOptions
+    options: TaggerOptions
     notes_kind = TaggerNotes
     notes: TaggerNotes
     score_name = "1 - F1 of chunks, or the share of wrong tags where there are none,"
@@ -109,7 +121,7 @@ class Tagger(SequenceTask):
         Chunks that break their scheme are repaired: an I-X that continues nothing begins a chunk, so it becomes B-X.
 
         Raises:
-            DataError, OptionError: the data or an option cannot be used, in one sentence.
+            DataError: the data or an option cannot be used, in one sentence.
         """
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         with self.anew(TaggerNotes(column)):
@@ -124,7 +136,7 @@ class Tagger(SequenceTask):
         Chunks come in the scheme of the training data.
         """
         self.fitted()
-        return self._tags(read_untagged(sentences, self.notes.column, self.options.shape))
+        return self._tags(read_untagged(sentences, self.notes.column, self.options.text.shape))
 
     def spans(self, sentences: object) -> list[list[tuple[str, int, int]]]:
         """The chunks of each sentence, as (type, first word, last word + 1)."""
@@ -143,11 +155,11 @@ class Tagger(SequenceTask):
         return TagReport(accuracy(*flat), chunks)
 
     def make_fields(self, corpus: TaggedSentences, rows: np.ndarray) -> dict[str, Any]:
-        vectors = corpus.words.vectors(self.options)
-        text = corpus.words.fit(rows, self.options, () if vectors is None else vectors.words)
+        vectors = corpus.words.vectors(self.options.text)
+        text = corpus.words.fit(rows, self.options.text, () if vectors is None else vectors.words)
         tags = Tags.fit([self._learned((corpus.tags or [])[i]) for i in rows.tolist()])
         fields: dict[str, Any] = {"text": text, "tags": tags}
-        if self.options.spelling != "none":
+        if self.options.spelled.spelling != "none":
             fields["spelling"] = Spelling.fit(corpus.words.spelled(rows))
         return fields
 
@@ -160,20 +172,19 @@ class Tagger(SequenceTask):
 
     def make_net(self, corpus: TaggedSentences | None = None) -> nn.Module:
         chosen, tags = self.options, self.fields["tags"]
-        vectors = None if corpus is None else corpus.words.vectors(chosen)
-        self.notes = replace(self.notes, width=width_of(chosen, vectors, self.notes.width))
-        width = self.notes.width or WIDTH
-        reader = make_words(self.fields["text"], self.fields.get("spelling"), chosen, width, vectors)
-        crf = self._chunked if chosen.crf is None else chosen.crf
-        encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
-        options = EachOptions(crf=crf, dropout=chosen.head_dropout)
+        vectors = None if corpus is None else corpus.words.vectors(chosen.text)
+        self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
+        spelled = make_spelling(self.fields.get("spelling"), chosen.spelled)
+        embedding = make_embedding(self.fields["text"], chosen.text, self.notes.width or WIDTH, vectors)
+        reader = WordReader(embedding, spelled, chosen.reading_dropout or 0.0)
+        crf = self._chunked if chosen.head.crf is None else chosen.head.crf
+        encoder = chosen.make_encoder(reader.output_size, **ENCODER)
+        options = EachOptions(crf=crf, dropout=chosen.head.head_dropout)
         return Each(reader, encoder, tags.size, options, tags.legal() if crf else None)
 
     def make_training(self, data: Examples[Tagged], *, scored: bool) -> TrainOptions:
-        chosen: dict[str, Any] = {"seed": self.options.seed, "learning_rate": 2e-3, "epochs": EPOCHS}
-        if scored:
-            chosen |= {"patience": PATIENCE}
-        return TrainOptions.from_json({**chosen, **self.options.train})
+        stopped: dict[str, object] = {"patience": PATIENCE} if scored else {}
+        return self.options.training(learning_rate=2e-3, epochs=EPOCHS, **stopped)
 
     def score_on(self, corpus: TaggedSentences, rows: np.ndarray) -> Callable[[nn.Module], float]:
         """1 - F1 of chunks, or the share of wrong tags."""
@@ -197,19 +208,19 @@ class Tagger(SequenceTask):
         values = self.fields["tags"].values
         tags = [[values[int(r.integers(len(values)))] for _ in line] for r, line in zip(draw, words, strict=True)]
         places = Places("the made-up sentences", "row", np.arange(rows))
-        return TaggedSentences(Texts(words, self.options.shape, words=True), tags, places)
+        return TaggedSentences(Texts(words, self.options.text.shape, words=True), tags, places)
 
     @property
     def _chunked(self) -> bool:
         return bool(self.fields["tags"].scheme != "none")
 
     def _read(self, source: object) -> TaggedSentences:
-        return read_tagged(source, self.notes.column, self.options.shape)
+        return read_tagged(source, self.notes.column, self.options.text.shape)
 
     def _learned(self, tags: Sequence[str]) -> list[str]:
         """Tags as the network knows them: repaired, and in the scheme that was asked for."""
         came = self.notes.scheme
-        return in_scheme(tags, came if came == "none" else self.options.scheme or came)
+        return in_scheme(tags, came if came == "none" else self.options.head.scheme or came)
 
     def _tags(self, corpus: TaggedSentences) -> list[list[str]]:
         return self._decoded(self.make_data(corpus, np.arange(len(corpus))), self.fitted())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self, cast
+from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from unrolled.align.decode import Decode, DecodeOptions, Pair
@@ -18,37 +18,32 @@ from unrolled.data.read.files import suffix
 from unrolled.data.read.table import DELIMITERS
 from unrolled.errors import OptionError
 from unrolled.fields.text import Text
-from unrolled.nn.build import EncoderOptions, Rate, make_encoder
+from unrolled.nn.build import Rate
+from unrolled.nn.reading.reader import WordReader
+from unrolled.options import Options
 from unrolled.score.text import bleu, chrf, rouge
 from unrolled.state import map_state
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.notes import Notes
-from unrolled.tasks.options import enough_epochs
+from unrolled.tasks.options import TaskOptions, enough_epochs
 from unrolled.tasks.pairs import PairColumns, Pairs, copied, read_pairs, read_references, read_sources
 from unrolled.tasks.reports import TranslatorReport
-from unrolled.tasks.texts import TextOptions, Texts, make_embedding, make_words, random_texts, width_of
+from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts, width_of
 from unrolled.tasks.writing import Search, Writer
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Attended", "Translator", "TranslatorOptions", "TranslatorReport"]
 
 
-class TranslatorOptions(TextOptions):
-    """Every option of a `Translator`.
+class WriterOptions(Options):
+    """How a target is written.
 
-    Text: those of `TextOptions`, for both sides (max_size counts for each). Encoder: those of `EncoderOptions`.
-    Decoder: decoder_layers, attention ("additive", "dot", "none"), feeding (the context of a step enters the next
-    one), sampling (rate of scheduled sampling), copying ("none"; "unknown": an unknown word is replaced by the source
-    word attended to most; "pointer": words are copied from the source as the model learns to), label_smoothing, tied
-    (the output reads with the rows that the input is written with), head_dropout. Training: every option of
-    `TrainOptions`.
+    decoder_layers; attention ("additive", "dot", "none"); feeding (the context of a step enters the next one); sampling
+    (rate of scheduled sampling); copying ("none"; "unknown": an unknown word is replaced by the source word attended to
+    most; "pointer": words are copied from the source as the model learns to); label_smoothing; tied (the output reads
+    with the rows that the input is written with); head_dropout.
     """
 
-    owner = "Translator"
-
-    level: Literal["word", "char", "subword"] = "subword"
-    lower: bool = False
-    max_size: int | None = Field(default=5000, ge=1)
     decoder_layers: int = Field(default=1, ge=1)
     attention: Literal["additive", "dot", "none"] = "dot"
     feeding: bool = False
@@ -57,21 +52,37 @@ class TranslatorOptions(TextOptions):
     label_smoothing: Rate = 0.1
     tied: bool = True
     head_dropout: Rate = 0.3
-    reading_dropout: Rate | None = 0.2
 
-    def check(self) -> None:
-        super().check()
-        if self.spelling != "none":
-            raise OptionError(f"Translator: spelling must be 'none', got {self.spelling!r}; choose another level.")
+    @model_validator(mode="after")
+    def _attended(self) -> Self:
         if self.attention == "none" and (self.feeding or self.copying != "none"):
-            raise OptionError(
-                f"Translator: feeding={self.feeding} and copying={self.copying!r} need an attention, got 'none'; "
-                "choose 'dot' or 'additive'."
+            raise ValueError(
+                f"feeding={self.feeding} and copying={self.copying!r} need an attention, got 'none'; choose 'dot' or "
+                "'additive'"
             )
+        return self
+
+
+class TranslatorOptions(TaskOptions):
+    """Every option of a `Translator`, in groups.
+
+    text: `TextOptions`, for both sides (max_size counts for each). reading_dropout: of single features of what the
+    encoder reads. encoder: `EncoderOptions`. head: `WriterOptions`. train: `BatchedOptions`.
+    """
+
+    owner = "Translator"
+    absent: ClassVar[Mapping[str, str]] = {
+        "spelling": "for level='subword' and 'char' read the inside of words",
+        "spelling_size": "for level='subword' and 'char' read the inside of words",
+    }
+
+    text: TextOptions = TextOptions(level="subword", lower=False, max_size=5000)
+    reading_dropout: Rate | None = 0.2
+    head: WriterOptions = WriterOptions()
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
-ENCODER = {"cell": "gru", "hidden_size": 256, "bidirectional": True}
+ENCODER: dict[str, object] = {"cell": "gru", "hidden_size": 256, "bidirectional": True}
 WIDTH = 256
 EPOCHS, PATIENCE = 10, 4
 # Tokens of both sides in a batch.
@@ -105,6 +116,7 @@ class Translator(SequenceTask):
 
     task = "translate"
     options_kind = TranslatorOptions
+    options: TranslatorOptions
     notes_kind = TranslatorNotes
     notes: TranslatorNotes
 
@@ -181,7 +193,7 @@ class Translator(SequenceTask):
 
     def attention(self, source: str, target: str | None = None) -> Attended:
         """Where the decoder looks while it writes the target; None: the best target."""
-        if self.options.attention == "none":
+        if self.options.head.attention == "none":
             raise OptionError("Translator: expected a model with attention, but it has attention='none'; fit another.")
         said = self.predict([source])[0] if target is None else target
         data = self.make_data(self._read([source], [said]), np.arange(1))
@@ -200,14 +212,15 @@ class Translator(SequenceTask):
 
     def make_fields(self, corpus: Pairs, rows: np.ndarray) -> dict[str, Any]:
         assert corpus.targets is not None
-        return {"source": corpus.sources.fit(rows, self.options), "target": corpus.targets.fit(rows, self.options)}
+        words = self.options.text
+        return {"source": corpus.sources.fit(rows, words), "target": corpus.targets.fit(rows, words)}
 
     def make_data(self, corpus: Pairs, rows: np.ndarray) -> Examples[Pair]:
         source, target = self.fields["source"], self.fields["target"]
         reading = corpus.sources.column(source)
         lengths = corpus.sources.lengths(reading)
         copies = None
-        if self.options.copying == "pointer":
+        if self.options.head.copying == "pointer":
             places, known, _ = copied(corpus, source, target)
             copies = TagColumn(places)
             writing = None if known is None else PaddedColumn(known)
@@ -224,23 +237,24 @@ class Translator(SequenceTask):
 
     def make_net(self, corpus: Pairs | None = None) -> nn.Module:
         chosen, source, target = self.options, self.fields["source"], self.fields["target"]
-        vectors = None if corpus is None else corpus.sources.vectors(chosen)
-        self.notes = replace(self.notes, width=width_of(chosen, vectors, self.notes.width))
-        reader = make_words(source, None, chosen, self.notes.width or WIDTH, vectors)
-        encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
-        embedding = make_embedding(target, chosen, WIDTH, None)
-        inner: dict[str, Any] = {**ENCODER, **chosen.encoder}
+        vectors = None if corpus is None else corpus.sources.vectors(chosen.text)
+        self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
+        words = make_embedding(source, chosen.text, self.notes.width or WIDTH, vectors)
+        reader = WordReader(words, None, chosen.reading_dropout or 0.0)
+        encoder = chosen.make_encoder(reader.output_size, **ENCODER)
+        embedding = make_embedding(target, chosen.text, WIDTH, None)
+        inner, head = chosen.encoder.over(**ENCODER), chosen.head
         options = DecodeOptions(
-            cell=inner["cell"],
-            hidden_size=inner["hidden_size"],
-            layers=chosen.decoder_layers,
-            attention=chosen.attention,
-            feeding=chosen.feeding,
-            dropout=chosen.head_dropout,
-            label_smoothing=chosen.label_smoothing,
-            tied=chosen.tied,
-            sampling=chosen.sampling,
-            copying=chosen.copying,
+            cell=inner.cell,
+            hidden_size=inner.hidden_size,
+            layers=head.decoder_layers,
+            attention=head.attention,
+            feeding=head.feeding,
+            dropout=head.head_dropout,
+            label_smoothing=head.label_smoothing,
+            tied=head.tied,
+            sampling=head.sampling,
+            copying=head.copying,
         )
         return Decode(reader, encoder, embedding, target.size, options)
 
@@ -248,15 +262,15 @@ class Translator(SequenceTask):
         # A small set is cut into batches small enough for some steps an epoch.
         budget = max(min(TOKENS, int(data.lengths.sum()) // BATCHES), int(data.lengths.max(initial=1)))
         epochs = enough_epochs(EPOCHS, int(data.lengths.sum()) // budget, UPDATES)
-        chosen: dict[str, Any] = {
-            "seed": self.options.seed, "learning_rate": 2e-3, "epochs": epochs, "schedule": "cosine",
-            "warmup": min(WARMUP, epochs * int(data.lengths.sum()) // budget // 10), "weight_decay": 0.0,
+        usual: dict[str, object] = {
+            "learning_rate": 2e-3, "epochs": epochs, "schedule": "cosine", "weight_decay": 0.0,
+            "warmup": min(WARMUP, epochs * int(data.lengths.sum()) // budget // 10),
         }  # fmt: skip
-        if "batch_size" not in self.options.train:
-            chosen["token_budget"] = budget
+        if "batch_size" not in self.options.train.given():
+            usual["token_budget"] = budget
         if scored:
-            chosen |= {"patience": PATIENCE}
-        return TrainOptions.from_json({**chosen, **self.options.train})
+            usual["patience"] = PATIENCE
+        return self.options.training(**usual)
 
     def made_up(self, seed: int, rows: int) -> Pairs:
         draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
@@ -270,8 +284,7 @@ class Translator(SequenceTask):
 
     @property
     def _shape(self) -> Text:
-        shape: Text = self.options.shape
-        return shape
+        return self.options.text.shape
 
     def _columns(self, source: object) -> PairColumns:
         """The columns of the training data; only delimited text has no names of its own."""
@@ -280,7 +293,7 @@ class Translator(SequenceTask):
 
     def _writer(self) -> Writer:
         net, fields = cast("Decode", self.fitted()), self.fields
-        return Writer(net, fields["source"], fields["target"], self.options.copying, self.notes.longest)
+        return Writer(net, fields["source"], fields["target"], self.options.head.copying, self.notes.longest)
 
     def _read(self, source: object, target: object = None) -> Pairs:
         return read_pairs(source, target, self._columns(source), self._shape, self._shape)

@@ -234,7 +234,7 @@ def about(finished: Finished[Translator]) -> list[str]:
 
 def attention(finished: Finished[Translator]) -> Path | None:
     """A map of where the decoder looks, for one of the first held-out sentences that is short enough to be read."""
-    if finished.model.options.attention == "none":
+    if finished.model.options.head.attention == "none":
         return None
     first = [source for source, _ in islice(_pairs(finished), SEEN)]
     short = [text for text in first if 0 < len(text.split()) <= WORDS]
