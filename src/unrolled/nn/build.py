@@ -20,7 +20,7 @@ from unrolled.nn.wrappers.zoneout import Zoneout
 from unrolled.options import Options
 from unrolled.state import leaves
 
-__all__ = ["EncoderOptions", "ForwardOptions", "Rate", "check_cell", "make_encoder"]
+__all__ = ["EncoderOptions", "ForwardOptions", "Rate", "check_encoder", "make_encoder"]
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 """A dropout rate among options."""
@@ -62,11 +62,12 @@ class EncoderOptions(ForwardOptions):
     bidirectional: bool = False
 
 
-def check_cell(options: ForwardOptions, owner: str) -> None:
-    """Raises OptionError, in the name of `owner`, for a cell that is not there or does not take its options."""
+def check_encoder(options: ForwardOptions, owner: str) -> None:
+    """Raises OptionError for a cell that is not there, or options that do not go together whatever the input is."""
     check_choice(owner, "cell", options.cell, CELLS)
-    with torch.random.fork_rng(devices=[]):
-        make_cell(options.cell, options.hidden_size, options.hidden_size, **options.cell_options)
+    # There nothing is drawn and nothing takes room.
+    with torch.device("meta"):
+        make_encoder(options.hidden_size, options, owner=owner)
 
 
 def make_encoder(input_size: int, options: ForwardOptions, *, owner: str = "EncoderOptions") -> Recurrent[Any]:

@@ -11,15 +11,12 @@ import numpy as np
 from pydantic import Field
 
 from unrolled.errors import OptionError
-from unrolled.nn.build import EncoderOptions, ForwardOptions, check_cell, make_encoder
+from unrolled.nn.build import EncoderOptions, ForwardOptions, check_encoder, make_encoder
 from unrolled.nn.recurrent import Recurrent
 from unrolled.options import Options, unknown
 from unrolled.train import BatchedOptions, RunOptions, TrainOptions
 
 __all__ = ["TaskOptions", "enough_epochs", "plain"]
-
-# Groups that a task completes from the data, so that a saved model holds of them what was given alone.
-COMPLETED = ("encoder", "train")
 
 
 class TaskOptions(Options):
@@ -33,6 +30,8 @@ class TaskOptions(Options):
     encoder: ForwardOptions = EncoderOptions()
     train: RunOptions = BatchedOptions()
 
+    completed: ClassVar[frozenset[str]] = frozenset({"encoder", "train"})
+    """Groups that the task completes from the data, so that a saved model holds of them what was given alone."""
     absent: ClassVar[Mapping[str, str]] = {}
     """Options of other tasks that mean nothing to this one, and why, for messages. Earlier files name some of them."""
 
@@ -63,7 +62,7 @@ class TaskOptions(Options):
             kind = field.annotation if field.is_required() else type(field.default)
             if isinstance(kind, type) and issubclass(kind, Options):
                 kinds[name] = kind
-        return dict(sorted(kinds.items(), key=lambda item: item[0] in COMPLETED))
+        return dict(sorted(kinds.items(), key=lambda item: item[0] in TaskOptions.model_fields))
 
     @classmethod
     def places(cls) -> dict[str, str]:
@@ -117,7 +116,7 @@ class TaskOptions(Options):
     def check(self) -> None:
         """What can be said before the data are there, said now."""
         if "cell" in self.encoder.given():
-            check_cell(self.encoder, self.owner)
+            check_encoder(self.encoder, self.owner)
 
     def make_encoder(self, input_size: int, **usual: object) -> Recurrent[Any]:
         """The encoder that was asked for, the usual one where nothing was."""
@@ -130,7 +129,7 @@ class TaskOptions(Options):
         places = self.places()
         for group in groups:
             options: Options = getattr(self, group)
-            if group in COMPLETED:
+            if group in self.completed:
                 content[group] = options.model_dump(mode="json", exclude_unset=True)
             else:
                 content |= {name: value for name, value in options.to_json().items() if places[name] == group}

@@ -45,7 +45,7 @@ def test_stride_sets_how_far_apart_the_windows_of_training_lie() -> None:
     panel = Reading("day", "load").panel(one_series())
     counts = []
     for stride in (None, 1, 3):
-        options = ForecasterOptions(horizon=7, lookback=7, stride=stride)
+        options = ForecasterOptions.collect({"horizon": 7, "lookback": 7, "stride": stride})
         plan = make_plan(panel, options, valid=7, test=0)
         counts.append(len(stage_for(panel, options, plan, plan.ends.train, plan.ends.valid, None).train))
     assert counts == [40, 40, 14]
@@ -76,6 +76,11 @@ def test_several_series_and_targets_come_back_by_name(channels: str) -> None:
     {"decoder": "autoregressive", "samples": 8}, {"likelihood": "point"}, {"likelihood": "gaussian"},
     {"decoder": "autoregressive", "likelihood": "negative-binomial", "samples": 8}, {"cell": "lstm", "layers": 2},
     {"likelihood": "student-t", "levels": 90}, {"cell": "rnn", "segment": 3, "lookback": 10},
+    {"bidirectional": True, "layers": 2, "dropout": 0.1}, {"residual": "norm", "layers": 2, "layer_dropout": 0.1},
+    {"cell": "lstm", "zoneout": (0.05, 0.5), "weight_dropout": 0.2, "input_dropout": 0.1, "output_dropout": 0.1},
+    {"bidirectional": True, "zoneout": 0.1, "recurrent_dropout": 0.2, "residual": True, "layers": 2, "segment": 2},
+    {"decoder": "autoregressive", "samples": 4, "residual": "norm", "layers": 2, "zoneout": 0.1, "weight_dropout": 0.2},
+    {"decoder": "autoregressive", "samples": 4, "recurrent_dropout": 0.2, "input_dropout": 0.1, "output_dropout": 0.1},
 ])  # fmt: skip
 def test_every_kind_of_forecaster_fits_predicts_and_keeps_the_laws(options: dict[str, Any], tmp_path: Path) -> None:
     table = one_series()
@@ -198,6 +203,10 @@ def test_a_kept_run_resumes_to_the_same_model(tmp_path: Path) -> None:
     ({"levels": (80, 120)}, "between 0 and 100"), ({"likelihood": "quantil"}, "Did you mean 'quantile'"),
     ({"decoder": "autoregressive", "segment": 3}, "segment"),
     ({"decoder": "autoregressive", "static_inputs": "decoder"}, "static_inputs"),
+    ({"decoder": "autoregressive", "bidirectional": True}, "bidirectional belongs to decoder='direct'"),
+    ({"zoneout": (0.1, 0.2)}, "one for each of the 1 parts"), ({"cell": "lru", "zoneout": 0.1}, "Zoneout"),
+    ({"bidirectional": True, "residual": "norm"}, "Forecaster: residual='norm' needs a layer"),
+    ({"cell_options": {"rest": "after"}}, "rest"), ({"hidden_size": 1}, "Forecaster: hidden_size=1"),
     ({"learning_rate": -1}, "learning_rate"),
     ({"decoder": "autoregressive", "likelihood": "quantile"}, "quantile"), ({"scaling": "logg"}, "log"),
 ])  # fmt: skip

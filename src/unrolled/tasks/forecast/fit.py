@@ -56,23 +56,23 @@ class Stage:
 
 def make_plan(panel: Panel, options: ForecasterOptions, valid: int | float | None, test: int | float | None) -> Plan:
     """Raises `DataError` naming a series that is too short to learn from."""
-    least = options.horizon + (options.lookback or 2)
+    least = options.horizon + (options.window.lookback or 2)
     short = np.flatnonzero(panel.lengths < least)
     if len(short):
         i = int(short[0])
         name = f"series {panel.ids[i]!r}" if panel.ids[i] else "the series"
         more = f" (and {len(short) - 1} more series)" if len(short) > 1 else ""
-        parts = f"{options.lookback or 'at least 2'} rows to look back on and the horizon of {options.horizon}"
+        parts = f"{options.window.lookback or 'at least 2'} rows to look back on and the horizon of {options.horizon}"
         raise DataError(
             f"fit: {name} has {panel.lengths[i]} rows, shorter than one window of {least} ({parts}){more}; choose a "
             "smaller horizon or lookback, or give it more rows."
         )
     ends = _ends(panel, options, valid, test, least)
     middle = int(np.median(ends.train))
-    season = options.season or panel.step.season
-    season = season if options.season or 2 * season <= middle else 1
+    season = options.window.season or panel.step.season
+    season = season if options.window.season or 2 * season <= middle else 1
     series = [panel.target[panel.rows(i)][:end] for i, end in enumerate(ends.train)]
-    lookback = options.lookback or pick_lookback(options.horizon, panel.step, season, ends.train)
+    lookback = options.window.lookback or pick_lookback(options.horizon, panel.step, season, ends.train)
     return Plan(ends, season, lookback, pick_scaling(options, series, season))
 
 
@@ -98,13 +98,13 @@ def stage_for(
     panel: Panel, options: ForecasterOptions, plan: Plan, train: np.ndarray, valid: np.ndarray, resample: str | None
 ) -> Stage:
     """Fields fitted on the rows before `train`, windows of those rows, and of the rows up to `valid` to stop by."""
-    fields = PanelFields.fit(panel, train, scaling=plan.scaling, calendar=options.calendar)
-    arrays = encode(fields, panel, options.channels, train)
+    fields = PanelFields.fit(panel, train, scaling=plan.scaling, calendar=options.target.calendar)
+    arrays = encode(fields, panel, options.target.channels, train)
     lookback, horizon = plan.lookback, options.horizon
-    whole = lookback if options.lookback else np.clip(train - 2 * horizon, 1, lookback)
+    whole = lookback if options.window.lookback else np.clip(train - 2 * horizon, 1, lookback)
     first = np.broadcast_to(whole, train.shape)
     count = int(np.maximum(train - horizon - first + 1, 0).sum()) * (len(arrays.lengths) // len(train))
-    stride = options.stride or max(1, -(-count // WINDOWS))
+    stride = options.window.stride or max(1, -(-count // WINDOWS))
     windows = sliding(arrays, lookback, horizon, first, train, stride)
     later = sliding(arrays, lookback, horizon, train, valid, max(1, horizon // 8)) if (valid > train).any() else None
     scored = later is not None and len(later) > 0
@@ -116,7 +116,7 @@ def stage_for(
         tail=panel.tail(kept),
         seen=panel.time[panel.offsets[:-1] + valid - 1].astype(np.int64),
         scales=np.stack([seasonal_error(panel.target[panel.rows(i)][:n], plan.season) for i, n in enumerate(train)]),
-        channels=options.channels,
+        channels=options.target.channels,
         resample=resample,
     )
     return Stage(fitted, windows, later if scored else None, pick_training(options, len(windows), scored=scored))

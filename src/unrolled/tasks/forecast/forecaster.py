@@ -274,7 +274,7 @@ class Forecaster(Model):
     def _channels(self, panel: Panel, cuts: np.ndarray, ends: np.ndarray | None) -> Channels:
         windows = self.state.windows(panel, cuts, ends)
         options = self.options
-        return forecast(self.fitted(), windows, options.quantiles, samples=options.samples, seed=options.seed)
+        return forecast(self.fitted(), windows, options.quantiles, samples=options.head.samples, seed=options.seed)
 
     def _report(self, panel: Panel, cuts: np.ndarray, first: np.ndarray, basis: str) -> Report:
         """Score this model at `cuts` (S, n), -1 for none; series new to it are scaled by their rows before `first`."""
