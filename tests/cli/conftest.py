@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from unrolled.cli.app import app
+from unrolled.cli.app import make_app
 
 
 class Shell:
     """Runs `unrolled` with some words and looks at how it ended."""
 
     def run(self, *words: str, stdin: str | None = None) -> Result:
-        return CliRunner().invoke(app, list(words), input=stdin)
+        return CliRunner().invoke(make_app(), list(words), input=stdin)
 
     def ok(self, *words: str, stdin: str | None = None) -> str:
         """The standard output of a command that must succeed."""

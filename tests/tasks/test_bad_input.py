@@ -159,7 +159,7 @@ def test_of_two_examples_one_is_learned_from(valid: float, fresh: dict[str, Any]
     fresh["language"].fit(["a", "b"], valid=valid)
     fresh["translate"].fit(["a", "b"], ["x", "y"], valid=valid)
     assert fresh["classify"].classes_.tolist() == ["x", "y"]
-    assert fresh["translate"].notes["longest"] == 1
+    assert fresh["translate"].notes.longest == 1
 
 
 def test_empty_documents_are_documents(fresh: dict[str, Any]) -> None:

@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 from torch import nn
 
 from unrolled.align.pool import Labelled, Pool, PoolOptions
-from unrolled.data.batch.examples import CodeColumn, PaddedColumn, WordColumn
+from unrolled.data.batch.examples import CodeColumn
 from unrolled.data.batch.examples import Examples as Rows
-from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.table import DELIMITERS
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError
 from unrolled.fields.category import Category
-from unrolled.fields.numbers import Numbers
-from unrolled.fields.spelling import Spelling
 from unrolled.nn.build import Rate
-from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
 from unrolled.options import Options
 from unrolled.score.calibration import fit_temperature, probabilities, reliability
 from unrolled.score.classes import ClassReport, class_report, confusion_matrix
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.inputs import InputOptions, Inputs, kind_of
 from unrolled.tasks.labelled import Columns, Examples, read_examples
-from unrolled.tasks.options import TaskOptions, enough_epochs
-from unrolled.tasks.texts import (
-    SpellingOptions,
-    TextOptions,
-    Texts,
-    make_embedding,
-    make_spelling,
-    random_texts,
-    width_of,
-)
+from unrolled.tasks.notes import Notes
+from unrolled.tasks.options import enough_epochs
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Classifier", "ClassifierOptions"]
-
-
-class SeriesOptions(Options):
-    """How a task reads series. scaling: a kind of `Number`."""
-
-    scaling: Literal["standard", "robust", "log", "scale", "none"] = "standard"
 
 
 class ClassOptions(Options):
@@ -56,36 +40,19 @@ class ClassOptions(Options):
     label_smoothing: Rate = 0.0
 
 
-class ClassifierOptions(TaskOptions):
+class ClassifierOptions(InputOptions):
     """Every option of a `Classifier`, in groups; those of encoder and head are chosen by whether texts or series come.
 
-    text: `TextOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. reading_dropout: of single features of
-    what the encoder reads. encoder: `EncoderOptions`. head: `ClassOptions`. train: `BatchedOptions`.
+    text, spelled, series, reading_dropout: as in `InputOptions`. encoder: `EncoderOptions`. head: `ClassOptions`.
+    train: `BatchedOptions`.
     """
 
     owner = "Classifier"
 
-    text: TextOptions = TextOptions()
-    spelled: SpellingOptions = SpellingOptions()
-    series: SeriesOptions = SeriesOptions()
-    reading_dropout: Rate | None = None
     head: ClassOptions = ClassOptions()
 
-    def check(self) -> None:
-        super().check()
-        if self.spelled.spelling != "none" and self.text.level != "word":
-            raise OptionError(
-                f"Classifier: spelling={self.spelled.spelling!r} reads the characters of words, got "
-                f"level={self.text.level!r}; choose level='word', or leave spelling out."
-            )
 
-
-# What is chosen where nothing is asked for, by measurement on the data of benchmarks/tasks.py.
-TEXT: dict[str, object] = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
-# Of the head; of what the encoder reads of a text, and of its whole words.
-TEXT_DROPOUT, SERIES_DROPOUT, READING_DROPOUT, WORD_DROPOUT = 0.5, 0.3, 0.5, 0.3
-SERIES: dict[str, object] = {"cell": "gru", "hidden_size": 64, "bidirectional": True, "layers": 2, "dropout": 0.2}
-WIDTH = 100
+# Chosen by measurement on the data of benchmarks/tasks.py.
 BATCH, EPOCHS, PATIENCE = 16, 60, 6
 # Steps that a small set is trained for at least.
 STEPS = 200
@@ -93,6 +60,18 @@ STEPS = 200
 ENOUGH = 100
 # Examples from which on larger batches pay.
 SMALL = 1000
+
+
+@dataclass(frozen=True)
+class ClassifierNotes(Notes):
+    """columns: of the texts and of the labels; names: of all columns, where a file had no header. labels: what they
+    were, as in `Examples`. temperature: what makes the probabilities right. width: of the file of vectors."""
+
+    columns: tuple[str | None, str | None] = (None, None)
+    names: tuple[str, ...] | None = None
+    labels: str = "text"
+    temperature: float = 1.0
+    width: int | None = None
 
 
 class Classifier(SequenceTask):
@@ -107,18 +86,20 @@ class Classifier(SequenceTask):
     task = "classify"
     options_kind = ClassifierOptions
     options: ClassifierOptions
+    notes_kind = ClassifierNotes
+    notes: ClassifierNotes
     # How scikit-learn before 1.6 knows a classifier, and so gives every class to every fold.
     _estimator_type = "classifier"
 
     def fit(
         self,
-        source: Any,
-        y: Iterable[Any] | None = None,
+        source: object,
+        y: Iterable[object] | None = None,
         *,
         text: str | None = None,
         label: str | None = None,
         names: Sequence[str] | None = None,
-        valid: Any = 0.1,
+        valid: object = 0.1,
         refit: bool = True,
         run: str | Path | None = None,
         progress: bool = False,
@@ -151,30 +132,30 @@ class Classifier(SequenceTask):
             )
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         found = corpus.columns
-        with self.anew({"columns": [found.text, found.label], "names": found.names, "labels": corpus.kind}):
+        with self.anew(ClassifierNotes((found.text, found.label), found.names, corpus.kind)):
             part, later = given_source(valid, self._read)
             if later is not None:
-                _check_kind("valid", later, texts=corpus.texts is not None)
+                _check_kind("valid", later, corpus.inputs.kind)
                 others = set(later.labels or ())
                 if classes.isdisjoint(others):
                     raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
             return self.learn(corpus, later, part=part, refit=refit, training=training)
 
-    def predict(self, source: Any) -> np.ndarray:
+    def predict(self, source: object) -> np.ndarray:
         """The class of each input, (N,): of a table, a file, a folder, texts or arrays, as in `fit`."""
         best = self.predict_proba(source).argmax(1)
         return np.asarray(self.classes_[best])
 
-    def predict_proba(self, source: Any) -> np.ndarray:
+    def predict_proba(self, source: object) -> np.ndarray:
         """(N, K) float64, the calibrated probability of each of `classes_`."""
         return self._probabilities(self._asked(source, labelled=False))
 
-    def evaluate(self, source: Any, y: Iterable[Any] | None = None) -> ClassReport:
+    def evaluate(self, source: object, y: Iterable[object] | None = None) -> ClassReport:
         """Accuracy, and precision, recall and F1 of each class, on labelled examples as in `fit`."""
         corpus = self._asked(source, y)
         return class_report(self._codes(corpus), self._probabilities(corpus).argmax(1), self.fields["label"].values)
 
-    def plot(self, source: Any, path: str | Path, y: Iterable[Any] | None = None) -> Path:
+    def plot(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw the confusion matrix on labelled examples; the name's ending says which kind of picture."""
         from unrolled.inspect.confusion import draw_confusion
 
@@ -183,14 +164,14 @@ class Classifier(SequenceTask):
         counts = confusion_matrix(codes[codes >= 0], found[codes >= 0], len(values))
         return draw_confusion(counts, values, path)
 
-    def plot_reliability(self, source: Any, path: str | Path, y: Iterable[Any] | None = None) -> Path:
+    def plot_reliability(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw how often the classifier is right against how sure it is, before and after calibration."""
         from unrolled.inspect.reliability import draw_reliability
 
         corpus = self._asked(source, y)
         codes = self._codes(corpus)
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))[codes >= 0]
-        both = (("as trained", 1.0), ("calibrated", self.notes.get("temperature", 1.0)))
+        both = (("as trained", 1.0), ("calibrated", self.notes.temperature))
         return draw_reliability(
             [(title, reliability(probabilities(logits, heat), codes[codes >= 0])) for title, heat in both], path
         )
@@ -203,61 +184,38 @@ class Classifier(SequenceTask):
                 f"{type(self).__name__}: classes_ are known after fit() has been called; call it first."
             )
         values: tuple[str, ...] = self.fields["label"].values
-        if self.notes["labels"] == "whole":
+        if self.notes.labels == "whole":
             return np.array([int(value) for value in values])
-        return np.array([value == "True" for value in values] if self.notes["labels"] == "truth" else list(values))
+        return np.array([value == "True" for value in values] if self.notes.labels == "truth" else list(values))
+
+    @property
+    def kind(self) -> type[Inputs]:
+        """The kind of inputs that it learned from."""
+        return kind_of(self.fields)
 
     def make_fields(self, corpus: Examples, rows: np.ndarray) -> dict[str, Any]:
         labels = corpus.labels or []
-        fields: dict[str, Any] = {"label": Category.fit(labels[i] for i in rows.tolist())}
-        if corpus.texts is None:
-            series = corpus.series or []
-            return {**fields, "series": Numbers.fit((series[i] for i in rows.tolist()), self.options.series.scaling)}
-        vectors = corpus.texts.vectors(self.options.text)
-        fields["text"] = corpus.texts.fit(rows, self.options.text, () if vectors is None else vectors.words)
-        if self.options.spelled.spelling != "none":
-            fields["spelling"] = Spelling.fit(corpus.texts.spelled(rows))
-        return fields
+        return {"label": Category.fit(labels[i] for i in rows.tolist()), **corpus.inputs.fit(rows, self.options)}
 
     def make_data(self, corpus: Examples, rows: np.ndarray) -> Rows[Labelled]:
-        inputs: PaddedColumn | WordColumn
-        if corpus.texts is None:
-            series = (self.fields["series"].encode(values) for values in corpus.series or ())
-            inputs = PaddedColumn(Ragged.from_list(series))
-            lengths = inputs.ragged.lengths
-        else:
-            inputs = corpus.texts.column(self.fields["text"], self.fields.get("spelling"))
-            lengths = corpus.texts.lengths(inputs)
-        labels = CodeColumn(self._codes(corpus))
-        return Rows(Labelled, (inputs, labels), lengths).select(rows)
+        inputs, lengths = corpus.inputs.column(self.fields)
+        return Rows(Labelled, (inputs, CodeColumn(self._codes(corpus))), lengths).select(rows)
 
     def make_net(self, corpus: Examples | None = None) -> nn.Module:
-        texts, head = "text" in self.fields, self.options.head
-        reader = self._words(corpus) if texts else self._series()
-        usual = TEXT_DROPOUT if texts else SERIES_DROPOUT
+        chosen, head = self.options, self.options.head
+        inputs = None if corpus is None else corpus.inputs
+        if inputs is not None:
+            self.notes = replace(self.notes, width=inputs.width(chosen))
+        reader = self.kind.reader(inputs, self.fields, chosen, self.notes.width)
         pooled = PoolOptions(
             pooling=head.pooling or "max",
-            dropout=usual if head.head_dropout is None else head.head_dropout,
+            dropout=self.kind.head_dropout if head.head_dropout is None else head.head_dropout,
             label_smoothing=head.label_smoothing,
         )
-        encoder = self.options.make_encoder(reader.output_size, **(TEXT if texts else SERIES))
+        encoder = chosen.make_encoder(reader.output_size, **self.kind.encoder)
         return Pool(reader, encoder, len(self.fields["label"].values), pooled)
 
-    def _series(self) -> Reader:
-        return SeriesReader(self.fields["series"].width, self.options.reading_dropout or 0.0)
-
-    def _words(self, corpus: Examples | None) -> Reader:
-        chosen, text = self.options, self.fields["text"]
-        words = chosen.text
-        if words.embedding_dropout is None:
-            words = words.model_copy(update={"embedding_dropout": WORD_DROPOUT})
-        vectors = None if corpus is None or corpus.texts is None else corpus.texts.vectors(words)
-        width = width_of(words, vectors, WIDTH, self.notes, chosen.owner)
-        spelled = make_spelling(self.fields.get("spelling"), chosen.spelled)
-        dropped = READING_DROPOUT if chosen.reading_dropout is None else chosen.reading_dropout
-        return WordReader(make_embedding(text, words, width, vectors), spelled, dropped)
-
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+    def make_training(self, data: Rows[Labelled], *, scored: bool) -> TrainOptions:
         batch = BATCH if len(data) < SMALL else 2 * BATCH
         epochs = enough_epochs(EPOCHS, len(data) // batch, STEPS)
         usual: dict[str, object] = {"learning_rate": 2e-3, "epochs": epochs}
@@ -280,28 +238,23 @@ class Classifier(SequenceTask):
         """The temperature that makes the probabilities right on the rows that were held out."""
         heat = fit_temperature(self._logits(self.make_data(corpus, rows)), self._codes(corpus)[rows])
         # A few examples that happen to be all right say nothing for being surer than the network is.
-        self.notes["temperature"] = heat if len(rows) >= ENOUGH else max(1.0, heat)
+        self.notes = replace(self.notes, temperature=heat if len(rows) >= ENOUGH else max(1.0, heat))
 
     def made_up(self, seed: int, rows: int) -> Examples:
         draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
         classes = self.fields["label"].values
         labels = [classes[i % len(classes)] for i in range(rows)]
         places = Places("the made-up examples", "row", np.arange(rows))
-        if "text" in self.fields:
-            texts = Texts(random_texts(self.fields["text"], draw), self.options.text.shape)
-            return Examples(texts, None, labels, "text", places, Columns())
-        width = self.fields["series"].channels
-        series = [r.normal(size=(int(r.integers(1, 9)), width)) for r in draw]
-        return Examples(None, series, labels, "text", places, Columns())
+        return Examples(self.kind.made_up(self.fields, self.options, draw), labels, "text", places, Columns())
 
-    def score(self, source: Any, y: Iterable[Any] | None = None) -> float:
+    def score(self, source: object, y: Iterable[object] | None = None) -> float:
         """The accuracy on labelled examples, in [0, 1]: what scikit-learn maximises."""
         return self.evaluate(source, y).accuracy
 
     def __sklearn_is_fitted__(self) -> bool:
         return self.net is not None
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> object:
         from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
 
         return Tags(
@@ -311,19 +264,19 @@ class Classifier(SequenceTask):
             input_tags=InputTags(string=True, three_d_array=True, two_d_array=True, allow_nan=True),
         )
 
-    def _read(self, source: Any, y: Iterable[Any] | None = None, *, labelled: bool = True) -> Examples:
+    def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
         """A source as `fit` reads it, with the columns that it found."""
-        text, label = self.notes["columns"]
+        text, label = self.notes.columns
         # Other sources than delimited text have names of their own.
         bare = isinstance(source, str | Path) and suffix(source) in DELIMITERS
-        columns = Columns(text, label, self.notes["names"] if bare else None)
+        columns = Columns(text, label, self.notes.names if bare else None)
         return read_examples(source, y, columns, self.options.text.shape, labelled=labelled)
 
-    def _asked(self, source: Any, y: Iterable[Any] | None = None, *, labelled: bool = True) -> Examples:
+    def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
         """A source for the fitted model."""
         self.fitted()
         corpus = self._read(source, y, labelled=labelled)
-        _check_kind(type(self).__name__, corpus, texts="text" in self.fields)
+        _check_kind(type(self).__name__, corpus, self.kind.kind)
         return corpus
 
     def _codes(self, corpus: Examples) -> np.ndarray:
@@ -332,17 +285,17 @@ class Classifier(SequenceTask):
         return np.asarray(self.fields["label"].encode(labels) - 1)
 
     def _logits(self, data: Rows[Labelled]) -> np.ndarray:
-        net: Any = self.fitted()
+        net = cast("Pool", self.fitted())
         return np.stack(per_row(data, net, lambda batch: net.scores(batch.x))).astype(np.float64)
 
     def _probabilities(self, corpus: Examples) -> np.ndarray:
         if not len(corpus):
             return np.zeros((0, len(self.fields["label"].values)))
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
-        return np.asarray(probabilities(logits, self.notes.get("temperature", 1.0)))
+        return np.asarray(probabilities(logits, self.notes.temperature))
 
 
-def _check_kind(owner: str, corpus: Examples, *, texts: bool) -> None:
-    if len(corpus) and texts != (corpus.texts is not None):
-        wanted, came = ("texts", "series") if texts else ("series", "texts")
+def _check_kind(owner: str, corpus: Examples, wanted: str) -> None:
+    came = corpus.inputs.kind
+    if len(corpus) and came != wanted:
         raise DataError(f"{owner}: expected {wanted}, as in training, got {came}; give {wanted}.")

@@ -19,6 +19,7 @@ from unrolled.fields.tags import Tags
 from unrolled.fields.text import Text
 from unrolled.model import Law, Model
 from unrolled.tasks.laws import sequence_laws
+from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, plain
 from unrolled.train import History, TrainOptions
 from unrolled.train.stages import Stage, Training, learn
@@ -67,16 +68,18 @@ class SequenceTask(Task):
     """A task of fields, an encoder and an alignment.
 
     A subclass names its `options_kind`, reads its sources in `fit`, and writes `make_fields`, `make_data`, `make_net`
-    and `make_training`; what a fit finds out besides weights and fields it keeps in `notes` (plain JSON).
+    and `make_training`; what a fit finds out besides weights and fields it keeps in `notes`, of its `notes_kind`.
     """
 
+    notes_kind: ClassVar[type[Notes]] = Notes
     score_name: ClassVar[str] = "nats"
     """What the score is that tells when to stop: of each label, tag or token."""
+    notes: Notes
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.fields: dict[str, Any] = {}
-        self.notes: dict[str, Any] = {}
+        self.notes = self.notes_kind()
 
     @abstractmethod
     def make_fields(self, corpus: Any, rows: np.ndarray) -> dict[str, Any]:
@@ -119,7 +122,7 @@ class SequenceTask(Task):
         """What is found out on the validation rows once the network is trained."""
 
     @contextmanager
-    def anew(self, notes: dict[str, Any]) -> Iterator[None]:
+    def anew(self, notes: Notes) -> Iterator[None]:
         """A new fit begins, with these notes: see `attempt`."""
         with self.attempt():
             self.notes = notes
@@ -191,7 +194,7 @@ class SequenceTask(Task):
         """Options, fields and notes."""
         given = {name: plain(value) for name, value in self._given.items()}
         kinds = {name: {"kind": type(field).__name__, **field.to_json()} for name, field in self.fields.items()}
-        return {"options": self.options.to_json(), "given": given, "fields": kinds, "notes": self.notes}, {}
+        return {"options": self.options.to_json(), "given": given, "fields": kinds, "notes": self.notes.to_json()}, {}
 
     @classmethod
     def unpack(cls, content: dict[str, Any], arrays: dict[str, Tensor]) -> Self:
@@ -203,7 +206,7 @@ class SequenceTask(Task):
         for name, data in content["fields"].items():
             values = dict(data)
             model.fields[name] = FIELDS[values.pop("kind")].from_json(values)
-        model.notes = content["notes"]
+        model.notes = cls.notes_kind.from_json(content["notes"])
         model.net = model.make_net()
         return model
 

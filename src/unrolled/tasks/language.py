@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
-import torch
 from pydantic import Field
 from torch import nn
 
@@ -16,16 +16,17 @@ from unrolled.align.next import Next, NextOptions
 from unrolled.check import check_size
 from unrolled.data.batch.stream import Stream
 from unrolled.errors import DataError, OptionError
-from unrolled.fields.text import BEGIN, END, SPECIALS, UNKNOWN, Text
-from unrolled.fields.tokens import JOINER
+from unrolled.fields.text import UNKNOWN
 from unrolled.nn.build import ForwardOptions, Rate
 from unrolled.options import Options
-from unrolled.score.text import bits, perplexity
-from unrolled.search import Forbid, NoRepeat, Opening, sample, stream
+from unrolled.search import sample, stream
 from unrolled.state import map_state
 from unrolled.tasks.complete import Completion, complete
 from unrolled.tasks.frame import SequenceTask, Training, given_source, held_out
+from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, enough_epochs
+from unrolled.tasks.prompts import Prompt, newline_of
+from unrolled.tasks.reports import LanguageReport
 from unrolled.tasks.running import Running, read_running, running_codes
 from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts, width_of
 from unrolled.train import Callback, RunOptions, TrainOptions
@@ -81,35 +82,6 @@ class LanguageOptions(TaskOptions):
     train: RunOptions = RunOptions()
 
 
-class LanguageReport(NamedTuple):
-    """nats: -log p of all tokens, ends of lines included. unknown: the share of tokens that are not known."""
-
-    nats: float
-    tokens: int
-    characters: int
-    unknown: float
-
-    @property
-    def perplexity(self) -> float:
-        """exp of the nats a token."""
-        return perplexity(self.nats, self.tokens)
-
-    @property
-    def bits_per_character(self) -> float:
-        """Bits for one character of the text, whatever the tokens are."""
-        return bits(self.nats, self.characters)
-
-    def __str__(self) -> str:
-        return (
-            f"perplexity {self.perplexity:.2f} a token, {self.nats / self.tokens:.4f} nats a token, "
-            f"{self.bits_per_character:.4f} bits a character ({self.tokens} tokens, {self.unknown:.1%} unknown)"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {**self._asdict(), "perplexity": self.perplexity, "bits_per_character": self.bits_per_character}
-
-
 # Chosen by measurement on the data of benchmarks/tasks.py.
 CELL = "lstm"
 HIDDEN = {"word": 400, "subword": 400, "char": 512}
@@ -123,6 +95,14 @@ EPOCHS, PATIENCE = 10, 3
 UPDATES, WARMUP = 400, 100
 
 
+@dataclass(frozen=True)
+class LanguageNotes(Notes):
+    """streams: texts read side by side in training. width: of the file of vectors."""
+
+    streams: int | None = None
+    width: int | None = None
+
+
 class LanguageModel(SequenceTask):
     """Learns from text what comes next.
 
@@ -132,12 +112,14 @@ class LanguageModel(SequenceTask):
     task = "language"
     options_kind = LanguageOptions
     options: LanguageOptions
+    notes_kind = LanguageNotes
+    notes: LanguageNotes
 
     def fit(
         self,
-        source: Any,
+        source: object,
         *,
-        valid: Any = 0.05,
+        valid: object = 0.05,
         refit: bool = False,
         run: str | Path | None = None,
         progress: bool = False,
@@ -160,12 +142,12 @@ class LanguageModel(SequenceTask):
         if part and len(corpus) < 2:
             raise DataError("fit: expected several lines, of which the last are held out, got one line; give valid=0.")
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        with self.anew({}):
+        with self.anew(LanguageNotes()):
             return self.learn(corpus, later, part=part, refit=refit, training=training, least=1)
 
-    def evaluate(self, source: Any) -> LanguageReport:
+    def evaluate(self, source: object) -> LanguageReport:
         """How well the model predicts a text: every token given all before it in its document."""
-        net: Any = self.fitted()
+        net = cast("Next", self.fitted())
         running = read_running(source, self.options.text.shape)
         codes, starts = running_codes(running, np.arange(len(running)), self.fields["text"])
         data = Stream(codes, 1, 512, first=self._first, starts=starts)
@@ -205,45 +187,44 @@ class LanguageModel(SequenceTask):
             no_repeat: no run of so many tokens twice.
             seed: the same seed gives the same texts.
         """
-        net: Any = self.fitted()
+        net = cast("Next", self.fitted())
         check_size("generate", "samples", samples)
-        prefix, rules = self._prompt(prompt, length, no_repeat)
+        begun = self._prompt(prompt, length)
         # A prompt of several lines holds the end of a line; the search ends at the first it writes itself.
-        end = self._newline if one_line and self._newline not in prefix else None
+        end = self._first if one_line and self._first not in begun.codes else None
         with evaluating(net):
             found = sample(
                 net.step, net.begin(samples), begin=self._first, end=end, limit=length, temperature=temperature,
-                top_k=top_k, top_p=top_p, seed=seed, prefix=[prefix] * samples, constraints=rules,
+                top_k=top_k, top_p=top_p, seed=seed, prefix=[begun.codes] * samples,
+                constraints=begun.constraints(no_repeat),
             )  # fmt: skip
-        texts = [self._written(each.codes, prefix, prompt) for each in found]
+        texts = [begun.written(each.codes) for each in found]
         return [text.split("\n")[0] for text in texts] if one_line else texts
 
-    def stream(self, prompt: str = "", *, length: int = 100, seed: int = 0, **how: Any) -> Iterator[str]:
-        """The text that `generate` would give, piece by piece as it is drawn; how: its temperature, top_k, top_p."""
-        net: Any = self.fitted().eval()
-        prefix, rules = self._prompt(prompt, length, None)
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 100,
+        seed: int = 0,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> Iterator[str]:
+        """The text that `generate` would give of these, piece by piece as it is drawn."""
+        net = cast("Next", self.fitted()).eval()
+        begun = self._prompt(prompt, length)
         live = stream(
-            net.step, net.begin(1), begin=self._first, end=None, limit=length, seed=seed, prefix=prefix,
-            constraints=rules, **how,
+            net.step, net.begin(1), begin=self._first, end=None, limit=length, seed=seed, prefix=begun.codes,
+            constraints=begun.constraints(), temperature=temperature, top_k=top_k, top_p=top_p,
         )  # fmt: skip
-        return self._pieces(live, prefix, prompt)
-
-    def _pieces(self, live: Iterator[int], prefix: list[int], prompt: str) -> Iterator[str]:
-        codes, text, shown = list(prefix), "", 0
-        for code in live:
-            codes.append(code)
-            text = self._written(np.array(codes, np.int64), prefix, prompt)
-            # A character may take several pieces: until it is whole it is not shown.
-            whole = text.rstrip("\ufffd")
-            yield whole[shown:]
-            shown = max(shown, len(whole))
-        yield text[shown:]
+        return begun.pieces(live)
 
     def complete(self, prefix: str, k: int = 5) -> list[Completion]:
         """The k likeliest words that go on from the text typed so far, also inside a half-typed word, best first."""
         if k < 1:
             raise OptionError(f"complete: k must be at least 1, got {k}.")
-        net: Any = self.fitted()
+        net = cast("Next", self.fitted())
         with evaluating(net):
             return complete(net, self.fields["text"], prefix, k, first=self._first)
 
@@ -255,15 +236,16 @@ class LanguageModel(SequenceTask):
         steps = self.options.window.steps or STEPS[self.options.text.level]
         # A short text has no room for many streams of a window each.
         room = max(1, len(codes) // (2 * steps))
-        streams = self.notes.setdefault("streams", self.options.window.streams or min(STREAMS, room))
-        return Stream(codes, streams, steps, first=self._first, starts=starts)
+        if self.notes.streams is None:
+            self.notes = replace(self.notes, streams=self.options.window.streams or min(STREAMS, room))
+        return Stream(codes, self._streams, steps, first=self._first, starts=starts)
 
     def make_net(self, corpus: Running | None = None) -> nn.Module:
         chosen, text, head = self.options, self.fields["text"], self.options.head
         level = chosen.text.level
         vectors = None if corpus is None else corpus.lines.vectors(chosen.text)
-        width = width_of(chosen.text, vectors, WIDTH[level], self.notes, chosen.owner)
-        embedding = make_embedding(text, chosen.text, width, vectors)
+        self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
+        embedding = make_embedding(text, chosen.text, self.notes.width or WIDTH[level], vectors)
         encoder = chosen.make_encoder(embedding.output_size, cell=CELL, hidden_size=HIDDEN[level])
         given = (head.input_dropout, head.output_dropout)
         rates = [own if own is not None else usual for own, usual in zip(given, DROPOUT[level], strict=True)]
@@ -277,8 +259,8 @@ class LanguageModel(SequenceTask):
         )
         return Next(embedding, encoder, text.size, options)
 
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
-        batches = len(data) // self.notes["streams"]
+    def make_training(self, data: Stream, *, scored: bool) -> TrainOptions:
+        batches = len(data) // self._streams
         epochs = enough_epochs(EPOCHS, batches, UPDATES)
         stopped: dict[str, object] = {"patience": PATIENCE} if scored else {}
         return self.options.training(
@@ -288,7 +270,7 @@ class LanguageModel(SequenceTask):
             warmup=min(WARMUP, batches * epochs // 10),
             weight_decay=0.0,
             clip_norm=1.0,
-            batch_size=self.notes["streams"],
+            batch_size=self._streams,
             **stopped,
         )
 
@@ -306,55 +288,18 @@ class LanguageModel(SequenceTask):
         return Running(Texts([text + ends for text in texts], self.options.text.shape), np.array([0]), sizes)
 
     @property
-    def _first(self) -> int:
-        """What stands before a text: the end of a line, as if one had just ended."""
-        return self._newline
+    def _streams(self) -> int:
+        return self.notes.streams or 1
 
     @property
-    def _newline(self) -> int:
-        text: Text = self.fields["text"]
-        if text.level == "word":
-            return END
-        code = int(text.encode("\n")[-1])
-        return code if code != UNKNOWN else BEGIN
+    def _first(self) -> int:
+        """What stands before a text: the end of a line, as if one had just ended."""
+        return newline_of(self.fields["text"])
 
-    def _prompt(self, prompt: str, length: int, no_repeat: int | None) -> tuple[list[int], list[Any]]:
-        """The codes of a text that goes on, and what may follow: a line that has not ended has no END."""
+    def _prompt(self, prompt: str, length: int) -> Prompt:
         if isinstance(length, bool) or not isinstance(length, int) or length < 0:
             raise OptionError(f"generate: length must be an integer of at least 0, got {length!r}.")
-        text: Text = self.fields["text"]
-        rules = [Forbid(code for code in range(len(SPECIALS)) if code != END or text.level != "word")]
-        several = [] if no_repeat is None else [NoRepeat(no_repeat)]
-        if text.level == "char" or not prompt.endswith(" "):
-            return self._begun(prompt), [*rules, *several]
-        # What was typed ends in a space: a piece holds the space itself, and no mark may touch what stands before it.
-        prefix = self._begun(prompt[:-1])
-        apart = [
-            text.join([token]).startswith(" ") if text.level == "subword" else not token.startswith(JOINER)
-            for token in text.tokens
-        ]
-        return prefix, [*rules, *several, Opening(torch.tensor(apart), len(prefix))]
-
-    def _begun(self, prompt: str) -> list[int]:
-        text: Text = self.fields["text"]
-        if text.level != "word":
-            return [int(code) for code in text.encode(prompt)]
-        lines = [[*text.encode(line).tolist(), END] for line in prompt.split("\n")]
-        return [code for line in lines for code in line][:-1]
-
-    def _written(self, codes: np.ndarray, prefix: list[int], prompt: str) -> str:
-        """The text of the codes after the prefix, joined to the prompt as a text is."""
-        text: Text = self.fields["text"]
-        whole, before = (self._lines(text, part) for part in (codes, codes[: len(prefix)]))
-        apart = text.level != "char" and prompt.endswith(" ")
-        return whole[len(before) :].removeprefix(" ") if apart else whole[len(before) :]
-
-    @staticmethod
-    def _lines(text: Text, codes: np.ndarray) -> str:
-        if text.level != "word":
-            return text.decode(codes)
-        ends = np.flatnonzero(codes == END)
-        return "\n".join(text.decode(part) for part in np.split(codes, ends))
+        return Prompt(prompt, self.fields["text"])
 
 
 def _samples(wanted: int | None, size: int) -> int | None:

@@ -125,7 +125,6 @@ def _saved(model: SequenceTask) -> float:
 def _leak(model: SequenceTask) -> float:
     # A file of vectors adds the same words whatever is learned from, and may be gone.
     twin = copy.copy(model)
-    twin.notes = dict(model.notes)
     if "vectors" in model.options.names():
         twin.options = model.options.replaced(vectors=None)
     rows = np.arange(ROWS // 2)

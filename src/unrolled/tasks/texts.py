@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -165,7 +165,7 @@ class Texts:
         return WordColumn(codes, self.interned.tokens, spelling.encode(self.interned.forms))
 
 
-def is_path(source: Any) -> bool:
+def is_path(source: object) -> TypeGuard[str | Path]:
     """Whether a source is the name of a file or folder. Raises DataError for a text in its place."""
     if isinstance(source, str):
         text = not source or len(source) > LONGEST_NAME or any(character.isspace() for character in source)
@@ -174,13 +174,13 @@ def is_path(source: Any) -> bool:
     return isinstance(source, str | Path)
 
 
-def is_several(values: Any) -> bool:
+def is_several(values: object) -> TypeGuard[Iterable[object]]:
     """Whether it holds values one after another: anything that can be gone through, but a text."""
     alone = isinstance(values, np.ndarray) and values.ndim == 0
     return isinstance(values, Iterable) and not isinstance(values, str | bytes) and not alone
 
 
-def holds_columns(source: Any) -> bool:
+def holds_columns(source: object) -> bool:
     """Whether a source is a table in memory: a dataframe, a dict of columns, a list of dicts, or Records."""
     from narwhals.dependencies import is_into_dataframe
 
@@ -189,20 +189,20 @@ def holds_columns(source: Any) -> bool:
     return isinstance(source, list) and len(source) > 0 and isinstance(source[0], Mapping)
 
 
-def width_of(options: WordOptions, vectors: Vectors | None, usual: int, notes: dict[str, Any], owner: str) -> int:
-    """The features of a token's vector where none were asked for: those of the file of vectors, which `notes` remember,
-    or `usual`.
+def width_of(options: WordOptions, vectors: Vectors | None, known: int | None, owner: str) -> int | None:
+    """The features of the vectors of a file, or those `known` of the file that was learned from; None without one.
 
     Raises OptionError where a file and an option do not agree.
     """
-    if vectors is not None:
-        notes["width"] = width = int(vectors.matrix.shape[1])
-        if options.embedding_size not in (None, width):
-            raise OptionError(
-                f"{owner}: got embedding_size={options.embedding_size}, but the vectors of {options.vectors} "
-                f"have {width} features; leave embedding_size out."
-            )
-    return int(notes.get("width", usual))
+    if vectors is None:
+        return known
+    width = int(vectors.matrix.shape[1])
+    if options.embedding_size not in (None, width):
+        raise OptionError(
+            f"{owner}: got embedding_size={options.embedding_size}, but the vectors of {options.vectors} "
+            f"have {width} features; leave embedding_size out."
+        )
+    return width
 
 
 def make_embedding(text: Text, options: WordOptions, width: int, vectors: Vectors | None) -> Embedding:
