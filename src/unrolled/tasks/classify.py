@@ -11,8 +11,7 @@ import numpy as np
 from torch import nn
 
 from unrolled.align.pool import Labelled, Pool, PoolOptions
-from unrolled.data.batch.examples import CodeColumn
-from unrolled.data.batch.examples import Examples as Rows
+from unrolled.data.batch.examples import CodeColumn, Examples
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.table import DELIMITERS
 from unrolled.errors import DataError
@@ -24,7 +23,7 @@ from unrolled.score.classes import ClassReport, class_report, confusion_matrix
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import SequenceTask, Training, given_source
 from unrolled.tasks.inputs import InputOptions, Inputs, kind_of
-from unrolled.tasks.labelled import Columns, Examples, read_examples
+from unrolled.tasks.labelled import LabelColumns, LabelledExamples, read_examples
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import enough_epochs
 from unrolled.train import Callback, TrainOptions
@@ -65,7 +64,7 @@ SMALL = 1000
 @dataclass(frozen=True)
 class ClassifierNotes(Notes):
     """columns: of the texts and of the labels; names: of all columns, where a file had no header. labels: what they
-    were, as in `Examples`. temperature: what makes the probabilities right. width: of the file of vectors."""
+    were, as in `LabelledExamples`. temperature: what makes the probabilities right. width: of the file of vectors."""
 
     columns: tuple[str | None, str | None] = (None, None)
     names: tuple[str, ...] | None = None
@@ -123,7 +122,7 @@ class Classifier(SequenceTask):
         Raises:
             DataError, OptionError: the data or an option cannot be used, in one sentence.
         """
-        columns = Columns(text, label, None if names is None else tuple(names))
+        columns = LabelColumns(text, label, None if names is None else tuple(names))
         corpus = read_examples(source, y, columns, self.options.text.shape, labelled=True)
         classes = set(corpus.labels or ())
         if len(classes) < 2:
@@ -193,15 +192,15 @@ class Classifier(SequenceTask):
         """The kind of inputs that it learned from."""
         return kind_of(self.fields)
 
-    def make_fields(self, corpus: Examples, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> dict[str, Any]:
         labels = corpus.labels or []
         return {"label": Category.fit(labels[i] for i in rows.tolist()), **corpus.inputs.fit(rows, self.options)}
 
-    def make_data(self, corpus: Examples, rows: np.ndarray) -> Rows[Labelled]:
+    def make_data(self, corpus: LabelledExamples, rows: np.ndarray) -> Examples[Labelled]:
         inputs, lengths = corpus.inputs.column(self.fields)
-        return Rows(Labelled, (inputs, CodeColumn(self._codes(corpus))), lengths).select(rows)
+        return Examples(Labelled, (inputs, CodeColumn(self._codes(corpus))), lengths).select(rows)
 
-    def make_net(self, corpus: Examples | None = None) -> nn.Module:
+    def make_net(self, corpus: LabelledExamples | None = None) -> nn.Module:
         chosen, head = self.options, self.options.head
         inputs = None if corpus is None else corpus.inputs
         if inputs is not None:
@@ -215,7 +214,7 @@ class Classifier(SequenceTask):
         encoder = chosen.make_encoder(reader.output_size, **self.kind.encoder)
         return Pool(reader, encoder, len(self.fields["label"].values), pooled)
 
-    def make_training(self, data: Rows[Labelled], *, scored: bool) -> TrainOptions:
+    def make_training(self, data: Examples[Labelled], *, scored: bool) -> TrainOptions:
         batch = BATCH if len(data) < SMALL else 2 * BATCH
         epochs = enough_epochs(EPOCHS, len(data) // batch, STEPS)
         usual: dict[str, object] = {"learning_rate": 2e-3, "epochs": epochs}
@@ -227,25 +226,27 @@ class Classifier(SequenceTask):
     def stops_by(self, held: int) -> bool:
         return held >= ENOUGH
 
-    def split(self, corpus: Examples, part: float) -> tuple[np.ndarray, np.ndarray]:
+    def split(self, corpus: LabelledExamples, part: float) -> tuple[np.ndarray, np.ndarray]:
         """As for every task, but no class is held out whole: what is never learned from is never predicted."""
         rows, held = super().split(corpus, part)
         labels = np.array(corpus.labels)
         lone = ~np.isin(labels[held], labels[rows])
         return np.sort(np.concatenate([rows, held[lone]])), held[~lone]
 
-    def finish(self, corpus: Examples, rows: np.ndarray) -> None:
+    def finish(self, corpus: LabelledExamples, rows: np.ndarray) -> None:
         """The temperature that makes the probabilities right on the rows that were held out."""
         heat = fit_temperature(self._logits(self.make_data(corpus, rows)), self._codes(corpus)[rows])
         # A few examples that happen to be all right say nothing for being surer than the network is.
         self.notes = replace(self.notes, temperature=heat if len(rows) >= ENOUGH else max(1.0, heat))
 
-    def made_up(self, seed: int, rows: int) -> Examples:
+    def made_up(self, seed: int, rows: int) -> LabelledExamples:
         draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
         classes = self.fields["label"].values
         labels = [classes[i % len(classes)] for i in range(rows)]
         places = Places("the made-up examples", "row", np.arange(rows))
-        return Examples(self.kind.made_up(self.fields, self.options, draw), labels, "text", places, Columns())
+        return LabelledExamples(
+            self.kind.made_up(self.fields, self.options, draw), labels, "text", places, LabelColumns()
+        )
 
     def score(self, source: object, y: Iterable[object] | None = None) -> float:
         """The accuracy on labelled examples, in [0, 1]: what scikit-learn maximises."""
@@ -264,38 +265,38 @@ class Classifier(SequenceTask):
             input_tags=InputTags(string=True, three_d_array=True, two_d_array=True, allow_nan=True),
         )
 
-    def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
+    def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
         """A source as `fit` reads it, with the columns that it found."""
         text, label = self.notes.columns
         # Other sources than delimited text have names of their own.
         bare = isinstance(source, str | Path) and suffix(source) in DELIMITERS
-        columns = Columns(text, label, self.notes.names if bare else None)
+        columns = LabelColumns(text, label, self.notes.names if bare else None)
         return read_examples(source, y, columns, self.options.text.shape, labelled=labelled)
 
-    def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
+    def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
         """A source for the fitted model."""
         self.fitted()
         corpus = self._read(source, y, labelled=labelled)
         _check_kind(type(self).__name__, corpus, self.kind.kind)
         return corpus
 
-    def _codes(self, corpus: Examples) -> np.ndarray:
+    def _codes(self, corpus: LabelledExamples) -> np.ndarray:
         """(N,) the codes of the labels, -1 where unknown or missing."""
         labels: list[str | None] = [None] * len(corpus) if corpus.labels is None else list(corpus.labels)
         return np.asarray(self.fields["label"].encode(labels) - 1)
 
-    def _logits(self, data: Rows[Labelled]) -> np.ndarray:
+    def _logits(self, data: Examples[Labelled]) -> np.ndarray:
         net = cast("Pool", self.fitted())
         return np.stack(per_row(data, net, lambda batch: net.scores(batch.x))).astype(np.float64)
 
-    def _probabilities(self, corpus: Examples) -> np.ndarray:
+    def _probabilities(self, corpus: LabelledExamples) -> np.ndarray:
         if not len(corpus):
             return np.zeros((0, len(self.fields["label"].values)))
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
         return np.asarray(probabilities(logits, self.notes.temperature))
 
 
-def _check_kind(owner: str, corpus: Examples, wanted: str) -> None:
+def _check_kind(owner: str, corpus: LabelledExamples, wanted: str) -> None:
     came = corpus.inputs.kind
     if len(corpus) and came != wanted:
         raise DataError(f"{owner}: expected {wanted}, as in training, got {came}; give {wanted}.")

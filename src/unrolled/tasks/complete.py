@@ -14,7 +14,7 @@ from torch import Tensor
 from unrolled.align.next import Next
 from unrolled.fields.text import END, SPECIALS, Text
 from unrolled.fields.tokens import bare
-from unrolled.search import Step, beam, score
+from unrolled.search import CodeStep, beam, score
 
 __all__ = ["Completion", "complete"]
 
@@ -103,7 +103,7 @@ def _spelled(net: Next, text: Text, typed: str, k: int, first: int) -> list[Comp
     return [Completion(word, math.exp(logs[word] - whole)) for word in best]
 
 
-def _ending(step: Step, boundaries: Tensor) -> Step:
+def _ending(step: CodeStep, boundaries: Tensor) -> CodeStep:
     """The step with the probability of everything that begins a new word added up at END."""
 
     def ended(codes: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.data.batch.runs import spans
+from unrolled.data.batch.runs import rows_of_runs
 from unrolled.data.panel.arrays import SeriesArrays
 from unrolled.errors import DataError, OptionError
 
@@ -118,7 +118,7 @@ class Windows:
         if not counts.any():
             raise _too_short(arrays, end, begin, lookback, horizon, np.arange(len(counts)))
         series = np.repeat(np.arange(len(counts)), counts)
-        cuts = np.repeat(begin, counts) + stride * spans(np.zeros(len(counts), np.int64), counts)
+        cuts = np.repeat(begin, counts) + stride * rows_of_runs(np.zeros(len(counts), np.int64), counts)
         return cls(arrays, lookback, horizon, series, cuts, pad=short == "pad")
 
     @classmethod
@@ -175,16 +175,16 @@ class Windows:
         early_target, early_known = target - self.lookback, known - self.lookback
         past_codes = len(sizes.past_codes)
         parts = (
-            cut_rows(arrays.target, early_target, self.lookback, valid),
-            cut_rows(arrays.mask, early_target, self.lookback, valid),
-            cut_rows(arrays.covariates, early_known, self.lookback, valid),
-            cut_rows(arrays.codes, early_known, self.lookback, valid),
-            cut_rows(arrays.covariates, known, self.horizon)[:, :, sizes.past :],
-            cut_rows(arrays.codes, known, self.horizon)[:, :, past_codes:],
+            cut_runs(arrays.target, early_target, self.lookback, valid),
+            cut_runs(arrays.mask, early_target, self.lookback, valid),
+            cut_runs(arrays.covariates, early_known, self.lookback, valid),
+            cut_runs(arrays.codes, early_known, self.lookback, valid),
+            cut_runs(arrays.covariates, known, self.horizon)[:, :, sizes.past :],
+            cut_runs(arrays.codes, known, self.horizon)[:, :, past_codes:],
             arrays.static[series],
             arrays.static_codes[series],
-            cut_rows(arrays.target, target, self.horizon),
-            cut_rows(arrays.mask, target, self.horizon),
+            cut_runs(arrays.target, target, self.horizon),
+            cut_runs(arrays.mask, target, self.horizon),
             series,
             cuts,
         )
@@ -195,7 +195,7 @@ class Windows:
         return [batch]
 
 
-def cut_rows(values: np.ndarray, starts: np.ndarray, length: int, valid: np.ndarray | None = None) -> np.ndarray:
+def cut_runs(values: np.ndarray, starts: np.ndarray, length: int, valid: np.ndarray | None = None) -> np.ndarray:
     """The runs of `length` rows at `starts`, (B, length, C), copied.
 
     Args:
