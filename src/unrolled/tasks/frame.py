@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, plain
 from unrolled.train import Callback, Event, History, TrainOptions, fit
 
-__all__ = ["SequenceTask", "Training", "given_source", "held_out", "ready"]
+__all__ = ["Fields", "SequenceTask", "Training", "given_source", "held_out", "ready"]
 
 # The fields that a saved task may name.
 FIELDS: dict[str, Any] = {kind.__name__: kind for kind in (Category, Numbers, Spelling, Tags, Text)}
@@ -44,6 +44,10 @@ class Training:
     callbacks: tuple[Callback, ...] = ()
 
 
+Fields: TypeAlias = dict[str, Any]
+"""The fields of a task by name, each of the kind that the task put there."""
+
+
 class SequenceTask(Model):
     """A task of fields, an encoder and an alignment.
 
@@ -61,12 +65,12 @@ class SequenceTask(Model):
     def __init__(self, **options: Any) -> None:
         self._given = dict(options)
         self.options = self.options_kind.collect(options)
-        self.fields: dict[str, Any] = {}
+        self.fields: Fields = {}
         self.notes = self.notes_kind()
         self.history: History | None = None
 
     @abstractmethod
-    def make_fields(self, corpus: Any, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: Any, rows: np.ndarray) -> Fields:
         """The fields, fitted on the `rows` of the corpus alone."""
 
     @abstractmethod
