@@ -5,45 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Self, cast
 
 import numpy as np
 from torch import nn
 
-from unrolled.align.pool import Labelled, Pool, PoolOptions
+from unrolled.align.pool import Labelled, Pool
 from unrolled.data.batch.examples import CodeColumn, Examples
-from unrolled.data.read.files import Places, suffix
-from unrolled.data.read.table import DELIMITERS
+from unrolled.data.read.files import Places
 from unrolled.errors import DataError
 from unrolled.fields.category import Category
-from unrolled.nn.build import Rate
-from unrolled.options import Options
-from unrolled.score.calibration import fit_temperature, probabilities, reliability
-from unrolled.score.classes import ClassReport, class_report, confusion_matrix
+from unrolled.score.calibration import fit_temperature, probabilities
+from unrolled.score.classes import ClassReport, class_report
 from unrolled.tasks.batches import per_row
-from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.classes import ClassOptions, as_they_came, draw_calibration, draw_confusions, sklearn_tags
+from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.inputs import InputOptions, Inputs, kind_of
 from unrolled.tasks.labelled import LabelColumns, LabelledExamples, read_examples
+from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import enough_epochs
+from unrolled.tasks.texts import is_delimited
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Classifier", "ClassifierOptions"]
 
 
-class ClassOptions(Options):
-    """How a class is told. pooling, head_dropout, label_smoothing: as in `PoolOptions`; None: chosen by what comes."""
-
-    pooling: Literal["last", "mean", "max", "attention"] | None = None
-    head_dropout: Rate | None = None
-    label_smoothing: Rate = 0.0
-
-
 class ClassifierOptions(InputOptions):
     """Every option of a `Classifier`, in groups; those of encoder and head are chosen by whether texts or series come.
 
-    text, spelled, series, reading_dropout: as in `InputOptions`. encoder: `EncoderOptions`. head: `ClassOptions`.
-    train: `BatchedOptions`.
+    head: `ClassOptions`. The others are those of `InputOptions`.
     """
 
     owner = "Classifier"
@@ -134,7 +125,7 @@ class Classifier(SequenceTask):
         with self.anew(ClassifierNotes((found.text, found.label), found.names, corpus.kind)):
             part, later = given_source(valid, self._read)
             if later is not None:
-                _check_kind("valid", later, corpus.inputs.kind)
+                later.check_kind("valid", corpus.inputs.kind)
                 others = set(later.labels or ())
                 if classes.isdisjoint(others):
                     raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
@@ -156,24 +147,15 @@ class Classifier(SequenceTask):
 
     def plot(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw the confusion matrix on labelled examples; the name's ending says which kind of picture."""
-        from unrolled.inspect.confusion import draw_confusion
-
-        corpus, values = self._asked(source, y), self.fields["label"].values
-        codes, found = self._codes(corpus), self._probabilities(corpus).argmax(1)
-        counts = confusion_matrix(codes[codes >= 0], found[codes >= 0], len(values))
-        return draw_confusion(counts, values, path)
+        corpus = self._asked(source, y)
+        found = self._probabilities(corpus).argmax(1)
+        return draw_confusions(self._codes(corpus), found, self.fields["label"].values, path)
 
     def plot_reliability(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw how often the classifier is right against how sure it is, before and after calibration."""
-        from unrolled.inspect.reliability import draw_reliability
-
         corpus = self._asked(source, y)
-        codes = self._codes(corpus)
-        logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))[codes >= 0]
-        both = (("as trained", 1.0), ("calibrated", self.notes.temperature))
-        return draw_reliability(
-            [(title, reliability(probabilities(logits, heat), codes[codes >= 0])) for title, heat in both], path
-        )
+        logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
+        return draw_calibration(logits, self._codes(corpus), self.notes.temperature, path)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -182,17 +164,14 @@ class Classifier(SequenceTask):
             raise AttributeError(
                 f"{type(self).__name__}: classes_ are known after fit() has been called; call it first."
             )
-        values: tuple[str, ...] = self.fields["label"].values
-        if self.notes.labels == "whole":
-            return np.array([int(value) for value in values])
-        return np.array([value == "True" for value in values] if self.notes.labels == "truth" else list(values))
+        return as_they_came(self.fields["label"].values, self.notes.labels)
 
     @property
     def kind(self) -> type[Inputs]:
         """The kind of inputs that it learned from."""
         return kind_of(self.fields)
 
-    def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> Fields:
         labels = corpus.labels or []
         return {"label": Category.fit(labels[i] for i in rows.tolist()), **corpus.inputs.fit(rows, self.options)}
 
@@ -206,11 +185,7 @@ class Classifier(SequenceTask):
         if inputs is not None:
             self.notes = replace(self.notes, width=inputs.width(chosen))
         reader = self.kind.reader(inputs, self.fields, chosen, self.notes.width)
-        pooled = PoolOptions(
-            pooling=head.pooling or "max",
-            dropout=self.kind.head_dropout if head.head_dropout is None else head.head_dropout,
-            label_smoothing=head.label_smoothing,
-        )
+        pooled = head.settled(self.kind.head_dropout)
         encoder = chosen.make_encoder(reader.output_size, **self.kind.encoder)
         return Pool(reader, encoder, len(self.fields["label"].values), pooled)
 
@@ -240,7 +215,7 @@ class Classifier(SequenceTask):
         self.notes = replace(self.notes, temperature=heat if len(rows) >= ENOUGH else max(1.0, heat))
 
     def made_up(self, seed: int, rows: int) -> LabelledExamples:
-        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
+        draw = generators(seed, rows)
         classes = self.fields["label"].values
         labels = [classes[i % len(classes)] for i in range(rows)]
         places = Places("the made-up examples", "row", np.arange(rows))
@@ -256,28 +231,18 @@ class Classifier(SequenceTask):
         return self.net is not None
 
     def __sklearn_tags__(self) -> object:
-        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
-
-        return Tags(
-            estimator_type="classifier",
-            target_tags=TargetTags(required=True),
-            classifier_tags=ClassifierTags(),
-            input_tags=InputTags(string=True, three_d_array=True, two_d_array=True, allow_nan=True),
-        )
+        return sklearn_tags()
 
     def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
         """A source as `fit` reads it, with the columns that it found."""
-        text, label = self.notes.columns
-        # Other sources than delimited text have names of their own.
-        bare = isinstance(source, str | Path) and suffix(source) in DELIMITERS
-        columns = LabelColumns(text, label, self.notes.names if bare else None)
+        columns = LabelColumns(*self.notes.columns, self.notes.names if is_delimited(source) else None)
         return read_examples(source, y, columns, self.options.text.shape, labelled=labelled)
 
     def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
         """A source for the fitted model."""
         self.fitted()
         corpus = self._read(source, y, labelled=labelled)
-        _check_kind(type(self).__name__, corpus, self.kind.kind)
+        corpus.check_kind(type(self).__name__, self.kind.kind)
         return corpus
 
     def _codes(self, corpus: LabelledExamples) -> np.ndarray:
@@ -294,9 +259,3 @@ class Classifier(SequenceTask):
             return np.zeros((0, len(self.fields["label"].values)))
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
         return np.asarray(probabilities(logits, self.notes.temperature))
-
-
-def _check_kind(owner: str, corpus: LabelledExamples, wanted: str) -> None:
-    came = corpus.inputs.kind
-    if len(corpus) and came != wanted:
-        raise DataError(f"{owner}: expected {wanted}, as in training, got {came}; give {wanted}.")

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 from torch import Tensor, nn
@@ -24,7 +24,7 @@ from unrolled.tasks.options import TaskOptions, plain
 from unrolled.train import History, TrainOptions
 from unrolled.train.stages import Stage, Training, learn
 
-__all__ = ["SequenceTask", "Task", "Training", "given_source", "held_out", "ready"]
+__all__ = ["Fields", "SequenceTask", "Task", "Training", "given_source", "held_out", "ready"]
 
 # The fields that a saved task may name.
 FIELDS: dict[str, Any] = {kind.__name__: kind for kind in (Category, Numbers, Spelling, Tags, Text)}
@@ -64,6 +64,10 @@ class Task(Model):
             raise
 
 
+Fields: TypeAlias = dict[str, Any]
+"""The fields of a task by name, each of the kind that the task put there."""
+
+
 class SequenceTask(Task):
     """A task of fields, an encoder and an alignment.
 
@@ -78,11 +82,11 @@ class SequenceTask(Task):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.fields: dict[str, Any] = {}
+        self.fields: Fields = {}
         self.notes = self.notes_kind()
 
     @abstractmethod
-    def make_fields(self, corpus: Any, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: Any, rows: np.ndarray) -> Fields:
         """The fields, fitted on the `rows` of the corpus alone."""
 
     @abstractmethod

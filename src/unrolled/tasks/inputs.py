@@ -18,6 +18,7 @@ from unrolled.nn.build import Rate
 from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
 from unrolled.options import Options
 from unrolled.tasks.commands.results import spelled, tokens
+from unrolled.tasks.frame import Fields
 from unrolled.tasks.options import TaskOptions
 from unrolled.tasks.texts import (
     SpellingOptions,
@@ -80,11 +81,11 @@ class Inputs(ABC):
     def __len__(self) -> int: ...
 
     @abstractmethod
-    def fit(self, rows: np.ndarray, options: InputOptions) -> dict[str, Any]:
+    def fit(self, rows: np.ndarray, options: InputOptions) -> Fields:
         """The fields of these rows."""
 
     @abstractmethod
-    def column(self, fields: Mapping[str, Any]) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
+    def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
         """All inputs as a column of examples, and the steps (N,) of each."""
 
     @abstractmethod
@@ -93,17 +94,17 @@ class Inputs(ABC):
 
     @classmethod
     @abstractmethod
-    def reader(cls, inputs: Self | None, fields: Mapping[str, Any], options: InputOptions, width: int | None) -> Reader:
+    def reader(cls, inputs: Self | None, fields: Fields, options: InputOptions, width: int | None) -> Reader:
         """What turns inputs of these fields into vectors of `width` features; without inputs its weights come later."""
 
     @classmethod
     @abstractmethod
-    def say(cls, fields: Mapping[str, Any]) -> list[str]:
+    def say(cls, fields: Fields) -> list[str]:
         """What the fields hold, in words."""
 
     @classmethod
     @abstractmethod
-    def made_up(cls, fields: Mapping[str, Any], options: InputOptions, draw: Sequence[np.random.Generator]) -> Self:
+    def made_up(cls, fields: Fields, options: InputOptions, draw: Sequence[np.random.Generator]) -> Self:
         """An input for each generator, for the laws."""
 
 
@@ -119,14 +120,14 @@ class TextInputs(Inputs):
     def __len__(self) -> int:
         return len(self.texts)
 
-    def fit(self, rows: np.ndarray, options: InputOptions) -> dict[str, Any]:
+    def fit(self, rows: np.ndarray, options: InputOptions) -> Fields:
         vectors = self.texts.vectors(options.text)
-        fields: dict[str, Any] = {"text": self.texts.fit(rows, options.text, () if vectors is None else vectors.words)}
+        fields: Fields = {"text": self.texts.fit(rows, options.text, () if vectors is None else vectors.words)}
         if options.spelled.spelling != "none":
             fields["spelling"] = Spelling.fit(self.texts.spelled(rows))
         return fields
 
-    def column(self, fields: Mapping[str, Any]) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
+    def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
         column = self.texts.column(fields["text"], fields.get("spelling"))
         return column, self.texts.lengths(column)
 
@@ -134,7 +135,7 @@ class TextInputs(Inputs):
         return width_of(options.text, self.texts.vectors(options.text), None, options.owner)
 
     @classmethod
-    def reader(cls, inputs: Self | None, fields: Mapping[str, Any], options: InputOptions, width: int | None) -> Reader:
+    def reader(cls, inputs: Self | None, fields: Fields, options: InputOptions, width: int | None) -> Reader:
         words = options.text
         if words.embedding_dropout is None:
             words = words.model_copy(update={"embedding_dropout": WORD_DROPOUT})
@@ -144,11 +145,11 @@ class TextInputs(Inputs):
         return WordReader(embedding, make_spelling(fields.get("spelling"), options.spelled), dropped)
 
     @classmethod
-    def say(cls, fields: Mapping[str, Any]) -> list[str]:
+    def say(cls, fields: Fields) -> list[str]:
         return [tokens(fields["text"]), *spelled(fields.get("spelling"))]
 
     @classmethod
-    def made_up(cls, fields: Mapping[str, Any], options: InputOptions, draw: Sequence[np.random.Generator]) -> Self:
+    def made_up(cls, fields: Fields, options: InputOptions, draw: Sequence[np.random.Generator]) -> Self:
         return cls(Texts(random_texts(fields["text"], draw), options.text.shape))
 
 
@@ -166,10 +167,10 @@ class SeriesInputs(Inputs):
     def __len__(self) -> int:
         return len(self.values)
 
-    def fit(self, rows: np.ndarray, options: InputOptions) -> dict[str, Any]:
+    def fit(self, rows: np.ndarray, options: InputOptions) -> Fields:
         return {"series": Numbers.fit((self.values[i] for i in rows.tolist()), options.series.scaling)}
 
-    def column(self, fields: Mapping[str, Any]) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
+    def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
         column = PaddedColumn(Ragged.from_list(fields["series"].encode(values) for values in self.values))
         return column, column.ragged.lengths
 
@@ -177,16 +178,16 @@ class SeriesInputs(Inputs):
         return None
 
     @classmethod
-    def reader(cls, inputs: Self | None, fields: Mapping[str, Any], options: InputOptions, width: int | None) -> Reader:
+    def reader(cls, inputs: Self | None, fields: Fields, options: InputOptions, width: int | None) -> Reader:
         return SeriesReader(fields["series"].width, options.reading_dropout or 0.0)
 
     @classmethod
-    def say(cls, fields: Mapping[str, Any]) -> list[str]:
+    def say(cls, fields: Fields) -> list[str]:
         channels = fields["series"].channels
         return [f"series of {channels} channel{'' if channels == 1 else 's'}"]
 
     @classmethod
-    def made_up(cls, fields: Mapping[str, Any], options: InputOptions, draw: Sequence[np.random.Generator]) -> Self:
+    def made_up(cls, fields: Fields, options: InputOptions, draw: Sequence[np.random.Generator]) -> Self:
         return cls([r.normal(size=(int(r.integers(1, 9)), fields["series"].channels)) for r in draw])
 
 
@@ -195,6 +196,6 @@ def inputs_of(columns: Mapping[str, list[Any]], shape: Text) -> Inputs:
     return TextInputs(Texts(columns["text"], shape)) if "text" in columns else SeriesInputs(columns["series"])
 
 
-def kind_of(fields: Mapping[str, Any]) -> type[Inputs]:
+def kind_of(fields: Fields) -> type[Inputs]:
     """The kind of inputs that these fields were fitted on."""
     return TextInputs if "text" in fields else SeriesInputs

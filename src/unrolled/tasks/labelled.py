@@ -71,6 +71,12 @@ class LabelledExamples:
     def __len__(self) -> int:
         return len(self.places.numbers)
 
+    def check_kind(self, owner: str, wanted: str) -> None:
+        """Raises `DataError` where the inputs are of another kind than `wanted`."""
+        came = self.inputs.kind
+        if len(self) and came != wanted:
+            raise DataError(f"{owner}: expected {wanted}, as in training, got {came}; give {wanted}.")
+
 
 def read_examples(
     source: object, labels: Iterable[object] | None, columns: LabelColumns, shape: Text, *, labelled: bool

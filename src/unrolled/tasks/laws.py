@@ -19,7 +19,7 @@ from unrolled.state import map_state
 if TYPE_CHECKING:
     from unrolled.tasks.frame import SequenceTask
 
-__all__ = ["sequence_laws"]
+__all__ = ["generators", "sequence_laws"]
 
 ROWS = 8
 # Steps of padding that even the longest row gets.
@@ -39,6 +39,11 @@ def sequence_laws(model: SequenceTask) -> list[Law]:
     if not _data(model).carries_state:
         laws.insert(1, Law("batch", "rows alone have the loss of the batch", lambda: _batch(model), CLOSE))
     return laws
+
+
+def generators(seed: int, rows: int) -> list[np.random.Generator]:
+    """One for each made-up row; the seed changes the second half of them alone."""
+    return [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
 
 
 def _data(model: SequenceTask) -> Any:
