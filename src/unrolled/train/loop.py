@@ -90,8 +90,7 @@ class _Training:
         interrupt: Interrupt,
         resume: bool,
     ) -> None:
-        self.module, self.data, self.options = module, data, options
-        self.loss = loss_of(module)
+        self.module, self.data, self.options, self.loss = module, data, options, loss_of(module)
         self.valid, self.score, self.folder, self.interrupt = valid, score, folder, interrupt
         self.scored = valid is not None or score is not None
         self.processes = Processes(options)
