@@ -250,9 +250,9 @@ def test_the_best_kernel_is_chosen_and_another_one_where_it_cannot_run() -> None
 single = draw(2, 3, 1, 4, 5, torch.float32)
 REFUSED = [
     ({"q": single.q.half()}, r"q is torch\.float16, it runs on float32 and float64"),
-    ({"q": torch.rand(3, 4)}, r"q has the shape \(3, 4\), expected \(batch, time, heads, keys\)"),
+    ({"q": torch.rand(3, 4)}, r"q has the shape \(3, 4\), expected \(2, 3, 1, 4\)"),
     ({"k": torch.rand(2, 3, 1, 3)}, r"k has the shape \(2, 3, 1, 3\), expected \(2, 3, 1, 4\)"),
-    ({"v": torch.rand(2, 3, 1, 0)}, r"v has the shape \(2, 3, 1, 0\), expected \(batch, time, heads, values\)"),
+    ({"v": torch.rand(2, 3, 1, 0)}, r"v has the shape \(2, 3, 1, 0\), expected \(2, 3, 1, 5\)"),
     ({"v": torch.rand(2, 3, 2, 5)}, r"v has the shape \(2, 3, 2, 5\), expected \(2, 3, 1, 5\)"),
     ({"s0": torch.rand(2, 1, 5, 4)}, r"s0 has the shape \(2, 1, 5, 4\), expected \(2, 1, 4, 5\)"),
     ({"s0": single.s0.double()}, r"s0 is torch\.float64, expected torch\.float32"),

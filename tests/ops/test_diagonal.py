@@ -226,7 +226,7 @@ def test_large_outputs_hold_the_running_sum() -> None:
 
 REFUSED = [
     ({"decay": torch.rand(2, 3, 4).half()}, r"decay is torch\.float16, it runs on float32 and float64"),
-    ({"decay": torch.rand(3, 4)}, r"decay has the shape \(3, 4\), expected \(batch, time, width\)"),
+    ({"decay": torch.rand(3, 4)}, r"decay has the shape \(3, 4\), expected \(2, 3, 4\)"),
     ({"drive": torch.rand(2, 3, 5)}, r"drive has the shape \(2, 3, 5\), expected \(2, 3, 4\)"),
     ({"h0": torch.rand(2, 4).double()}, r"h0 is torch\.float64, expected torch\.float32"),
     ({"h0": torch.rand(1, 4)}, r"h0 has the shape \(1, 4\), expected \(2, 4\)"),

@@ -224,15 +224,18 @@ def test_padding_reaches_no_value_and_no_gradient() -> None:
 
 REFUSED = [
     ({"gates": torch.rand(2, 3, 24).half()}, r"gates is torch\.float16, it runs on float32 and float64"),
-    ({"gates": torch.rand(3, 24)}, r"gates has the shape \(3, 24\), expected \(batch, time, 4 \* hidden\)"),
+    ({"gates": torch.rand(3, 24)}, r"gates has the shape \(3, 24\), expected \(2, time, 24\)"),
     ({"gates": torch.rand(2, 3, 20)}, r"gates has the shape \(2, 3, 20\), expected \(2, 3, 24\)"),
-    ({"h0": torch.rand(6)}, r"h0 has the shape \(6,\), expected \(batch, hidden\)"),
+    ({"h0": torch.rand(6)}, r"h0 has the shape \(6,\), expected \(2, 6\)"),
     ({"c0": torch.rand(2, 6).double()}, r"c0 is torch\.float64, expected torch\.float32"),
     ({"n0": torch.rand(1, 6)}, r"n0 has the shape \(1, 6\), expected \(2, 6\)"),
     ({"m0": torch.empty(2, 6, device="meta")}, r"m0 is on meta, it runs on the CPU"),
-    ({"weight_h": torch.rand(2, 9, 3)}, r"weight_h has the shape \(2, 9, 3\), expected \(heads, 4 \* width, width\)"),
+    ({"weight_h": torch.rand(2, 9, 3)}, r"weight_h has the shape \(2, 9, 3\), expected \(2, 12, 3\)"),
     ({"lengths": torch.tensor([1, 2], dtype=torch.int32)}, r"lengths is torch\.int32, expected torch\.int64"),
-    ({"reset": torch.zeros(2, 3, dtype=torch.bool)}, "reset is given without the whole start"),
+    (
+        {"reset": torch.zeros(2, 3, dtype=torch.bool)},
+        "reset is given without start_h, start_c, start_n and start_m",
+    ),
 ]
 
 

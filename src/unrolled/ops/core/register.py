@@ -19,9 +19,25 @@ from torch import Tensor, library
 from unrolled.errors import KernelError, suggest
 from unrolled.ops.core.scan import outside_autocast
 
-__all__ = ["Kernel", "Op", "differentiable_kernel", "explain", "kernels", "reference_kernel", "register"]
+__all__ = [
+    "Attribute",
+    "Kernel",
+    "Memory",
+    "Op",
+    "Tensors",
+    "differentiable_kernel",
+    "explain",
+    "kernels",
+    "reference_kernel",
+    "register",
+]
 
 Tensors = Sequence[Tensor | None]
+Attribute = str | bool | int | float
+"""What an op is told beside its tensors."""
+
+Memory = Callable[..., tuple[int, ...]]
+"""The shape of an op's memory, from its tensors and attributes."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from unrolled.ops.core.register import reference_kernel, register
 from unrolled.ops.core.scan import scan
 from unrolled.ops.delta.chunkwise import chunkwise_kernel
 from unrolled.ops.delta.cpp import cpp_kernel
+from unrolled.ops.delta.memory import memory_shape
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step
 from unrolled.ops.delta.triton import triton_kernel
 
@@ -38,19 +39,6 @@ def _shapes(q: Tensor, s0: Tensor, w: Tensor, k: Tensor, v: Tensor, *_: object) 
     return v.new_empty(v.shape), s0.new_empty(s0.shape)
 
 
-def memory_shape(*arguments: object) -> tuple[int, ...]:
-    """(numbers,): s as it enters each chunk of a row, (batch, heads, chunks, keys, values) in one line.
-
-    A dimension of its own for the chunks would be one number in a traced graph as long as one chunk is enough.
-    """
-    q, s0, chunk = arguments[0], arguments[1], arguments[-1]
-    assert isinstance(q, Tensor)
-    assert isinstance(s0, Tensor)
-    assert isinstance(chunk, int)
-    batch, heads, keys, values = s0.shape
-    return (batch * heads * ((q.shape[1] + chunk - 1) // chunk) * keys * values,)
-
-
 delta = register(
     "delta",
     tensors=("q", "s0", "w", "k", "v", "a", "b", "lengths?", "reset?", "start_s?"),
@@ -60,7 +48,7 @@ delta = register(
     memory=memory_shape,
     kernels=(
         triton_kernel,
-        cpp_kernel(memory_shape),
+        cpp_kernel,
         chunkwise_kernel(memory_shape),
         reference_kernel(_forward, memory_shape),
     ),

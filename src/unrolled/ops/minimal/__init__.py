@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unrolled.ops.core.register import reference_kernel, register
 from unrolled.ops.core.scan import scan
-from unrolled.ops.diagonal import memory_shape
+from unrolled.ops.diagonal.memory import memory_shape
 from unrolled.ops.minimal.cpp import cpp_kernel
 from unrolled.ops.minimal.reference import MinimalOperands, minimal_step, parts
 from unrolled.ops.minimal.split import split_kernel

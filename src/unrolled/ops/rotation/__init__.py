@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unrolled.ops.core.register import reference_kernel, register
 from unrolled.ops.core.scan import scan
-from unrolled.ops.diagonal import memory_shape
+from unrolled.ops.diagonal.memory import memory_shape
 from unrolled.ops.rotation.cpp import cpp_kernel
 from unrolled.ops.rotation.reference import RotationOperands, rotation_step
 from unrolled.state import HState

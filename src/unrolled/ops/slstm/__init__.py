@@ -13,6 +13,7 @@ from torch import Tensor
 from unrolled.ops.core.register import reference_kernel, register
 from unrolled.ops.core.scan import scan
 from unrolled.ops.slstm.cpp import cpp_kernel
+from unrolled.ops.slstm.memory import memory_shape
 from unrolled.ops.slstm.reference import SLSTMOperands, SLSTMState, slstm_step
 from unrolled.ops.slstm.triton import triton_kernel
 
@@ -47,11 +48,6 @@ def _shapes(gates: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, ...]:
     return gates.new_empty((*gates.shape[:2], h0.shape[1])), *(h0.new_empty(h0.shape) for _ in range(4))
 
 
-def memory_shape(gates: Tensor, h0: Tensor, *_: object) -> tuple[int, ...]:
-    """(batch, time, 7 * hidden): for each row and step what the gates have become, and c and n."""
-    return (*gates.shape[:2], gates.shape[2] + 3 * h0.shape[1])
-
-
 slstm = register(
     "slstm",
     tensors=(
@@ -62,5 +58,5 @@ slstm = register(
     outputs=5,
     shapes=_shapes,
     memory=memory_shape,
-    kernels=(triton_kernel, cpp_kernel(memory_shape), reference_kernel(_forward, memory_shape)),
+    kernels=(triton_kernel, cpp_kernel, reference_kernel(_forward, memory_shape)),
 )  # fmt: skip
