@@ -219,8 +219,8 @@ def test_the_split_kernel_needs_a_walk_to_hand_on_to() -> None:
     task = draw("mingru", 2, 3, 4, torch.float32)
     half = [t.bfloat16() if isinstance(t, Tensor) else t for t in task]
     with pytest.raises(KernelError, match=r"'split' refuses: op diagonal has no kernel but the reference here"):
-        ops.minimal(*half, kernel="split")
-    assert ops.minimal.choose("auto", *half).name == "reference"
+        ops.find("minimal")(*half, kernel="split")
+    assert ops.find("minimal").choose("auto", *half).name == "reference"
 
 
 @compiled
