@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from weakref import WeakKeyDictionary, WeakSet
 
 import torch
@@ -14,10 +14,12 @@ from torch.autograd import forward_ad
 from unrolled.errors import DtypeError, OptionError, UnrolledError
 from unrolled.ops import native
 from unrolled.ops.native.gated import CELLS
-from unrolled.state import leaves
+from unrolled.state import leaves, map_state
 
 __all__ = ["DONE", "NOT_FINITE", "STORED", "TYPES", "WEIGHTS_CHANGED", "WRONG_BUFFER"]
 __all__ += ["Binding", "Written", "Zoned", "addresses", "advance", "bind", "fields", "flatten", "zoned"]
+
+S = TypeVar("S")
 
 STORED = ("float32", "bf16", "int8")
 """How weights may be stored, in the order of the kernels' numbers."""
@@ -131,9 +133,19 @@ def advance(layer: Any, x: Any, state: Any) -> tuple[Tensor, Any] | None:
                 break
     fresh = _bound(layer, owner, x, state)
     if fresh is None:
-        return None
+        dense = _dense(x, state)
+        return None if dense is None else advance(layer, *dense)
     found: tuple[Tensor, Any] | None = fresh.step_from(x, state) or None
     return found
+
+
+def _dense(x: Any, state: S) -> tuple[Tensor, S] | None:
+    """x and the state in the layout that compiled code reads; None where they are in it, or are no tensors."""
+    if type(x) is not Tensor or any(type(leaf) is not Tensor for leaf in leaves(state)):
+        return None
+    if all(leaf.is_contiguous() and not leaf.is_neg() for leaf in (x, *leaves(state))):
+        return None
+    return x.resolve_neg().contiguous(), map_state(lambda leaf: leaf.resolve_neg().contiguous(), state)
 
 
 _NO_RATES = (0.0, 0.0)
