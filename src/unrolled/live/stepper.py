@@ -21,7 +21,6 @@ from unrolled.live.binding import (
     Binding,
     addresses,
     bind,
-    flatten,
 )
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
@@ -154,7 +153,7 @@ class Stepper(Generic[S]):
         return cast(V, ys) if answer == DONE else self._resolve(answer, xs, self.run)
 
     def state(self, rows: Rows | None = None) -> S:
-        """A copy of the state of all streams, or of those numbered, as the layer's: every leaf (batch, ...), of torch."""
+        """A copy of the state of all streams, or of those numbered: the layer's own, every leaf (rows, ...)."""
         numbers = self._row_numbers(rows)
         like = self._like_of(len(numbers))
         state = map_state(lambda leaf: torch.empty(leaf.shape, dtype=leaf.dtype), like)
@@ -186,7 +185,7 @@ class Stepper(Generic[S]):
         return _remake, (self.layer, self.batch, self.weights, self.watch, self.state())
 
     def _bind(self) -> Binding:
-        binding = bind(flatten(self.layer), self.batch, self.dtype, self.weights)
+        binding = bind(self.layer, self.batch, self.dtype, self.weights)
         return binding if self.watch else binding._replace(watched=[])
 
     def _run_tensor(
@@ -215,7 +214,7 @@ class Stepper(Generic[S]):
         kept = self.state(rest)
         y = self.step(whole)[rows]
         self.load_state(kept, rest)
-        return cast(V, y.numpy() if isinstance(x, np.ndarray) else y)
+        return y.numpy() if isinstance(x, np.ndarray) else y
 
     def _like_of(self, rows: int) -> S:
         if rows == self.batch:
@@ -264,9 +263,9 @@ class Stepper(Generic[S]):
 def _dense(x: V) -> V:
     """The same numbers in the layout that the compiled step reads."""
     if type(x) is np.ndarray:
-        return cast(V, np.ascontiguousarray(x))
+        return np.ascontiguousarray(x)
     if isinstance(x, Tensor) and x.layout is torch.strided:
-        return cast(V, x.detach().resolve_neg().contiguous())
+        return x.detach().resolve_neg().contiguous()
     return x
 
 

@@ -95,9 +95,10 @@ public:
         }
         if (seen.device != cpu || seen.kind != floating || seen.bits != bits(format) || seen.lanes != 1) return nullptr;
         if (seen.dimensions != dimensions || !seen.strides) return nullptr;
+        const bool empty = count(shape, dimensions) == 0;
         for (int64_t i = dimensions - 1, inner = 1; i >= 0; inner *= shape[i--])
-            if (seen.shape[i] != shape[i] || (shape[i] != 1 && seen.strides[i] != inner)) return nullptr;
-        if (count(shape, dimensions) == 0) return const_cast<char*>(nothing);
+            if (seen.shape[i] != shape[i] || (shape[i] != 1 && !empty && seen.strides[i] != inner)) return nullptr;
+        if (empty) return const_cast<char*>(nothing);
         return negated(x) ? nullptr : static_cast<char*>(seen.data) + seen.offset;
     }
 
