@@ -75,10 +75,11 @@ def programs(layer: Recurrent[S], batch: int, dtype: torch.dtype, *, evaluate: b
             program = record(used, batch, dtype)
             _check(part, used, program, batch)
         except Unrecordable as error:
-            raise Unrecordable(
-                f"Stepper: the step of {type(part).__name__} cannot be recorded: {error.what}; "
-                "change that or step it with layer.step().", error.where,
-            ) from error  # fmt: skip
+            message = (
+                f"Stepper: the step of {type(part).__name__} cannot be recorded: {error.what} ({error.where}); "
+                "change that or step it with layer.step()."
+            )
+            raise Unrecordable(error.what, error.where, message) from error
         found.append(program)
     return found
 
@@ -189,14 +190,10 @@ def _check(layer: nn.Module, used: Recurrent[S], program: Program, batch: int) -
     signature = program.signature()
     if signature in _CHECKED.get(layer, ()):
         return
-    rows = min(batch, ROWS)
-    draw = torch.Generator().manual_seed(0)
-    first, second = (
-        torch.randn(rows, used.input_size, generator=draw, dtype=torch.float64).to(program.dtype) for _ in "ab"
-    )
+    first, second = _draw(program, min(batch, ROWS))
     with undisturbed(used):
         # A state that occurs: not every number can stand in every state.
-        _, state = used.advance(first, used.initial_state(rows, dtype=program.dtype))
+        _, state = used.advance(first, used.initial_state(len(first), dtype=program.dtype))
         state = map_state(lambda leaf: leaf.contiguous().clone(), state)
         want, after = used.advance(second, state)
         got, reached = _stepped(program, batch, second, state)
@@ -206,6 +203,16 @@ def _check(layer: nn.Module, used: Recurrent[S], program: Program, batch: int) -
             "what was recorded is not what the step does, which must see more than x and state", type(used).__name__
         )
     _CHECKED.setdefault(layer, set()).add(signature)
+
+
+def _draw(program: Program, rows: int) -> Tensor:
+    """Two x of so many rows: normal numbers, and codes where a table is asked for its rows."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, rows, program.input_size, generator=generator, dtype=torch.float64).to(program.dtype)
+    for one in program.instructions:
+        if one.op == "gather" and one.places[0] == 0:
+            x[:, :, one.places[1]] = torch.randint(one.sizes[2], (2, rows), generator=generator).to(x.dtype)
+    return x
 
 
 def _stepped(program: Program, batch: int, x: Tensor, state: S) -> tuple[Tensor, S]:

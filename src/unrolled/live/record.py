@@ -58,17 +58,11 @@ def _recorded(
         if leaf.dtype != dtype:
             raise Unrecordable(f"the state must be {dtype}, got a leaf of {leaf.dtype}", type(layer).__name__)
     state = map_state(lambda leaf: tape.source("leaf", tuple(leaf.shape[1:])), like)
-    try:
-        y, after = layer.advance(x, state)
-        old, new = leaves(state), leaves(after)
-        map_state(lambda before, then: _check_leaf(before, then), state, after)
-        if not isinstance(y, Tensor) or tuple(y.shape[1:]) != (layer.output_size,):
-            raise Unrecordable(f"the step gives no tensor (batch, {layer.output_size})", type(layer).__name__)
-        return lowered(tape, layer.input_size, y, cast(list[Recorded], old), new)
-    except Unrecordable:
-        raise
-    except _THEIR_ERRORS as error:
-        raise Unrecordable(f"the step raises {type(error).__name__}: {error}", place_of_error(error)) from error
+    y, after = layer.advance(x, state)
+    map_state(_check_leaf, state, after)
+    if not isinstance(y, Tensor) or tuple(y.shape[1:]) != (layer.output_size,):
+        raise Unrecordable(f"the step gives no tensor (batch, {layer.output_size})", type(layer).__name__)
+    return lowered(tape, layer.input_size, y, cast(list[Recorded], leaves(state)), leaves(after))
 
 
 def _check_leaf(before: Tensor, after: Tensor) -> None:
@@ -92,6 +86,11 @@ def undisturbed(layer: nn.Module) -> Iterator[None]:
     with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
         try:
             yield
+        except (Unrecordable, NotWhole):
+            raise
+        except _THEIR_ERRORS as error:
+            raise Unrecordable(f"the step raises {type(error).__name__}: {error}", place_of_error(error)) from error
+        else:
             moved = not torch.equal(torch.get_rng_state(), random)
         finally:
             torch.set_rng_state(random)

@@ -81,7 +81,7 @@ class Stepper(Generic[S]):
         self.weights = check_choice("Stepper", "weights", weights, STORED)
         self.watch = watch
         self.layer = layer
-        first = next(layer.parameters(), None)
+        first = next((one for one in (*layer.parameters(), *layer.buffers()) if one.is_floating_point()), None)
         self.dtype: torch.dtype = torch.float32 if first is None else first.dtype
         self._numpy = _NUMPY.get(self.dtype)
         self._shape = (self.batch, layer.output_size)

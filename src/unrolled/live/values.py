@@ -26,10 +26,10 @@ _NOT_THEIRS = (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file_
 class Unrecordable(OptionError):
     """A step cannot be recorded: what it does, and where."""
 
-    def __init__(self, what: str, where: str | None = None) -> None:
+    def __init__(self, what: str, where: str | None = None, message: str | None = None) -> None:
         self.what = what
         self.where = _place_of_frame(sys._getframe(1)) if where is None else where
-        super().__init__(f"{what} ({self.where})")
+        super().__init__(f"{what} ({self.where})" if message is None else message)
 
 
 class Taker(Protocol):
