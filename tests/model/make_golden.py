@@ -1,0 +1,253 @@
+"""Writes golden files, run by hand: `python tests/model/make_golden.py NAME ...` with names of MAKERS.
+
+Each gives golden/NAME-VERSION.unrolled, a tiny model fitted on made-up data, and the .json that test_golden.py reads:
+questions, what the model answers, and the names of its weights and of what else it keeps. A file that is there already
+is never written again.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from test_golden import FOLDER, answers, names
+
+from unrolled.model.artefact import FORMAT
+from unrolled.tasks import Classifier, Forecaster, LanguageModel, Tagger, Translator
+
+# A fitted model and what it is asked.
+Made = tuple[Any, dict[str, Any]]
+
+PEOPLE, PLACES, VERBS = ["Ada", "Grace", "Alan", "Emmy"], ["Paris", "Lima", "New York"], ["visits", "leaves", "likes"]
+GOOD, BAD = ["fine", "warm", "bright", "witty"], ["dull", "cold", "long", "flat"]
+THINGS = ["film", "story", "play", "song"]
+NUMBERS = {"eins": "one", "zwei": "two", "drei": "three", "vier": "four", "fünf": "five"}
+LONG: dict[str, Any] = {"learning_rate": 0.03, "max_steps": 500, "epochs": 1000, "patience": 100}
+SHORT: dict[str, Any] = {"learning_rate": 0.02, "max_steps": 40, "epochs": 1000}
+
+
+def _draw(*key: int) -> np.random.Generator:
+    return np.random.default_rng([len(key), *key])
+
+
+def _reviews(count: int) -> tuple[list[str], list[str]]:
+    """Texts about things, good or bad by their adjectives."""
+    texts, labels = [], []
+    for row in range(count):
+        r = _draw(1, row)
+        words = [GOOD, BAD][row % 2]
+        texts.append(f"A {r.choice(words)} {r.choice(THINGS)}, {r.choice(words)} and {r.choice(words)}.")
+        labels.append(["good", "bad"][row % 2])
+    return texts, labels
+
+
+def _reviewed(labels: list[Any] | None = None, refit: bool = True, **options: Any) -> Made:
+    texts, said = _reviews(48)
+    given = said if labels is None else [labels[word == "good"] for word in said]
+    model = Classifier(embedding_size=6, batch_size=8, **SHORT, **options)
+    model.fit(texts, given, valid=0.25, refit=refit)
+    asked = ["A fine song, warm and bright.", "a cold play", "An unknown opera!", "", *texts[:2]]
+    return model, {"inputs": asked, "labels": [given[0], given[1], given[1], given[0], *given[:2]]}
+
+
+def _gestures(count: int) -> tuple[list[np.ndarray], list[int]]:
+    """Series of two channels and any length that rise or fall or stay, with a hole now and then."""
+    series, labels = [], []
+    for row in range(count):
+        r, kind = _draw(2, row), row % 3
+        steps = np.arange(int(r.integers(4, 12)))
+        values = np.stack([(kind - 1) * steps + r.normal(0, 0.3, len(steps)), r.normal(2, 1, len(steps))], 1)
+        if row % 4 == 0:
+            values[1, 1] = np.nan
+        series.append(values.round(3))
+        labels.append(kind)
+    return series, labels
+
+
+def _gestured(**options: Any) -> Made:
+    series, labels = _gestures(45)
+    model = Classifier(batch_size=8, **SHORT, **options).fit(series[5:], labels[5:], valid=0.2)
+    asked = [[[None if np.isnan(v) else v for v in step] for step in values.tolist()] for values in series[:5]]
+    return model, {"inputs": asked, "labels": labels[:5]}
+
+
+def _journeys(count: int) -> tuple[list[list[str]], list[list[str]]]:
+    """Sentences of who goes where, their names as chunks."""
+    sentences, tags = [], []
+    for row in range(count):
+        r = _draw(3, row)
+        place = str(r.choice(PLACES)).split()
+        sentences.append([str(r.choice(PEOPLE)), str(r.choice(VERBS)), *place, "."])
+        tags.append(["B-PER", "O", "B-LOC", *["I-LOC"] * (len(place) - 1), "O"])
+    return sentences, tags
+
+
+def _tagged(chunks: bool, **options: Any) -> Made:
+    sentences, tags = _journeys(40)
+    if not chunks:
+        kinds = {"B-PER": "NAME", "B-LOC": "NAME", "I-LOC": "NAME"}
+        tags = [
+            [kinds.get(tag, "MARK" if word == "." else "VERB") for word, tag in zip(*pair, strict=True)]
+            for pair in zip(sentences, tags, strict=True)
+        ]
+    model = Tagger(embedding_size=6, spelling_size=6, batch_size=8, **SHORT, **options)
+    model.fit((sentences[3:], tags[3:]), valid=0.2)
+    asked = [["Emmy", "seeks", "New", "Delhi", "."], *sentences[:3]]
+    return model, {
+        "sentences": asked,
+        "tags": [[*tags[0][:1], *tags[0][1:2], *tags[0][2:3] * 2, tags[0][-1]], *tags[:3]],
+    }
+
+
+def _told(count: int) -> list[str]:
+    """Documents of a few lines that say the same things in many orders."""
+    lines = [f"{who} {how} the {what}." for who, how, what in zip(PEOPLE, [*VERBS, "sees"], THINGS, strict=True)]
+    return ["\n".join(lines[int(i)] for i in _draw(4, row).permutation(4)) for row in range(count)]
+
+
+def _speaking(prompt: str = "Ada visits", typed: str = "Ada visits the f", **options: Any) -> Made:
+    model = LanguageModel(embedding_size=8, **{"streams": 4, "steps": 12} | LONG | options).fit(_told(30), valid=0.1)
+    return model, {"text": "Ada visits the film.\nEmmy sees the opera.", "prompt": prompt, "typed": typed}
+
+
+def _counted(count: int, names: bool = False) -> tuple[list[str], list[str]]:
+    """Numbers in German and English in reversed order, with names that only a copy can tell."""
+    sources, targets = [], []
+    for row in range(count):
+        r = _draw(5, row)
+        words = [str(word) for word in r.choice(list(NUMBERS), int(r.integers(1, 4)))]
+        said = [NUMBERS[word] for word in words]
+        if names:
+            words.append(f"N{row}")
+            said.append(f"N{row}")
+        sources.append(" ".join(words))
+        targets.append(" ".join(reversed(said)))
+    return sources, targets
+
+
+def _translating(names: bool = False, **options: Any) -> Made:
+    sources, targets = _counted(60, names)
+    model = Translator(embedding_size=8, batch_size=8, **LONG, **options).fit(sources[4:], targets[4:], valid=0.1)
+    return model, {"sources": [*sources[:4], "drei eins"], "targets": [*targets[:4], "one three"]}
+
+
+def _days(first: int, count: int) -> list[str]:
+    return [str(np.datetime64("2021-01-01") + first + i) for i in range(count)]
+
+
+def _shops(first: int, count: int) -> dict[str, list[Any]]:
+    """Two shops by day: sales and visits, whether a day is free, the rain, the region of each."""
+    time, rows = np.arange(first, first + count), {}
+    free = (time % 7 >= 5).astype(float)
+    for shop, region, level in (("01", "north", 20.0), ("02", "south", 60.0)):
+        rain = np.array([_draw(6, int(level), int(t)).normal() for t in time])
+        sales = level + 5 * np.sin(2 * np.pi * time / 7) + 4 * free + rain
+        rows[shop] = {
+            "shop": [shop] * count, "day": _days(first, count), "sales": sales.round(3).tolist(),
+            "visits": (2 * sales + free).round(3).tolist(), "orders": (sales // 10).tolist(),
+            "free": free.tolist(), "rain": rain.round(3).tolist(), "region": [region] * count,
+        }  # fmt: skip
+    return {name: rows["01"][name] + rows["02"][name] for name in rows["01"]}
+
+
+COLUMNS: dict[str, Any] = {"time": "day", "target": "sales", "id": "shop"}
+
+
+def _forecasting(columns: dict[str, Any], **options: Any) -> Made:
+    known = {**COLUMNS, **columns}
+    model = Forecaster(4, lookback=14, batch_size=16, **{**SHORT, "samples": 40, **options})
+    model.fit(_shops(0, 56), **known)
+    future = _shops(56, 4) if "future" in known else None
+    kept = None if future is None else {name: future[name] for name in ("shop", "day", *known["future"])}
+    return model, {"rows": _shops(56, 8), "future": kept}
+
+
+MAKERS: dict[str, Callable[[], Made]] = {
+    "classify-texts": lambda: _reviewed(
+        cell="lstm", cell_options={"peephole": True}, hidden_size=5, bidirectional=True, weight_dropout=0.2
+    ),
+    "classify-texts-char": lambda: _reviewed(
+        [1, 5], level="char", cell="gru", cell_options={"reset": "before", "learn_initial_state": True}, hidden_size=6,
+        layers=2, layer_dropout=0.1, dropout=0.1, pooling="attention", refit=False,
+    ),
+    "classify-texts-spelled": lambda: _reviewed(
+        cell="mlstm_block", hidden_size=8, spelling="lstm", spelling_size=4, pooling="mean", min_count=2
+    ),
+    "classify-series": lambda: _gestured(
+        cell="gru", hidden_size=4, bidirectional=True, layers=2, zoneout=0.1, residual="norm", recurrent_dropout=0.1
+    ),
+    "classify-series-rwkv7": lambda: _gestured(cell="rwkv7", hidden_size=8, scaling="robust", pooling="last"),
+    "tag-chunks": lambda: _tagged(
+        True, scheme="IOBES", min_count=1, cell="lstm", cell_options={"coupled": True}, hidden_size=6,
+    ),
+    "tag-words": lambda: _tagged(
+        False, spelling="lstm", cell="slstm", hidden_size=8, bidirectional=False, layers=2, input_dropout=0.1
+    ),
+    "tag-words-crf": lambda: _tagged(False, crf=True, spelling="none", cell="rnn", hidden_size=6),
+    "language-word": lambda: _speaking(
+        cell="lstm", hidden_size=8, layers=2, zoneout=[0.05, 0.3], weight_dropout=0.2, embedding_dropout=0.1,
+        activation_penalty=1.0, slowness_penalty=1.0,
+    ),
+    "language-word-sampled": lambda: _speaking(cell="rglru", hidden_size=8, tied=False, samples=8, average="ema"),
+    "language-char": lambda: _speaking("Ada ", "Ada vis", level="char", cell="mingru", hidden_size=8, layers=3,
+                                       residual="norm"),
+    "language-char-delta": lambda: _speaking("Ada ", "Ada vis", level="char", cell="gated_deltanet", hidden_size=8),
+    "language-char-lru": lambda: _speaking("Ada ", "Ada vis", level="char", lower=True, cell="lru", hidden_size=8,
+                                           layers=2, residual=True),
+    "language-subword": lambda: _speaking(level="subword", max_size=60, cell="slstm_block", hidden_size=8),
+    "translate-word": lambda: _translating(level="word", cell="gru", hidden_size=8),
+    "translate-pointer": lambda: _translating(
+        True, level="word", cell="lstm", hidden_size=8, attention="additive", feeding=True, copying="pointer",
+        min_count=2, decoder_layers=2,
+    ),
+    "translate-unknown": lambda: _translating(
+        True, level="word", cell="minlstm", hidden_size=8, copying="unknown", min_count=2, tied=False
+    ),
+    "translate-char": lambda: _translating(level="char", cell="mlstm", hidden_size=8, attention="none",
+                                           bidirectional=False),
+    "translate-subword": lambda: _translating(level="subword", max_size=40, cell="gru", hidden_size=8, sampling=0.1),
+    "forecast-direct-columns": lambda: _forecasting(
+        {"future": ["free"], "past": ["rain"], "static": ["region"]}, cell="rglru", hidden_size=8, segment=2
+    ),
+    "forecast-direct-joint": lambda: _forecasting(
+        {"target": ["sales", "visits"]}, channels="joint", cell="lru", hidden_size=6, layers=2,
+        static_inputs="decoder", levels=(50, 90),
+    ),
+    "forecast-direct-point": lambda: _forecasting(
+        {}, likelihood="point", cell="slstm", hidden_size=8, scaling="log", level="mean"
+    ),
+    "forecast-autoregressive-columns": lambda: _forecasting(
+        {"future": ["free"], "static": ["region"]}, decoder="autoregressive", cell="lstm",
+        cell_options={"layer_norm": True, "forget_bias": 1.0}, hidden_size=6, layers=2,
+    ),
+    "forecast-autoregressive-joint": lambda: _forecasting(
+        {"target": ["sales", "visits"], "past": ["rain"]}, channels="joint", decoder="autoregressive", cell="mingru",
+        hidden_size=6, likelihood="gaussian",
+    ),
+    "forecast-autoregressive-counts": lambda: _forecasting(
+        {"target": "orders"}, decoder="autoregressive", cell="rwkv7", hidden_size=8, likelihood="negative-binomial"
+    ),
+}  # fmt: skip
+
+
+def make(name: str) -> None:
+    """Write the golden file of this name, of the format version that this code writes."""
+    if name not in MAKERS:
+        raise SystemExit(f"make_golden: there is no {name!r}; there are {', '.join(MAKERS)}.")
+    model_file = FOLDER / f"{name}-{FORMAT}.unrolled"
+    beside = model_file.with_suffix(".json")
+    if model_file.exists() or beside.exists():
+        raise SystemExit(f"make_golden: {model_file.name} is written already, and golden files stay as they are.")
+    model, questions = MAKERS[name]()
+    record = {"questions": questions, "answers": answers(model, questions), **names(model)}
+    model.save(model_file)
+    beside.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{model_file.name}: {model_file.stat().st_size} bytes, {beside.name}: {beside.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    for word in sys.argv[1:] or sys.exit("make_golden: expected the names of golden files to write."):
+        make(word)
