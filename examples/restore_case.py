@@ -28,7 +28,8 @@ from unrolled.nn.reading.reader import WordReader
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.commands.results import learning, scored
 from unrolled.tasks.commands.words import Cell, File, HiddenSize, Test, Truth
-from unrolled.tasks.frame import SequenceTask, Training
+from unrolled.tasks.frame import Fields, SequenceTask, Training
+from unrolled.tasks.laws import generators
 from unrolled.tasks.options import TaskOptions
 from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts
 from unrolled.train import TrainOptions
@@ -86,7 +87,7 @@ def evaluate(call: Call[CaseRestorer], file: Truth) -> Whole:
 
 
 @register_task
-class CaseRestorer(SequenceTask):
+class CaseRestorer(SequenceTask[Lines, Examples[Tagged]]):
     """Learns from well-written lines where capital letters belong."""
 
     task = "case"
@@ -114,7 +115,7 @@ class CaseRestorer(SequenceTask):
         pairs = zip("".join(lines), "".join(self.predict(lines)), strict=True)
         return CaseReport(float(np.mean([a == b for a, b in pairs if a.isalpha()])))
 
-    def make_fields(self, corpus: Lines, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: Lines, rows: np.ndarray) -> Fields:
         return {"text": corpus.fit(rows, self.options.text)}
 
     def make_data(self, corpus: Lines, rows: np.ndarray) -> Examples[Tagged]:
@@ -126,12 +127,11 @@ class CaseRestorer(SequenceTask):
         encoder = self.options.make_encoder(reader.output_size, cell="gru", hidden_size=64, bidirectional=True)
         return Each(reader, encoder, 2, EachOptions())
 
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+    def make_training(self, data: Examples[Tagged], *, scored: bool) -> TrainOptions:
         return self.options.training(epochs=8, learning_rate=5e-3)
 
     def made_up(self, seed: int, rows: int) -> Lines:
-        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
-        return Lines(random_texts(self.fields["text"], draw), self.options)
+        return Lines(random_texts(self.fields["text"], generators(seed, rows)), self.options)
 
 
 if __name__ == "__main__" and len(sys.argv) > 1:

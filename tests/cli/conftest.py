@@ -43,9 +43,9 @@ def shell() -> Shell:
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Ctrl-C after the third step of training; calling it lets training go on again."""
-    from unrolled.tasks import frame
+    from unrolled.train import loop
 
-    whole = frame.fit
+    whole = loop.fit
 
     def fit(*args: Any, callbacks: Any, **options: Any) -> Any:
         def press(event: Any) -> None:
@@ -54,5 +54,5 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
         return whole(*args, callbacks=[*callbacks, press], **options)
 
-    monkeypatch.setattr(frame, "fit", fit)
-    return lambda: monkeypatch.setattr(frame, "fit", whole)
+    monkeypatch.setattr(loop, "fit", fit)
+    return lambda: monkeypatch.setattr(loop, "fit", whole)

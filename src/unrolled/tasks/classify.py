@@ -5,89 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Self, cast
 
 import numpy as np
 from torch import nn
 
-from unrolled.align.pool import Labelled, Pool, PoolOptions
-from unrolled.data.batch.examples import CodeColumn, PaddedColumn, WordColumn
+from unrolled.align.pool import Labelled, Pool
+from unrolled.data.batch.examples import CodeColumn
 from unrolled.data.batch.examples import Examples as Rows
-from unrolled.data.batch.ragged import Ragged
-from unrolled.data.read.files import Places, suffix
-from unrolled.data.read.table import DELIMITERS
-from unrolled.errors import DataError, OptionError
+from unrolled.data.read.files import Places
+from unrolled.errors import DataError
 from unrolled.fields.category import Category
-from unrolled.fields.numbers import Numbers
-from unrolled.fields.spelling import Spelling
-from unrolled.nn.build import Rate
-from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
-from unrolled.options import Options
-from unrolled.score.calibration import fit_temperature, probabilities, reliability
-from unrolled.score.classes import ClassReport, class_report, confusion_matrix
+from unrolled.score.calibration import fit_temperature, probabilities
+from unrolled.score.classes import ClassReport, class_report
 from unrolled.tasks.batches import per_row
-from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.classes import ClassOptions, as_they_came, draw_calibration, draw_confusions, sklearn_tags
+from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
+from unrolled.tasks.inputs import InputOptions, Inputs, kind_of
 from unrolled.tasks.labelled import Columns, Examples, read_examples
+from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
-from unrolled.tasks.options import TaskOptions, enough_epochs
-from unrolled.tasks.texts import (
-    SpellingOptions,
-    TextOptions,
-    Texts,
-    make_embedding,
-    make_spelling,
-    random_texts,
-    width_of,
-)
+from unrolled.tasks.options import enough_epochs
+from unrolled.tasks.texts import is_delimited
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Classifier", "ClassifierOptions"]
 
 
-class SeriesOptions(Options):
-    """How a task reads series. scaling: a kind of `Number`."""
-
-    scaling: Literal["standard", "robust", "log", "scale", "none"] = "standard"
-
-
-class ClassOptions(Options):
-    """How a class is told. pooling, head_dropout, label_smoothing: as in `PoolOptions`; None: chosen by what comes."""
-
-    pooling: Literal["last", "mean", "max", "attention"] | None = None
-    head_dropout: Rate | None = None
-    label_smoothing: Rate = 0.0
-
-
-class ClassifierOptions(TaskOptions):
+class ClassifierOptions(InputOptions):
     """Every option of a `Classifier`, in groups; those of encoder and head are chosen by whether texts or series come.
 
-    text: `TextOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. reading_dropout: of single features of
-    what the encoder reads. encoder: `EncoderOptions`. head: `ClassOptions`. train: `BatchedOptions`.
+    head: `ClassOptions`. The others are those of `InputOptions`.
     """
 
     owner = "Classifier"
 
-    text: TextOptions = TextOptions()
-    spelled: SpellingOptions = SpellingOptions()
-    series: SeriesOptions = SeriesOptions()
-    reading_dropout: Rate | None = None
     head: ClassOptions = ClassOptions()
 
-    def check(self) -> None:
-        super().check()
-        if self.spelled.spelling != "none" and self.text.level != "word":
-            raise OptionError(
-                f"Classifier: spelling={self.spelled.spelling!r} reads the characters of words, got "
-                f"level={self.text.level!r}; choose level='word', or leave spelling out."
-            )
 
-
-# What is chosen where nothing is asked for, by measurement on the data of benchmarks/tasks.py.
-TEXT: dict[str, object] = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
-# Of the head; of what the encoder reads of a text, and of its whole words.
-TEXT_DROPOUT, SERIES_DROPOUT, READING_DROPOUT, WORD_DROPOUT = 0.5, 0.3, 0.5, 0.3
-SERIES: dict[str, object] = {"cell": "gru", "hidden_size": 64, "bidirectional": True, "layers": 2, "dropout": 0.2}
-WIDTH = 100
+# Chosen by measurement on the data of benchmarks/tasks.py.
 BATCH, EPOCHS, PATIENCE = 16, 60, 6
 # Steps that a small set is trained for at least.
 STEPS = 200
@@ -109,7 +65,7 @@ class ClassifierNotes(Notes):
     width: int | None = None
 
 
-class Classifier(SequenceTask):
+class Classifier(SequenceTask[Examples, Rows[Labelled]]):
     """Learns from examples which class a text or a series belongs to: sentiment, speaker, action, gesture.
 
     options: any of `ClassifierOptions`, flat. Keeps scikit-learn's contract for estimators: `get_params`, `set_params`,
@@ -170,7 +126,7 @@ class Classifier(SequenceTask):
         with self.anew(ClassifierNotes((found.text, found.label), found.names, corpus.kind)):
             part, later = given_source(valid, self._read)
             if later is not None:
-                _check_kind("valid", later, texts=corpus.texts is not None)
+                later.check_kind("valid", corpus.inputs.kind)
                 others = set(later.labels or ())
                 if classes.isdisjoint(others):
                     raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
@@ -192,24 +148,15 @@ class Classifier(SequenceTask):
 
     def plot(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw the confusion matrix on labelled examples; the name's ending says which kind of picture."""
-        from unrolled.inspect.confusion import draw_confusion
-
-        corpus, values = self._asked(source, y), self.fields["label"].values
-        codes, found = self._codes(corpus), self._probabilities(corpus).argmax(1)
-        counts = confusion_matrix(codes[codes >= 0], found[codes >= 0], len(values))
-        return draw_confusion(counts, values, path)
+        corpus = self._asked(source, y)
+        found = self._probabilities(corpus).argmax(1)
+        return draw_confusions(self._codes(corpus), found, self.fields["label"].values, path)
 
     def plot_reliability(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw how often the classifier is right against how sure it is, before and after calibration."""
-        from unrolled.inspect.reliability import draw_reliability
-
         corpus = self._asked(source, y)
-        codes = self._codes(corpus)
-        logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))[codes >= 0]
-        both = (("as trained", 1.0), ("calibrated", self.notes.temperature))
-        return draw_reliability(
-            [(title, reliability(probabilities(logits, heat), codes[codes >= 0])) for title, heat in both], path
-        )
+        logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
+        return draw_calibration(logits, self._codes(corpus), self.notes.temperature, path)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -218,65 +165,30 @@ class Classifier(SequenceTask):
             raise AttributeError(
                 f"{type(self).__name__}: classes_ are known after fit() has been called; call it first."
             )
-        values: tuple[str, ...] = self.fields["label"].values
-        if self.notes.labels == "whole":
-            return np.array([int(value) for value in values])
-        return np.array([value == "True" for value in values] if self.notes.labels == "truth" else list(values))
+        return as_they_came(self.fields["label"].values, self.notes.labels)
 
     @property
-    def reads_texts(self) -> bool:
-        """Whether it learned from texts, not from series."""
-        return "text" in self.fields
+    def kind(self) -> type[Inputs]:
+        """The kind of inputs that it learned from."""
+        return kind_of(self.fields)
 
-    def make_fields(self, corpus: Examples, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: Examples, rows: np.ndarray) -> Fields:
         labels = corpus.labels or []
-        fields: dict[str, Any] = {"label": Category.fit(labels[i] for i in rows.tolist())}
-        if corpus.texts is None:
-            series = corpus.series or []
-            return {**fields, "series": Numbers.fit((series[i] for i in rows.tolist()), self.options.series.scaling)}
-        vectors = corpus.texts.vectors(self.options.text)
-        fields["text"] = corpus.texts.fit(rows, self.options.text, () if vectors is None else vectors.words)
-        if self.options.spelled.spelling != "none":
-            fields["spelling"] = Spelling.fit(corpus.texts.spelled(rows))
-        return fields
+        return {"label": Category.fit(labels[i] for i in rows.tolist()), **corpus.inputs.fit(rows, self.options)}
 
     def make_data(self, corpus: Examples, rows: np.ndarray) -> Rows[Labelled]:
-        inputs: PaddedColumn | WordColumn
-        if corpus.texts is None:
-            series = (self.fields["series"].encode(values) for values in corpus.series or ())
-            inputs = PaddedColumn(Ragged.from_list(series))
-            lengths = inputs.ragged.lengths
-        else:
-            inputs = corpus.texts.column(self.fields["text"], self.fields.get("spelling"))
-            lengths = corpus.texts.lengths(inputs)
-        labels = CodeColumn(self._codes(corpus))
-        return Rows(Labelled, (inputs, labels), lengths).select(rows)
+        inputs, lengths = corpus.inputs.column(self.fields)
+        return Rows(Labelled, (inputs, CodeColumn(self._codes(corpus))), lengths).select(rows)
 
     def make_net(self, corpus: Examples | None = None) -> nn.Module:
-        texts, head = "text" in self.fields, self.options.head
-        reader = self._words(corpus) if texts else self._series()
-        usual = TEXT_DROPOUT if texts else SERIES_DROPOUT
-        pooled = PoolOptions(
-            pooling=head.pooling or "max",
-            dropout=usual if head.head_dropout is None else head.head_dropout,
-            label_smoothing=head.label_smoothing,
-        )
-        encoder = self.options.make_encoder(reader.output_size, **(TEXT if texts else SERIES))
+        chosen, head = self.options, self.options.head
+        inputs = None if corpus is None else corpus.inputs
+        if inputs is not None:
+            self.notes = replace(self.notes, width=inputs.width(chosen))
+        reader = self.kind.reader(inputs, self.fields, chosen, self.notes.width)
+        pooled = head.settled(self.kind.head_dropout)
+        encoder = chosen.make_encoder(reader.output_size, **self.kind.encoder)
         return Pool(reader, encoder, len(self.fields["label"].values), pooled)
-
-    def _series(self) -> Reader:
-        return SeriesReader(self.fields["series"].width, self.options.reading_dropout or 0.0)
-
-    def _words(self, corpus: Examples | None) -> Reader:
-        chosen, text = self.options, self.fields["text"]
-        words = chosen.text
-        if words.embedding_dropout is None:
-            words = words.model_copy(update={"embedding_dropout": WORD_DROPOUT})
-        vectors = None if corpus is None or corpus.texts is None else corpus.texts.vectors(words)
-        self.notes = replace(self.notes, width=width_of(words, vectors, self.notes.width, chosen.owner))
-        spelled = make_spelling(self.fields.get("spelling"), chosen.spelled)
-        dropped = READING_DROPOUT if chosen.reading_dropout is None else chosen.reading_dropout
-        return WordReader(make_embedding(text, words, self.notes.width or WIDTH, vectors), spelled, dropped)
 
     def make_training(self, data: Rows[Labelled], *, scored: bool) -> TrainOptions:
         batch = BATCH if len(data) < SMALL else 2 * BATCH
@@ -304,16 +216,11 @@ class Classifier(SequenceTask):
         self.notes = replace(self.notes, temperature=heat if len(rows) >= ENOUGH else max(1.0, heat))
 
     def made_up(self, seed: int, rows: int) -> Examples:
-        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
+        draw = generators(seed, rows)
         classes = self.fields["label"].values
         labels = [classes[i % len(classes)] for i in range(rows)]
         places = Places("the made-up examples", "row", np.arange(rows))
-        if "text" in self.fields:
-            texts = Texts(random_texts(self.fields["text"], draw), self.options.text.shape)
-            return Examples(texts, None, labels, "text", places, Columns())
-        width = self.fields["series"].channels
-        series = [r.normal(size=(int(r.integers(1, 9)), width)) for r in draw]
-        return Examples(None, series, labels, "text", places, Columns())
+        return Examples(self.kind.made_up(self.fields, self.options, draw), labels, "text", places, Columns())
 
     def score(self, source: object, y: Iterable[object] | None = None) -> float:
         """The accuracy on labelled examples, in [0, 1]: what scikit-learn maximises."""
@@ -323,28 +230,18 @@ class Classifier(SequenceTask):
         return self.net is not None
 
     def __sklearn_tags__(self) -> object:
-        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
-
-        return Tags(
-            estimator_type="classifier",
-            target_tags=TargetTags(required=True),
-            classifier_tags=ClassifierTags(),
-            input_tags=InputTags(string=True, three_d_array=True, two_d_array=True, allow_nan=True),
-        )
+        return sklearn_tags()
 
     def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
         """A source as `fit` reads it, with the columns that it found."""
-        text, label = self.notes.columns
-        # Other sources than delimited text have names of their own.
-        bare = isinstance(source, str | Path) and suffix(source) in DELIMITERS
-        columns = Columns(text, label, self.notes.names if bare else None)
+        columns = Columns(*self.notes.columns, self.notes.names if is_delimited(source) else None)
         return read_examples(source, y, columns, self.options.text.shape, labelled=labelled)
 
     def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
         """A source for the fitted model."""
         self.fitted()
         corpus = self._read(source, y, labelled=labelled)
-        _check_kind(type(self).__name__, corpus, texts="text" in self.fields)
+        corpus.check_kind(type(self).__name__, self.kind.kind)
         return corpus
 
     def _codes(self, corpus: Examples) -> np.ndarray:
@@ -361,9 +258,3 @@ class Classifier(SequenceTask):
             return np.zeros((0, len(self.fields["label"].values)))
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
         return np.asarray(probabilities(logits, self.notes.temperature))
-
-
-def _check_kind(owner: str, corpus: Examples, *, texts: bool) -> None:
-    if len(corpus) and texts != (corpus.texts is not None):
-        wanted, came = ("texts", "series") if texts else ("series", "texts")
-        raise DataError(f"{owner}: expected {wanted}, as in training, got {came}; give {wanted}.")

@@ -14,6 +14,7 @@ from unrolled.data.read.records import Records, read_records
 from unrolled.data.read.series import read_series
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
+from unrolled.tasks.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
 __all__ = ["Columns", "Examples", "read_examples"]
@@ -55,14 +56,13 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """n inputs, all texts or all series (T, D).
+    """n inputs of one kind.
 
     labels: of each as text, None where there are none. kind: what they are: "text", "whole" (numbers) or "truth" (True
     and False). columns: where they stood in a table.
     """
 
-    texts: Texts | None
-    series: list[np.ndarray] | None
+    inputs: Inputs
     labels: list[str] | None
     kind: str
     places: Places
@@ -70,6 +70,12 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.places.numbers)
+
+    def check_kind(self, owner: str, wanted: str) -> None:
+        """Raises `DataError` where the inputs are of another kind than `wanted`."""
+        came = self.inputs.kind
+        if len(self) and came != wanted:
+            raise DataError(f"{owner}: expected {wanted}, as in training, got {came}; give {wanted}.")
 
 
 def read_examples(
@@ -84,12 +90,13 @@ def read_examples(
         if labels is not None:
             raise DataError(f"The folder {found.source!r} has its labels in the names of its folders: leave y out.")
         kept = found.columns["label"] if labelled else None
-        return _of(found.columns.get("text"), found.columns.get("series"), kept, found.places, columns, shape)
+        return _labelled(inputs_of(found.columns, shape), kept, found.places, columns)
     if is_path(source) and suffix(source) in SERIES_FILES:
         series = read_series(source, labels)
         if labelled and series.labels is None:
             raise DataError(f"{series.source} has no labels: give them as y.")
-        return _of(None, series.values, series.labels if labelled else None, series.places, columns, shape)
+        known = series.labels if labelled else None
+        return _labelled(SeriesInputs(series.values), known, series.places, columns)
     if is_path(source) or holds_columns(source):
         return _from_table(source, labels, columns, shape, labelled)
     return _from_memory(source, labels, columns, shape, labelled)
@@ -108,7 +115,7 @@ def _from_table(
         given = records.columns[columns.label or ""]
     elif labelled:
         given = _matched(labels, len(records))
-    return _of(texts, None, given, records.places, columns, shape)
+    return _labelled(TextInputs(Texts(texts, shape)), given, records.places, columns)
 
 
 def _from_memory(
@@ -126,12 +133,13 @@ def _from_memory(
     if not len(items):
         if labelled:
             raise DataError("Expected labelled examples, but got none: give some.")
-        return _of(None, [], None, Places("the inputs", "row", np.arange(0)), columns, shape)
+        return _labelled(SeriesInputs([]), None, Places("the inputs", "row", np.arange(0)), columns)
     if items.dtype.kind in "UO" if isinstance(items, np.ndarray) else any(isinstance(item, str) for item in items):
         places = Places("the texts", "row", np.arange(len(items)))
-        return _of([_said(item, places.of(row)) for row, item in enumerate(items)], None, given, places, columns, shape)
+        texts = Texts([_said(item, places.of(row)) for row, item in enumerate(items)], shape)
+        return _labelled(TextInputs(texts), given, places, columns)
     series = read_series(items)
-    return _of(None, series.values, given, series.places, columns, shape)
+    return _labelled(SeriesInputs(series.values), given, series.places, columns)
 
 
 def _said(text: object, place: str) -> str:
@@ -153,17 +161,9 @@ def _matched(labels: Iterable[object] | None, count: int) -> list[object]:
     return given
 
 
-def _of(
-    texts: list[str] | None,
-    series: list[np.ndarray] | None,
-    labels: Sequence[object] | None,
-    places: Places,
-    columns: Columns,
-    shape: Text,
-) -> Examples:
-    read = None if texts is None else Texts(texts, shape)
+def _labelled(inputs: Inputs, labels: Sequence[object] | None, places: Places, columns: Columns) -> Examples:
     if labels is None:
-        return Examples(read, series, None, "text", places, columns)
+        return Examples(inputs, None, "text", places, columns)
     for row, label in enumerate(labels):
         if is_several(label):
             raise DataError(f"Expected one value as the label of {places.of(row)}, but got {label!r}: give one class.")
@@ -171,7 +171,7 @@ def _of(
             raise DataError(f"{places.of(row)} has no label: fill it in or leave the example out.")
     kind = _kind(labels)
     said = [str(int(label)) if kind == "whole" and isinstance(label, int | float) else str(label) for label in labels]
-    return Examples(read, series, said, kind, places, columns)
+    return Examples(inputs, said, kind, places, columns)
 
 
 def _kind(labels: Sequence[object]) -> str:

@@ -5,57 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Self, cast
+from typing import ClassVar, Self, cast
 
 import numpy as np
-from pydantic import Field
 from torch import nn
 
 from unrolled.align.mode import evaluating
-from unrolled.align.next import Next, NextOptions
+from unrolled.align.next import Next
 from unrolled.check import check_size
 from unrolled.data.batch.stream import Stream
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN
-from unrolled.nn.build import ForwardOptions, Rate
-from unrolled.options import Options
+from unrolled.nn.build import ForwardOptions
 from unrolled.search import sample, stream
 from unrolled.state import map_state
 from unrolled.tasks.complete import Completion, complete
-from unrolled.tasks.frame import SequenceTask, Training, given_source, held_out
+from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source, held_out
+from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, enough_epochs
 from unrolled.tasks.prompts import Prompt, newline_of
 from unrolled.tasks.reports import LanguageReport
-from unrolled.tasks.running import Running, read_running, running_codes
+from unrolled.tasks.running import Running, StreamOptions, read_running, running_codes
+from unrolled.tasks.successor import SuccessorOptions
 from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts, width_of
 from unrolled.train import Callback, RunOptions, TrainOptions
 
 __all__ = ["LanguageModel", "LanguageOptions", "LanguageReport"]
-
-
-class SuccessorOptions(Options):
-    """How what comes next is told.
-
-    tied: the output reads with the rows that the input is written with. input_dropout, output_dropout: one mask a
-    window, on the vectors read and on what the encoder gives. samples: sampled softmax in training: so many words stand
-    for all; 0: all of them; left out: 1000 where there are 4000 or more. activation_penalty, slowness_penalty: alpha
-    and beta of AWD-LSTM, which also has weight_dropout, embedding_dropout, and average="asgd" with optimizer="sgd".
-    """
-
-    tied: bool = True
-    input_dropout: Rate | None = None
-    output_dropout: Rate | None = None
-    samples: int | None = Field(default=None, ge=0)
-    activation_penalty: float = Field(default=0.0, ge=0)
-    slowness_penalty: float = Field(default=0.0, ge=0)
-
-
-class StreamOptions(Options):
-    """How running text is cut. streams: texts read side by side. steps: of a window, where gradients end."""
-
-    streams: int | None = Field(default=None, ge=1)
-    steps: int | None = Field(default=None, ge=1)
 
 
 class LanguageOptions(TaskOptions):
@@ -86,9 +62,6 @@ class LanguageOptions(TaskOptions):
 CELL = "lstm"
 HIDDEN = {"word": 400, "subword": 400, "char": 512}
 WIDTH = {"word": 400, "subword": 400, "char": 64}
-# From so many codes on, the softmax in training is over some of them.
-MANY, SAMPLES = 4000, 1000
-DROPOUT = {"word": (0.2, 0.4), "subword": (0.2, 0.4), "char": (0.0, 0.3)}
 STREAMS, STEPS = 32, {"word": 35, "subword": 50, "char": 100}
 EPOCHS, PATIENCE = 10, 3
 # Steps that a short text is trained for at least.
@@ -103,7 +76,7 @@ class LanguageNotes(Notes):
     width: int | None = None
 
 
-class LanguageModel(SequenceTask):
+class LanguageModel(SequenceTask[Running, Stream]):
     """Learns from text what comes next.
 
     options: any of `LanguageOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
@@ -189,12 +162,12 @@ class LanguageModel(SequenceTask):
         """
         net = cast("Next", self.fitted())
         check_size("generate", "samples", samples)
-        begun = self._prompt(prompt, length)
+        begun = Prompt(prompt, self.fields["text"], length)
         # A prompt of several lines holds the end of a line; the search ends at the first it writes itself.
         end = self._first if one_line and self._first not in begun.codes else None
         with evaluating(net):
             found = sample(
-                net.step, net.begin(samples), begin=self._first, end=end, limit=length, temperature=temperature,
+                net.step, net.begin(samples), begin=self._first, end=end, limit=begun.length, temperature=temperature,
                 top_k=top_k, top_p=top_p, seed=seed, prefix=[begun.codes] * samples,
                 constraints=begun.constraints(no_repeat),
             )  # fmt: skip
@@ -213,9 +186,9 @@ class LanguageModel(SequenceTask):
     ) -> Iterator[str]:
         """The text that `generate` would give of these, piece by piece as it is drawn."""
         net = cast("Next", self.fitted()).eval()
-        begun = self._prompt(prompt, length)
+        begun = Prompt(prompt, self.fields["text"], length)
         live = stream(
-            net.step, net.begin(1), begin=self._first, end=None, limit=length, seed=seed, prefix=begun.codes,
+            net.step, net.begin(1), begin=self._first, end=None, limit=begun.length, seed=seed, prefix=begun.codes,
             constraints=begun.constraints(), temperature=temperature, top_k=top_k, top_p=top_p,
         )  # fmt: skip
         return begun.pieces(live)
@@ -228,7 +201,7 @@ class LanguageModel(SequenceTask):
         with evaluating(net):
             return complete(net, self.fields["text"], prefix, k, first=self._first)
 
-    def make_fields(self, corpus: Running, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: Running, rows: np.ndarray) -> Fields:
         return {"text": corpus.lines.fit(rows, self.options.text)}
 
     def make_data(self, corpus: Running, rows: np.ndarray) -> Stream:
@@ -247,17 +220,7 @@ class LanguageModel(SequenceTask):
         self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
         embedding = make_embedding(text, chosen.text, self.notes.width or WIDTH[level], vectors)
         encoder = chosen.make_encoder(embedding.output_size, cell=CELL, hidden_size=HIDDEN[level])
-        given = (head.input_dropout, head.output_dropout)
-        rates = [own if own is not None else usual for own, usual in zip(given, DROPOUT[level], strict=True)]
-        options = NextOptions(
-            tied=head.tied,
-            input_dropout=rates[0],
-            output_dropout=rates[1],
-            samples=_samples(head.samples, text.size),
-            activation_penalty=head.activation_penalty,
-            slowness_penalty=head.slowness_penalty,
-        )
-        return Next(embedding, encoder, text.size, options)
+        return Next(embedding, encoder, text.size, head.settled(level, text.size))
 
     def make_training(self, data: Stream, *, scored: bool) -> TrainOptions:
         batches = len(data) // self._streams
@@ -281,8 +244,7 @@ class LanguageModel(SequenceTask):
         return rows[:cut], rows[cut:]
 
     def made_up(self, seed: int, rows: int) -> Running:
-        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
-        texts = random_texts(self.fields["text"], draw)
+        texts = random_texts(self.fields["text"], generators(seed, rows))
         sizes = np.array([len(text) + 1 for text in texts], np.int64)
         ends = "" if self.options.text.level == "word" else "\n"
         return Running(Texts([text + ends for text in texts], self.options.text.shape), np.array([0]), sizes)
@@ -295,15 +257,3 @@ class LanguageModel(SequenceTask):
     def _first(self) -> int:
         """What stands before a text: the end of a line, as if one had just ended."""
         return newline_of(self.fields["text"])
-
-    def _prompt(self, prompt: str, length: int) -> Prompt:
-        if isinstance(length, bool) or not isinstance(length, int) or length < 0:
-            raise OptionError(f"generate: length must be an integer of at least 0, got {length!r}.")
-        return Prompt(prompt, self.fields["text"])
-
-
-def _samples(wanted: int | None, size: int) -> int | None:
-    """How many codes stand for all in the softmax of training; None: all."""
-    if wanted is None:
-        return SAMPLES if size >= MANY else None
-    return min(wanted, size) or None

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
+from unrolled.errors import OptionError
 from unrolled.fields.text import BEGIN, END, SPECIALS, UNKNOWN, Text
 from unrolled.fields.tokens import JOINER
 from unrolled.search import Forbid, NoRepeat, Opening
@@ -24,14 +25,16 @@ def newline_of(text: Text) -> int:
 
 
 class Prompt:
-    """How a text begins. codes: what the model is given of it.
+    """How a text begins, and the number of tokens that may follow. codes: what the model is given of it.
 
     A line that has not ended has no END. Where the prompt ends in a space, that space begins the next piece of a word:
     a piece holds the space itself, and at word level no mark may then touch what stands before it.
     """
 
-    def __init__(self, prompt: str, text: Text) -> None:
-        self.text = text
+    def __init__(self, prompt: str, text: Text, length: int) -> None:
+        if isinstance(length, bool) or not isinstance(length, int) or length < 0:
+            raise OptionError(f"generate: length must be an integer of at least 0, got {length!r}.")
+        self.text, self.length = text, length
         self._apart = text.level != "char" and prompt.endswith(" ")
         self.codes = self._encode(prompt[:-1] if self._apart else prompt)
 

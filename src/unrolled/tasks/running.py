@@ -6,15 +6,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import Field
 
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.batch.runs import offsets_of
 from unrolled.data.read.lines import read_lines
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
+from unrolled.options import Options
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
-__all__ = ["Running", "read_running", "running_codes"]
+__all__ = ["Running", "StreamOptions", "read_running", "running_codes"]
+
+
+class StreamOptions(Options):
+    """How running text is cut. streams: texts read side by side. steps: of a window, where gradients end."""
+
+    streams: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import ClassVar, Literal, Self, cast
 
 import numpy as np
 from torch import nn
@@ -23,7 +23,8 @@ from unrolled.options import Options
 from unrolled.score.classes import accuracy
 from unrolled.score.spans import span_f1
 from unrolled.tasks.batches import per_row
-from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
+from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions
 from unrolled.tasks.reports import TagReport
@@ -83,7 +84,7 @@ class TaggerNotes(Notes):
     width: int | None = None
 
 
-class Tagger(SequenceTask):
+class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
     """Learns from tagged sentences: part-of-speech tags, named entities, any other label of words.
 
     options: any of `TaggerOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
@@ -154,11 +155,11 @@ class Tagger(SequenceTask):
         chunks = span_f1([spans(tags) for tags in gold], [spans(tags) for tags in found]) if self._chunked else None
         return TagReport(accuracy(*flat), chunks)
 
-    def make_fields(self, corpus: TaggedSentences, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: TaggedSentences, rows: np.ndarray) -> Fields:
         vectors = corpus.words.vectors(self.options.text)
         text = corpus.words.fit(rows, self.options.text, () if vectors is None else vectors.words)
         tags = Tags.fit([self._learned((corpus.tags or [])[i]) for i in rows.tolist()])
-        fields: dict[str, Any] = {"text": text, "tags": tags}
+        fields: Fields = {"text": text, "tags": tags}
         if self.options.spelled.spelling != "none":
             fields["spelling"] = Spelling.fit(corpus.words.spelled(rows))
         return fields
@@ -203,7 +204,7 @@ class Tagger(SequenceTask):
         return score
 
     def made_up(self, seed: int, rows: int) -> TaggedSentences:
-        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
+        draw = generators(seed, rows)
         words = [text.split() or ["a"] for text in random_texts(self.fields["text"], draw)]
         values = self.fields["tags"].values
         tags = [[values[int(r.integers(len(values)))] for _ in line] for r, line in zip(draw, words, strict=True)]

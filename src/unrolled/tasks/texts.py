@@ -15,7 +15,9 @@ from torch import Tensor
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.intern import Interning, intern
 from unrolled.data.batch.ragged import Ragged
+from unrolled.data.read.files import suffix
 from unrolled.data.read.records import Records
+from unrolled.data.read.table import DELIMITERS
 from unrolled.data.read.vectors import Vectors, read_vectors, vectors_for
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.spelling import Spelling
@@ -31,6 +33,7 @@ __all__ = [
     "Texts",
     "WordOptions",
     "holds_columns",
+    "is_delimited",
     "is_path",
     "is_several",
     "make_embedding",
@@ -172,6 +175,11 @@ def is_path(source: object) -> TypeGuard[str | Path]:
         if text and not os.path.exists(source):
             raise DataError(f"There is no file {source[:60]!r}: check the path, or put a text itself in a list.")
     return isinstance(source, str | Path)
+
+
+def is_delimited(source: object) -> bool:
+    """Whether a source is a file of delimited text: no other kind of table can lack the names of its columns."""
+    return isinstance(source, str | Path) and suffix(source) in DELIMITERS
 
 
 def is_several(values: object) -> TypeGuard[Iterable[object]]:

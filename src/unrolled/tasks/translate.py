@@ -5,62 +5,31 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, Self, cast
+from typing import ClassVar, Self, cast
 
 import numpy as np
-from pydantic import Field, model_validator
 from torch import nn
 
 from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.check import check_size
 from unrolled.data.batch.examples import Examples, PaddedColumn, TagColumn
-from unrolled.data.read.files import suffix
-from unrolled.data.read.table import DELIMITERS
 from unrolled.errors import OptionError
 from unrolled.fields.text import Text
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.reader import WordReader
-from unrolled.options import Options
 from unrolled.score.text import bleu, chrf, rouge
 from unrolled.state import map_state
-from unrolled.tasks.frame import SequenceTask, Training, given_source
+from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
+from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, enough_epochs
 from unrolled.tasks.pairs import PairColumns, Pairs, copied, read_pairs, read_references, read_sources
 from unrolled.tasks.reports import TranslatorReport
-from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts, width_of
-from unrolled.tasks.writing import Search, Writer
+from unrolled.tasks.texts import TextOptions, Texts, is_delimited, make_embedding, random_texts, width_of
+from unrolled.tasks.writing import Attended, Search, Writer, WriterOptions
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Attended", "Translator", "TranslatorOptions", "TranslatorReport"]
-
-
-class WriterOptions(Options):
-    """How a target is written.
-
-    decoder_layers; attention ("additive", "dot", "none"); feeding (the context of a step enters the next one); sampling
-    (rate of scheduled sampling); copying ("none"; "unknown": an unknown word is replaced by the source word attended to
-    most; "pointer": words are copied from the source as the model learns to); label_smoothing; tied (the output reads
-    with the rows that the input is written with); head_dropout.
-    """
-
-    decoder_layers: int = Field(default=1, ge=1)
-    attention: Literal["additive", "dot", "none"] = "dot"
-    feeding: bool = False
-    sampling: Rate = 0.0
-    copying: Literal["none", "unknown", "pointer"] = "none"
-    label_smoothing: Rate = 0.1
-    tied: bool = True
-    head_dropout: Rate = 0.3
-
-    @model_validator(mode="after")
-    def _attended(self) -> Self:
-        if self.attention == "none" and (self.feeding or self.copying != "none"):
-            raise ValueError(
-                f"feeding={self.feeding} and copying={self.copying!r} need an attention, got 'none'; choose 'dot' or "
-                "'additive'"
-            )
-        return self
 
 
 class TranslatorOptions(TaskOptions):
@@ -91,14 +60,6 @@ TOKENS = 1500
 BATCHES, UPDATES, WARMUP = 10, 600, 200
 
 
-class Attended(NamedTuple):
-    """weights (target tokens, source tokens): how much each target token (END the last) looked at each source token."""
-
-    weights: np.ndarray
-    source: list[str]
-    target: list[str]
-
-
 @dataclass(frozen=True)
 class TranslatorNotes(Notes):
     """columns: the parts of `PairColumns`. longest: tokens of the longest target. width: of the file of vectors."""
@@ -108,7 +69,7 @@ class TranslatorNotes(Notes):
     width: int | None = None
 
 
-class Translator(SequenceTask):
+class Translator(SequenceTask[Pairs, Examples[Pair]]):
     """Learns from pairs of texts to write the second one when it reads the first.
 
     options: any of `TranslatorOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
@@ -210,7 +171,7 @@ class Translator(SequenceTask):
         found = self.attention(source, target)
         return draw_attention(found.weights, found.source, found.target, path)
 
-    def make_fields(self, corpus: Pairs, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: Pairs, rows: np.ndarray) -> Fields:
         assert corpus.targets is not None
         words = self.options.text
         return {"source": corpus.sources.fit(rows, words), "target": corpus.targets.fit(rows, words)}
@@ -273,7 +234,7 @@ class Translator(SequenceTask):
         return self.options.training(**usual)
 
     def made_up(self, seed: int, rows: int) -> Pairs:
-        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
+        draw = generators(seed, rows)
         sides = [Texts(random_texts(self.fields[side], draw), self._shape) for side in ("source", "target")]
         return Pairs(sides[0], sides[1])
 
@@ -288,8 +249,7 @@ class Translator(SequenceTask):
 
     def _columns(self, source: object) -> PairColumns:
         """The columns of the training data; only delimited text has no names of its own."""
-        bare = isinstance(source, str | Path) and suffix(source) in DELIMITERS
-        return self.columns if bare else replace(self.columns, names=None)
+        return self.columns if is_delimited(source) else replace(self.columns, names=None)
 
     def _writer(self) -> Writer:
         net, fields = cast("Decode", self.fitted()), self.fields

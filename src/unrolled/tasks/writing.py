@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, Self, cast
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from unrolled.align.decode import Decode, Pair
@@ -14,6 +15,8 @@ from unrolled.align.mode import evaluating
 from unrolled.data.batch.batching import Rows
 from unrolled.data.batch.examples import Examples
 from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
+from unrolled.nn.build import Rate
+from unrolled.options import Options
 from unrolled.padding import Padded
 from unrolled.search import Forbid, Found, NoRepeat, beam
 from unrolled.search.constraints import Constraint
@@ -21,12 +24,48 @@ from unrolled.state import map_state
 from unrolled.tasks.batches import batches
 from unrolled.tasks.pairs import Pairs, copied
 
-__all__ = ["Search", "Writer"]
+__all__ = ["Attended", "Search", "Writer", "WriterOptions"]
 
 # Tokens of both sides in a batch of a search, where each row has `width` hypotheses.
 SEARCHED = 12000
 # Target tokens beyond the longest one in training that a search may write.
 SLACK = 10
+
+
+class WriterOptions(Options):
+    """How a target is written.
+
+    decoder_layers; attention ("additive", "dot", "none"); feeding (the context of a step enters the next one); sampling
+    (rate of scheduled sampling); copying ("none"; "unknown": an unknown word is replaced by the source word attended to
+    most; "pointer": words are copied from the source as the model learns to); label_smoothing; tied (the output reads
+    with the rows that the input is written with); head_dropout.
+    """
+
+    decoder_layers: int = Field(default=1, ge=1)
+    attention: Literal["additive", "dot", "none"] = "dot"
+    feeding: bool = False
+    sampling: Rate = 0.0
+    copying: Literal["none", "unknown", "pointer"] = "none"
+    label_smoothing: Rate = 0.1
+    tied: bool = True
+    head_dropout: Rate = 0.3
+
+    @model_validator(mode="after")
+    def _attended(self) -> Self:
+        if self.attention == "none" and (self.feeding or self.copying != "none"):
+            raise ValueError(
+                f"feeding={self.feeding} and copying={self.copying!r} need an attention, got 'none'; choose 'dot' or "
+                "'additive'"
+            )
+        return self
+
+
+class Attended(NamedTuple):
+    """weights (target tokens, source tokens): how much each target token (END the last) looked at each source token."""
+
+    weights: np.ndarray
+    source: list[str]
+    target: list[str]
 
 
 class Search(NamedTuple):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from series import QUICK, days, one_series, two_series, write_csv
 from unrolled.errors import DataError, ModelFileError, OptionError, SaveError
 from unrolled.model import load
 from unrolled.tasks import Forecaster
-from unrolled.tasks.forecast.fit import make_plan, stage_for
+from unrolled.tasks.forecast.fit import make_plan, prepare
 from unrolled.tasks.forecast.options import ForecasterOptions
 from unrolled.tasks.forecast.reading import Reading
 
@@ -47,7 +48,7 @@ def test_stride_sets_how_far_apart_the_windows_of_training_lie() -> None:
     for stride in (None, 1, 3):
         options = ForecasterOptions.collect({"horizon": 7, "lookback": 7, "stride": stride})
         plan = make_plan(panel, options, valid=7, test=0)
-        counts.append(len(stage_for(panel, options, plan, plan.ends.train, plan.ends.valid, None).train))
+        counts.append(len(prepare(panel, options, plan, plan.ends.train, plan.ends.valid, None).train))
     assert counts == [40, 40, 14]
 
 
@@ -195,6 +196,33 @@ def test_a_kept_run_resumes_to_the_same_model(tmp_path: Path) -> None:
     resumed = Forecaster(7, checkpoint_every_steps=1, **QUICK)
     resumed.fit(table, time="day", target="load", run=tmp_path / "b", resume=True)
     assert resumed.predict().to_csv() == whole.predict().to_csv()
+
+
+def test_a_time_limit_holds_for_both_stages_together(tmp_path: Path) -> None:
+    model = Forecaster(7, **QUICK, max_minutes=10).fit(one_series(), time="day", target="load", run=tmp_path)
+    assert model.history is not None
+    records = [
+        sorted((run / "checkpoints").iterdir())[-1] / "checkpoint.json" for run in (tmp_path, tmp_path / "refit")
+    ]
+    assert [json.loads(path.read_text())["options"]["max_minutes"] for path in records] == [6.0, 4.0]
+
+
+def test_a_fit_that_ends_in_a_mistake_leaves_the_model_as_it_was() -> None:
+    model = Forecaster(7, **QUICK).fit(one_series(), time="day", target="load", test=None)
+    before, scores = model.predict().to_csv(), model.scores
+    with pytest.raises(DataError, match="shorter than one window"):
+        model.fit(one_series(6), time="day", target="load")
+    assert (model.predict().to_csv(), model.scores) == (before, scores)
+    assert scores is not None
+
+
+def test_options_can_be_asked_for_and_changed() -> None:
+    model = Forecaster(7, **QUICK)
+    assert model.get_params() == {"horizon": 7, **QUICK}
+    assert (
+        model.set_params(cell="lstm", hidden_size=6).options
+        == Forecaster(7, **{**QUICK, "hidden_size": 6}, cell="lstm").options
+    )
 
 
 @pytest.mark.parametrize(("options", "message"), [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from unrolled.errors import DataError
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Request, Whole, Word, sources
 from unrolled.tasks.commands.reading import csv_row, header_in, header_of, holds_lines, table_of, together, under_names
-from unrolled.tasks.commands.results import classes, evaluate_next, learning, scored, spelled, tokens, told
+from unrolled.tasks.commands.results import classes, evaluate_next, learning, scored, told
 from unrolled.tasks.commands.words import (
     Cell,
     File,
@@ -111,7 +111,7 @@ def _texts_or_file(call: Call[Classifier], file: str, names: str | None) -> Iter
     if not holds_lines(file):
         yield under_names(file, header_of(call, file, names))
         return
-    if not call.model.reads_texts:
+    if not call.model.kind.lines:
         raise DataError(
             f"predict: expected series of numbers in a .ts, .npy or .npz file or a folder, as the model learned from, "
             f"got lines of text in {file!r}."
@@ -132,10 +132,7 @@ def evaluate(call: Call[Classifier], file: Truth, names: Names = None) -> Whole:
 
 def about(finished: Finished[Classifier]) -> list[str]:
     fields = finished.model.fields
-    if finished.model.reads_texts:
-        return told(finished, [classes(fields["label"]), tokens(fields["text"]), *spelled(fields.get("spelling"))])
-    count = fields["series"].channels
-    return told(finished, [classes(fields["label"]), f"series of {count} channel{'' if count == 1 else 's'}"])
+    return told(finished, [classes(fields["label"]), *finished.model.kind.say(fields)])
 
 
 def confusion(finished: Finished[Classifier]) -> Path | None:
@@ -152,7 +149,7 @@ def reliability(finished: Finished[Classifier]) -> Path | None:
 
 def closing(finished: Finished[Classifier]) -> list[str]:
     lacking = "no confusion.png: it needs labelled data that the model has not learned from, --test or --valid FILE"
-    what = "-   (a text a line; or FILE)" if finished.model.reads_texts else "FILE"
+    what = "-   (a text a line; or FILE)" if finished.model.kind.lines else "FILE"
     return [
         *([lacking] if finished.plot and not finished.held else []),
         f"next: unrolled predict {finished.folder} {what}",

@@ -1,11 +1,8 @@
-"""Fitting a forecaster: where the parts end, which windows there are, and two runs of the training loop."""
+"""Fitting a forecaster: where the parts end, and which windows there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,12 +21,10 @@ from unrolled.tasks.forecast.options import (
     pick_training,
 )
 from unrolled.tasks.forecast.windows import encode, sliding
-from unrolled.train import Callback, Event, History, TrainOptions, fit
+from unrolled.train import TrainOptions
 
-__all__ = ["Plan", "Stage", "make_plan", "run_stage", "share_time", "stage_for", "steps_for_all"]
+__all__ = ["Plan", "Prepared", "make_plan", "prepare"]
 
-# Training on more rows than when the best step was found takes longer, but not without bound.
-LONGEST = 1.5
 VALID = 0.1
 TEST, MOST_TESTS = 0.2, 8
 
@@ -45,8 +40,8 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """One run of the training loop: what it is fitted to, its windows, its options."""
+class Prepared:
+    """What one stage of the training is about: what it is fitted to, its windows, its options."""
 
     fitted: Fitted
     train: Windows
@@ -94,9 +89,9 @@ def _ends(
     return Ends(train, before, panel.lengths)
 
 
-def stage_for(
+def prepare(
     panel: Panel, options: ForecasterOptions, plan: Plan, train: np.ndarray, valid: np.ndarray, resample: str | None
-) -> Stage:
+) -> Prepared:
     """Fields fitted on the rows before `train`, windows of those rows, and of the rows up to `valid` to stop by."""
     fields = PanelFields.fit(panel, train, scaling=plan.scaling, calendar=options.target.calendar)
     arrays = encode(fields, panel, options.target.channels, train)
@@ -119,49 +114,4 @@ def stage_for(
         channels=options.target.channels,
         resample=resample,
     )
-    return Stage(fitted, windows, later if scored else None, pick_training(options, len(windows), scored=scored))
-
-
-def share_time(stage: Stage, share: float) -> Stage:
-    """The stage with its part of the time limit."""
-    limit = stage.options.max_minutes
-    if limit is None:
-        return stage
-    return replace(stage, options=stage.options.model_copy(update={"max_minutes": limit * share}))
-
-
-def steps_for_all(found: Stage, history: History, whole: Stage) -> Stage:
-    """`whole`, to be trained for as many epochs as were best in `found`."""
-    best = history.best_step or history.steps
-    longer = min(LONGEST, len(whole.train) / max(1, len(found.train)))
-    update = {"max_steps": max(1, round(best * longer)), "epochs": None, "patience": None, "evaluate_every_steps": None}
-    same = {"batch_size": found.options.batch_size, "token_budget": found.options.token_budget}
-    return replace(whole, valid=None, options=found.options.model_copy(update={**update, **same}))
-
-
-def run_stage(
-    net: Any,
-    stage: Stage,
-    *,
-    run: Path | None,
-    progress: bool,
-    resume: bool,
-    callbacks: Sequence[Callback],
-    on_best: Callable[[], object] | None,
-) -> History:
-    """Train the network in place."""
-
-    def keep(event: Event) -> None:
-        if event.kind == "evaluate" and event.best and on_best is not None:
-            on_best()
-
-    return fit(
-        net,
-        stage.train,
-        stage.options,
-        valid=stage.valid,
-        run=run,
-        progress=progress,
-        resume=resume,
-        callbacks=[keep, *callbacks],
-    )
+    return Prepared(fitted, windows, later if scored else None, pick_training(options, len(windows), scored=scored))
