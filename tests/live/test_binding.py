@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from unrolled.errors import UnrolledError
-from unrolled.live import binding as live
+from unrolled.live import behind as live
+from unrolled.live.binding import parts
 from unrolled.nn import (
     GRU,
     LSTM,
@@ -35,7 +36,7 @@ from unrolled.nn.blocks import (
     MLSTMBlock,
 )
 from unrolled.ops import native
-from unrolled.state import leaves
+from unrolled.state import HState, leaves
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.reason() or "")
 
@@ -73,8 +74,7 @@ def walk(layer: Recurrent[Any], xs: Tensor) -> list[Tensor]:
 
 def bound(layer: Any) -> bool:
     """Are the weights of the layer packed, or those of its first cell?"""
-    first = live.flatten(layer)[0]
-    return bool(live._KEPT.get(layer) or (isinstance(first, live.Zoned) and live._KEPT.get(first.cell)))
+    return bool(live._KEPT.get(layer) or live._KEPT.get(parts(layer)[0]))
 
 
 @pytest.mark.parametrize("level", native.levels())
@@ -199,7 +199,7 @@ def test_options_that_change_are_seen() -> None:
         with native.use_level(level), torch.inference_mode():
             fresh, kept = layer.step(x, state)[0], layer.step(x, state)[0]
         assert torch.equal(fresh, kept)
-    assert len(live._KEPT[layer.cell]) <= live.MOST_KEPT
+    assert len(live._KEPT[layer]) <= live.MOST_KEPT
 
 
 def test_strided_inputs_and_states_give_the_same() -> None:
@@ -210,6 +210,17 @@ def test_strided_inputs_and_states_give_the_same() -> None:
         strided = layer.step(xs.transpose(1, 2).contiguous()[0].T, state)
         dense = layer.step(xs[0], LSTMState(state.h.contiguous(), state.c.contiguous()))
     torch.testing.assert_close(strided, dense, rtol=0, atol=1e-14)
+
+
+def test_a_slice_of_a_sequence_takes_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, xs = make("gru after"), torch.randn(2, 5, 6, dtype=torch.float64)
+    with torch.inference_mode():
+        want, state = layer.step(xs[:, 0].contiguous(), layer.initial_state(2, dtype=torch.float64))
+        monkeypatch.setattr(type(layer), "recur", None)
+        got, _ = layer.step(xs[:, 0], layer.initial_state(2, dtype=torch.float64))
+        assert torch.equal(got, want)
+        layer.step(xs[:, 1], HState(state.h.T.contiguous().T))
+        layer.step(torch._neg_view(xs[:, 2]), state)
 
 
 def test_threads_may_share_one_layer() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ import torch
 from steppers import INPUT, LAYERS, ROUNDING, assert_near, expected, make, samples, steps
 from torch import Tensor
 
-from unrolled.errors import DtypeError, NonFiniteError, OptionError, ShapeError
-from unrolled.nn import GRU, LSTM, RNN, Stack, Stepper, VariationalDropout
+from unrolled.errors import DtypeError, NonFiniteError, NotStreamable, OptionError, ShapeError
+from unrolled.nn import GRU, LSTM, RNN, Bidirectional, Stack, Stepper
 from unrolled.ops import native
 from unrolled.state import leaves, map_state
 
@@ -164,10 +165,8 @@ WRONG = [
     (X[:1], ShapeError, r"got the shape \(1, 6\); give one row for each stream"),
     (X[0], ShapeError, r"got the shape \(6,\)"),
     (X[None].numpy(), ShapeError, r"got the shape \(1, 2, 6\)"),
-    (torch.zeros(INPUT, 2).T, ShapeError, "got another layout; call"),
-    (torch.zeros(INPUT, 2).T.numpy(), ShapeError, "got another layout; call"),
-    (torch.zeros(2, 2 * INPUT)[:, ::2], ShapeError, "got another layout; call"),
-    (torch.zeros(2, INPUT).to_sparse(), ShapeError, "got another layout; call"),
+    (torch.zeros(INPUT, 2), ShapeError, r"got the shape \(6, 2\)"),
+    (torch.zeros(2, INPUT).to_sparse(), ShapeError, r"got a tensor that is torch.sparse_coo; call x.to_dense"),
     (torch.zeros(2, INPUT, device="meta"), ShapeError, "got one on meta"),
     (X.clone().fill_(float("nan")), NonFiniteError, "x must be finite"),
     (X.clone().fill_(-float("inf")).numpy(), NonFiniteError, "x must be finite"),
@@ -187,6 +186,70 @@ def test_a_wrong_input_is_one_sentence_and_changes_nothing(x: Any, error: type[E
     assert torch.equal(stepper.state().c, before.c)
 
 
+LAYOUTS: dict[str, Callable[[Tensor], Any]] = {
+    "one time of many": lambda x: torch.stack([x, -x], 1)[:, 0],
+    "transposed": lambda x: x.T.contiguous().T,
+    "every second": lambda x: x.repeat_interleave(2, 1)[:, ::2],
+    "one row expanded": lambda x: x[:1].expand(2, -1),
+    "negated": lambda x: torch._neg_view(-x),
+    "numpy turned over": lambda x: np.ascontiguousarray(x.numpy()[::-1, ::-1])[::-1, ::-1],
+    "numpy transposed": lambda x: x.T.contiguous().numpy().T,
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_any_layout_of_x_is_taken(name: str) -> None:
+    layer, x = make("lstm", dtype=torch.float32), samples(2, dtype=torch.float32)[0]
+    given = LAYOUTS[name](x)
+    plain = torch.from_numpy(np.ascontiguousarray(given)) if isinstance(given, np.ndarray) else given.clone()
+    one, other = Stepper(layer, 2), Stepper(layer, 2)
+    y = one.step(given)
+    assert type(y) is type(given)
+    assert torch.equal(torch.as_tensor(y), other.step(plain))
+    ys = one.run(np.stack([given])[:, ::-1][:, ::-1] if isinstance(given, np.ndarray) else given[None])
+    assert torch.equal(torch.as_tensor(ys)[0], other.step(plain))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("rows", [[2], [3, 0], np.array([1, 2, 0, 3]), []])
+def test_the_rows_that_are_asked_for_advance_alone(name: str, rows: Any) -> None:
+    layer, xs = make(name), samples(4)
+    stepper, whole = Stepper(layer, 4), Stepper(layer, 4)
+    steps(stepper, xs[:2])
+    steps(whole, xs[:2])
+    before, numbers = stepper.state(), torch.as_tensor(rows, dtype=torch.long)
+    y, want = stepper.step(xs[2][numbers], rows=rows), whole.step(xs[2])
+    assert torch.equal(y, want[numbers])
+    stays = torch.ones(4, dtype=torch.bool).index_fill(0, numbers, False)
+    for got, old, new in zip(leaves(stepper.state()), leaves(before), leaves(whole.state()), strict=True):
+        assert torch.equal(got[numbers], new[numbers])
+        assert torch.equal(got[stays], old[stays])
+
+
+def test_a_state_of_some_rows_goes_out_and_in() -> None:
+    layer, xs = make("lstm"), samples(4)
+    stepper = Stepper(layer, 4)
+    steps(stepper, xs)
+    whole, some = stepper.state(), stepper.state([3, 1])
+    assert torch.equal(some.c, whole.c[[3, 1]])
+    stepper.load_state(some, [0, 2])
+    assert torch.equal(stepper.state().h, whole.h[[3, 1, 1, 3]])
+    with pytest.raises(ShapeError, match="a state leaf must be"):
+        stepper.load_state(some, [0])
+
+
+def test_wrong_rows_of_a_step_are_refused() -> None:
+    stepper, x = Stepper(make("lstm"), 4), samples(4)[0]
+    with pytest.raises(ShapeError, match=r"rows must name every stream once, got \[1, 1\]"):
+        stepper.step(x[:2], rows=[1, 1])
+    with pytest.raises(ShapeError, match=r"of float64 and shape \(2, 6\), got the shape \(4, 6\)"):
+        stepper.step(x, rows=[1, 2])
+    with pytest.raises(DtypeError, match=r"got torch\.float32; convert"):
+        stepper.step(x[:1].float(), [1])
+    with pytest.raises(NonFiniteError):
+        stepper.step(x[:1] / 0, rows=[1])
+
+
 def test_a_wrong_state_or_row_is_refused() -> None:
     stepper = Stepper(make("lstm"), 2)
     with pytest.raises(ShapeError, match="LSTMState"):
@@ -204,9 +267,11 @@ def test_a_wrong_state_or_row_is_refused() -> None:
         stepper._native.move(False, [0, 0], torch.tensor([5]).data_ptr(), 1)
 
 
-def test_a_layer_that_is_not_known_is_refused() -> None:
-    for layer in (VariationalDropout(LSTM(3, 4)), Stack([LSTM(3, 4), VariationalDropout(GRU(4, 4))])):
-        with pytest.raises(OptionError, match="or a Stack of those, got VariationalDropout; step it with layer"):
+def test_a_layer_that_cannot_be_stepped_is_refused() -> None:
+    for layer in (Bidirectional(GRU(3, 4), GRU(3, 4)), Stack([LSTM(3, 4), Bidirectional(GRU(4, 4), GRU(4, 4))])):
+        with pytest.raises(
+            NotStreamable, match="Bidirectional cannot step, it needs the whole sequence; use a forward"
+        ):
             Stepper(layer)
     with pytest.raises(OptionError, match="layer must be on the CPU, but weight_x is on meta"):
         Stepper(GRU(3, 4).to("meta"))

@@ -3,7 +3,7 @@
 Importing this room fills the slot of `unrolled.nn.slot`.
 """
 
-from unrolled.live.binding import advance
+from unrolled.live.behind import advance
 from unrolled.live.stepper import Stepper
 from unrolled.nn import slot
 

@@ -1,23 +1,31 @@
-"""Weights bound to the compiled kernels for live steps: for a `Stepper`, and behind `layer.step` in inference mode."""
+"""A layer bound to the compiled stepper: its recorded programs, checked against its own step, and what to watch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
-from typing import Any, NamedTuple, cast
-from weakref import WeakKeyDictionary, WeakSet
+from collections.abc import Iterator
+from typing import NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
-from torch.autograd import forward_ad
+from torch.nn.utils import parametrize
 
-from unrolled.errors import DtypeError, OptionError, UnrolledError
+from unrolled.errors import DtypeError, NotStreamable, OptionError, UnrolledError
+from unrolled.live.program import Fields, Program
+from unrolled.live.record import record, undisturbed
+from unrolled.live.values import Unrecordable
+from unrolled.nn.cell import Cell
+from unrolled.nn.cells import GRU, LSTM, RNN
+from unrolled.nn.recurrent import Recurrent
+from unrolled.nn.wrappers.evaluated import in_evaluation
+from unrolled.nn.wrappers.stack import Stack
 from unrolled.ops import native
-from unrolled.ops.native.gated import CELLS
-from unrolled.state import leaves
+from unrolled.state import leaves, map_state
 
 __all__ = ["DONE", "NOT_FINITE", "STORED", "TYPES", "WEIGHTS_CHANGED", "WRONG_BUFFER"]
-__all__ += ["Binding", "Written", "Zoned", "addresses", "advance", "bind", "fields", "flatten", "zoned"]
+__all__ += ["Binding", "Watched", "addresses", "bind", "objections", "parts", "programs", "refusal"]
+
+S = TypeVar("S")
 
 STORED = ("float32", "bf16", "int8")
 """How weights may be stored, in the order of the kernels' numbers."""
@@ -26,310 +34,203 @@ TYPES = {torch.float32: 0, torch.float64: 1}
 DONE, WEIGHTS_CHANGED, WRONG_BUFFER, NOT_FINITE = range(4)
 """What a compiled step answers; nothing has happened unless it is done."""
 
-MOST_ROWS = 16
-"""`layer.step` keeps packed weights for so many rows at most: with more, torch's own products pay."""
+_SETTLED = (RNN, LSTM, GRU, nn.Linear)
+"""What has no option that its weights do not settle."""
 
-_PARAMETERS = frozenset(
-    ("weight_x", "weight_h", "bias", "bias_h", "peephole", "weight_p", "norm_x", "norm_h", "norm_c")
-)
-
-_PLAIN = (nn.Linear, nn.LayerNorm, nn.ModuleList, nn.ParameterList)
-"""What blocks hold of torch."""
-
-
-class Zoned(NamedTuple):
-    """A cell and its rates of zoneout, one for each leaf of its state."""
-
-    cell: Any
-    rates: tuple[float, ...]
-
-
-class Written(NamedTuple):
-    """A layer whose steps are a program."""
-
-    layer: Any
-
-
-def flatten(layer: Any) -> list[Zoned | Written]:
-    """What the compiled stepper runs one after another. Raises OptionError for a layer that cannot be bound."""
-    if type(layer) is _kinds().stack:
-        return [part for held in layer.layers for part in flatten(held)]
-    found = zoned(layer)
-    if found is not None:
-        return [found]
-    unknown = _unwritten(layer)
-    if unknown is not None:
-        raise OptionError(
-            "Stepper: layer must be a plain cell or block of unrolled.nn, a Residual or Zoneout of one, "
-            f"or a Stack of those, got {unknown}; step it with layer.step()."
-        )
-    return [Written(layer)]
+Watched = tuple[dict[str, object], str, object, Tensor | None]
+"""Where something stands, its name there, what it is, and a tensor of the same memory; None for what is no tensor."""
 
 
 class Binding(NamedTuple):
-    """What the compiled stepper packs: the layers' fields, and the parameters whose changes it must see."""
+    """What the compiled stepper packs: the layers' fields, and the parameters and options whose changes it must see."""
 
-    layers: list[dict[str, Any]]
-    watched: list[tuple[dict[str, Any], str, Any, Tensor | None]]
-    """Of each: where it stands, its name there, what it is, and a tensor of the same memory; None for what is none."""
+    layers: list[Fields]
+    watched: list[Watched]
     alive: list[Tensor]
     """What the addresses in the fields point at; packing is done with it."""
 
 
-def bind(parts: Sequence[Zoned | Written], batch: int, dtype: torch.dtype, stored: str) -> Binding:
-    """Some layers on top of one another, for the compiled stepper.
+def parts(layer: nn.Module) -> list[Recurrent[object]]:
+    """What the compiled stepper runs one after another: the layers of a Stack, or the layer itself."""
+    if type(layer) is Stack:
+        return [part for held in layer.layers for part in parts(held)]
+    assert isinstance(layer, Recurrent)
+    return [layer]
 
-    Raises OptionError and DtypeError for weights that it cannot take.
+
+def programs(layer: Recurrent[S], batch: int, dtype: torch.dtype, *, evaluate: bool = True) -> list[Program]:
+    """The programs of a layer's parts, recorded as in evaluation, or in the mode it is in, and checked.
+
+    Raises OptionError, NotStreamable and DtypeError for a layer that cannot be stepped live, in words.
     """
-    found = Binding([], [], [])
-    for part in parts:
-        for module in _modules(part):
-            for name, parameter in _named(module):
-                objection = _objection(name, parameter, dtype, stored)
-                if objection is not None:
-                    raise objection
-                found.watched.append((module._parameters, name, parameter, parameter.detach()))
-            if isinstance(part, Written):
-                found.watched.extend((*place, None) for place in _options(module))
-        if isinstance(part, Written):
-            found.layers.append(_program(part.layer, batch, dtype, stored, found.alive))
-        else:
-            found.layers.append(fields(part, batch, dtype, stored, found.alive))
+    whole: list[Recurrent[object]] = parts(layer) if evaluate else [layer]  # type: ignore[list-item]
+    for part in whole:
+        reason = refusal(part)
+        if reason is not None:
+            raise reason
+    found = []
+    for part in whole:
+        used = in_evaluation(part) if evaluate else part
+        try:
+            program = record(used, batch, dtype)
+            _check(part, used, program, batch)
+        except Unrecordable as error:
+            message = (
+                f"Stepper: the step of {type(part).__name__} cannot be recorded: {error.what} ({error.where}); "
+                "change that or step it with layer.step()."
+            )
+            raise Unrecordable(error.what, error.where, message) from error
+        found.append(program)
     return found
 
 
-def addresses(state: Any) -> list[int]:
+def refusal(layer: Recurrent[S]) -> UnrolledError | None:
+    """Why a layer is left to torch, whatever its step does."""
+    owner = type(layer).__name__
+    if not layer.streamable:
+        return NotStreamable(f"Stepper: {owner} cannot step, it needs the whole sequence; use a forward-only layer.")
+    for module in layer.modules():
+        name = type(module).__name__
+        if parametrize.is_parametrized(module):
+            word = f"a {name}"
+        elif module is not layer and (module._forward_hooks or module._forward_pre_hooks):
+            word = f"a {name} with hooks"
+        else:
+            continue
+        return OptionError(
+            f"Stepper: layer must hold nothing that acts at every call of a module, got {word}; step it with "
+            "layer.step()."
+        )
+    return None
+
+
+def bind(layer: Recurrent[S], batch: int, dtype: torch.dtype, stored: str) -> Binding:
+    """A layer for the compiled stepper. Raises OptionError, NotStreamable and DtypeError where it cannot be taken."""
+    for objection in objections(layer, dtype, stored):
+        raise objection
+    found = Binding([], [], [])
+    for part, program in zip(parts(layer), programs(layer, batch, dtype), strict=True):
+        found.layers.append(program.fields(batch, STORED.index(stored), found.alive))
+        found.watched.extend(watched(part, training=False))
+    return found
+
+
+def addresses(state: S) -> list[int]:
     """Where the leaves of a state stand in memory; they must be contiguous."""
     return [leaf.data_ptr() for leaf in leaves(state)]
 
 
-def advance(layer: Any, x: Any, state: Any) -> tuple[Tensor, Any] | None:
-    """One step of a layer by bound weights, or None: in inference mode only, and where it can be and pays.
+def _read(layer: nn.Module) -> Iterator[nn.Module]:
+    """The modules whose tensors a step reads; those of initial states are none of them."""
+    initial = {id(module.initial) for module in layer.modules() if isinstance(module, Cell)}
+    return (module for module in layer.modules() if id(module) not in initial)
 
-    x and state may be anything; what `layer.step` refuses gives None. Weights are packed at the first step and whenever
-    they have changed.
-    """
-    if not torch.is_inference_mode_enabled() or torch.compiler.is_compiling() or _watched_by_torch():
-        return None
-    kinds = _kinds()
-    owner, rates = layer, _NO_RATES
-    if type(layer) is kinds.zoneout and type(layer.cell) in kinds.words:
-        owner, rates = layer.cell, tuple(layer.rates)
-        if layer.training:
-            return None
-    known = type(owner) in kinds.words or type(owner) in kinds.writers
-    if not known or vars(owner).get("kernel", "auto") not in ("auto", "cpp"):
-        return None
-    for bound in _KEPT.get(owner, ()):
-        if bound.rates == rates and not (bound.only_in_evaluation and layer.training):
-            after = bound.step_from(x, state)
-            if after:
-                return cast(tuple[Tensor, Any], after)
-            if after is False:
-                # Another thread may have been here first.
-                _KEPT.pop(owner, None)
-                break
-    fresh = _bound(layer, owner, x, state)
-    if fresh is None:
-        return None
-    found: tuple[Tensor, Any] | None = fresh.step_from(x, state) or None
+
+def watched(layer: nn.Module, *, training: bool) -> list[Watched]:
+    """What a program was made of. training: the modes of the modules inside too."""
+    found: list[Watched] = []
+    for module in _read(layer):
+        own = vars(module)
+        for place in (module._parameters, module._buffers):
+            found += [(place, name, one, one.detach()) for name, one in place.items() if one is not None]  # type: ignore[misc]
+        found += [(module._modules, name, held, None) for name, held in module._modules.items()]  # type: ignore[misc]
+        names = [name for name in own if name[0] != "_" and name != "training"]
+        if type(module) in _SETTLED:
+            names = ["kernel"] if "kernel" in own and module is not layer else []
+        elif training and module is not layer:
+            names.append("training")
+        for name in names:
+            value = own[name]
+            found.append((own, name, value, value.detach() if isinstance(value, Tensor) else None))
     return found
 
 
-_NO_RATES = (0.0, 0.0)
+def objections(layer: nn.Module, dtype: torch.dtype, stored: str) -> Iterator[UnrolledError]:
+    """Why weights cannot be packed."""
+    for module in _read(layer):
+        for name, parameter in module._parameters.items():
+            if parameter is not None:
+                yield from _objection(name, parameter, dtype, stored)
+        for name, buffer in module._buffers.items():
+            if buffer is not None and buffer.is_floating_point():
+                yield from _objection(name, buffer, dtype, stored)
 
 
-class _Bound(NamedTuple):
-    """The compiled stepper of a layer for some number of rows, and what else must be as it was."""
-
-    step_from: Callable[[Any, Any], Any]
-    rates: tuple[float, ...]
-    rows: int
-    dtype: torch.dtype
-    only_in_evaluation: bool
-
-
-_KEPT: WeakKeyDictionary[nn.Module, tuple[_Bound, ...]] = WeakKeyDictionary()
-"""By cell or block and outside of it, so that no copy, file or state_dict of it ever holds it."""
-
-_NEVER: WeakSet[nn.Module] = WeakSet()
-"""Layers that hold something without a program."""
-
-MOST_KEPT = 4
-"""So many numbers of rows have packed weights of their own; the oldest goes first."""
-
-
-def _bound(layer: Any, owner: Any, x: Any, state: Any) -> _Bound | None:
-    """The weights of a layer bound for such an x, and kept; None where they cannot be or are already."""
-    if type(x) is not Tensor or x.ndim != 2 or not 0 < x.shape[0] <= MOST_ROWS or x.dtype not in TYPES:
-        return None
-    if not native.available() or owner in _NEVER:
-        return None
-    part = zoned(layer)
-    if part is None and not _pays(layer):
-        _NEVER.add(owner)
-        return None
-    rates, rows, kept = _NO_RATES if part is None else part.rates, x.shape[0], _KEPT.get(owner, ())
-    if any((one.rows, one.dtype, one.rates) == (rows, x.dtype, rates) for one in kept):
-        return None
-    like = layer.initial_state(rows, device="meta", dtype=x.dtype)
-    if type(state) is not type(like):
-        return None
-    found = Written(layer) if part is None else part
-    named = [item for module in _modules(found) for item in _named(module)]
-    if any(_objection(name, weight, x.dtype, "float32") is not None for name, weight in named):
-        return None
-    binding = bind([found], rows, x.dtype, "float32")
-    compiled = native.compiled().Stepper(binding.layers, binding.watched, native.threads)
-    compiled.shape_state(like)
-    only_in_evaluation = part is None and bool(binding.layers[0]["only_in_evaluation"])
-    fresh = _Bound(compiled.step_from, rates, rows, x.dtype, only_in_evaluation)
-    _KEPT[owner] = (*kept[max(0, len(kept) - MOST_KEPT + 1) :], fresh)
-    return None if only_in_evaluation and layer.training else fresh
-
-
-def _pays(layer: Any) -> bool:
-    """Is a program of the whole layer possible, and better than what its cells do by themselves?"""
-    if _unwritten(layer) is not None:
-        return False
-    if type(layer) is _kinds().stack and all(zoned(held) is not None for held in layer.layers):
-        return False
-    return all(vars(module).get("kernel", "auto") in ("auto", "cpp") for module in layer.modules())
-
-
-def _watched_by_torch() -> bool:
-    """Is anything at work that must see torch's own operators: tracing, transforms, forward mode, autocast?"""
-    return (
-        torch._C._get_tracing_state() is not None
-        or torch.is_autocast_enabled("cpu")
-        or forward_ad._current_level >= 0
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._functorch.peek_interpreter_stack() is not None
-    )
-
-
-def zoned(layer: Any) -> Zoned | None:
-    """The gated cell and rates of a layer that is no stack, or None where it cannot be bound."""
-    inner, rates = layer, _NO_RATES
-    if type(layer) is _kinds().zoneout:
-        inner, rates = layer.cell, tuple(layer.rates)
-    if type(inner) not in _kinds().words:
-        return None
-    # Other names are those of torch's own wrappers around a weight, which is then made at every call.
-    names = {name for name, parameter in inner._parameters.items() if parameter is not None}
-    return Zoned(inner, rates) if {"weight_x", "weight_h"} <= names <= _PARAMETERS else None
-
-
-def _named(cell: Any) -> list[tuple[str, Tensor]]:
-    return [(name, parameter) for name, parameter in cell._parameters.items() if parameter is not None]
-
-
-def _modules(part: Zoned | Written) -> list[Any]:
-    """The modules whose parameters a step reads; those of initial states are none of them."""
-    if isinstance(part, Zoned):
-        return [part.cell]
-    return [module for module in part.layer.modules() if type(module) is not nn.ParameterList]
-
-
-def _options(module: Any) -> list[tuple[dict[str, Any], str, Any]]:
-    """What else a program is made of, with where it stands: the modules inside, and the options of layers and norms."""
-    found = [(module._modules, name, held) for name, held in module._modules.items()]
-    if type(module) is nn.Linear:
-        return found
-    own = vars(module)
-    return found + [(own, name, value) for name, value in own.items() if name[0] != "_" and name != "training"]
-
-
-def _unwritten(layer: Any) -> str | None:
-    """What a program cannot hold, by its name, or None: another class, torch's wrappers of weights, anything hooked."""
-    kinds, package = _kinds(), "unrolled.nn."
-    for module in layer.modules():
-        if type(module) in kinds.words:
-            if zoned(module) is None:
-                return type(module).__name__
-        elif isinstance(module, kinds.layer):
-            if type(module) not in kinds.writers:
-                return type(module).__name__
-        elif type(module) not in _PLAIN and not type(module).__module__.startswith(package):
-            return type(module).__name__
-        if module is not layer and (module._forward_hooks or module._forward_pre_hooks):
-            return f"a {type(module).__name__} with hooks"
-    return None
-
-
-def _program(layer: Any, batch: int, dtype: torch.dtype, stored: str, alive: list[Tensor]) -> dict[str, Any]:
-    """The fields of a layer's program; what their addresses point at is added to `alive`."""
-    from unrolled.live import writers
-    from unrolled.live.program import Program
-
-    state = layer.initial_state(1, device="meta", dtype=dtype)
-    program = Program(layer.input_size, state, batch, dtype, STORED.index(stored))
-    with torch.no_grad():
-        y = writers.write(program, layer, program.x, program.state)
-    alive += program.alive
-    return program.fields(y, TYPES[dtype])
-
-
-class _Kinds(NamedTuple):
-    words: Mapping[type, Callable[[Any], str]]
-    zoneout: type[Any]
-    stack: type[Any]
-    writers: Mapping[type, Any]
-    layer: type[Any]
-
-
-@cache
-def _kinds() -> _Kinds:
-    """The classes that can be bound; a gated cell's word is its name in `CELLS`."""
-    # Late, since the cells themselves import this module.
-    from unrolled.live import writers
-    from unrolled.nn.cells import GRU, LSTM, RNN
-    from unrolled.nn.recurrent import Recurrent
-    from unrolled.nn.wrappers.stack import Stack
-    from unrolled.nn.wrappers.zoneout import Zoneout
-
-    words: dict[type, Callable[[Any], str]] = {
-        RNN: lambda cell: f"rnn {cell.nonlinearity}",
-        LSTM: lambda cell: "lstm coupled" if cell.coupled else "lstm",
-        GRU: lambda cell: f"gru {cell.reset}",
-    }
-    return _Kinds(words, Zoneout, Stack, writers.WRITERS, Recurrent)
-
-
-def fields(part: Zoned, batch: int, dtype: torch.dtype, stored: str, alive: list[Tensor]) -> dict[str, Any]:
-    """The fields of one gated cell by name; what their addresses point at is added to `alive`."""
-    cell, rates = part
-    found: dict[str, Any] = {
-        "cell": CELLS.index(_kinds().words[type(cell)](cell)), "type": TYPES[dtype], "stored": STORED.index(stored),
-        "threads": native.threads(), "batch": batch, "input": cell.input_size, "output": cell.output_size,
-        "hidden": getattr(cell, "hidden_size", cell.output_size), "rate_h": rates[0], "rate_c": rates[-1],
-    }  # fmt: skip
-    for name, parameter in _named(cell):
-        dense = parameter.detach().contiguous()
-        alive.append(dense)
-        found[name] = dense.data_ptr()
-    return found
-
-
-def _objection(name: str, parameter: Tensor, dtype: torch.dtype, stored: str) -> UnrolledError | None:
-    """Why a weight cannot be packed."""
+def _objection(name: str, parameter: Tensor, dtype: torch.dtype, stored: str) -> Iterator[UnrolledError]:
     if parameter.device.type != "cpu":
-        return OptionError(f"Stepper: layer must be on the CPU, but {name} is on {parameter.device}; move it there.")
-    if parameter.dtype not in TYPES or parameter.dtype != dtype:
-        return DtypeError(
+        yield OptionError(f"Stepper: layer must be on the CPU, but {name} is on {parameter.device}; move it there.")
+    elif parameter.dtype not in TYPES or parameter.dtype != dtype:
+        yield DtypeError(
             f"Stepper: layer must be all float32 or all float64 and stay so, but {name} is {parameter.dtype} "
             f"beside {dtype}; convert the layer and make a new Stepper."
         )
-    if parameter.dtype != torch.float32 and stored != "float32":
-        return OptionError(
+    elif parameter.dtype != torch.float32 and stored != "float32":
+        yield OptionError(
             f"Stepper: weights={stored!r} needs a layer in float32, but {name} is {parameter.dtype}; "
             "call layer.float() or leave weights out."
         )
-    if parameter.is_inference():
-        return OptionError(
+    elif parameter.is_inference():
+        yield OptionError(
             f"Stepper: {name} was made in torch.inference_mode(), where changes are not counted; "
             "make the layer outside of it."
         )
-    if stored == "int8" and not bool(torch.isfinite(parameter).all()):
-        return OptionError(f"Stepper: weights='int8' needs finite weights, but {name} holds NaN or infinity.")
-    return None
+    elif stored == "int8" and not bool(torch.isfinite(parameter).all()):
+        yield OptionError(f"Stepper: weights='int8' needs finite weights, but {name} holds NaN or infinity.")
+
+
+_CHECKED: WeakKeyDictionary[nn.Module, set[int]] = WeakKeyDictionary()
+"""Programs that were found to do what the layer does, by their signatures."""
+
+ROWS = 2
+"""So many rows of a program are compared."""
+
+
+def _check(layer: nn.Module, used: Recurrent[S], program: Program, batch: int) -> None:
+    """One step of a program must be that of the layer, on numbers drawn; another program of it is checked anew."""
+    signature = program.signature()
+    if signature in _CHECKED.get(layer, ()):
+        return
+    first, second = _draw(program, min(batch, ROWS))
+    with undisturbed(used):
+        # A state that occurs: not every number can stand in every state.
+        _, state = used.advance(first, used.initial_state(len(first), dtype=program.dtype))
+        state = map_state(lambda leaf: leaf.contiguous().clone(), state)
+        want, after = used.advance(second, state)
+        got, reached = _stepped(program, batch, second, state)
+    pairs = [(got, want), *zip(leaves(reached), leaves(after), strict=True)]
+    if not all(_near(ours, theirs) for ours, theirs in pairs):
+        raise Unrecordable(
+            "what was recorded is not what the step does, which must see more than x and state", type(used).__name__
+        )
+    _CHECKED.setdefault(layer, set()).add(signature)
+
+
+def _draw(program: Program, rows: int) -> Tensor:
+    """Two x of so many rows: normal numbers, and codes where a table is asked for its rows."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, rows, program.input_size, generator=generator, dtype=torch.float64).to(program.dtype)
+    for one in program.instructions:
+        if one.op == "gather" and one.places[0] == 0:
+            x[:, :, one.places[1]] = torch.randint(one.sizes[2], (2, rows), generator=generator).to(x.dtype)
+    return x
+
+
+def _stepped(program: Program, batch: int, x: Tensor, state: S) -> tuple[Tensor, S]:
+    """One step of the first rows of a program."""
+    alive: list[Tensor] = []
+    compiled = native.compiled().Stepper([program.fields(batch, 0, alive)], [], native.threads)
+    whole, y = torch.zeros(batch, x.shape[1], dtype=x.dtype), torch.empty(batch, program.output_size, dtype=x.dtype)
+    whole[: len(x)] = x
+    compiled.move(False, addresses(state), 0, len(x))
+    compiled.step_at(whole.data_ptr(), y.data_ptr(), 1, 1)
+    reached = map_state(torch.empty_like, state)
+    compiled.move(True, addresses(reached), 0, len(x))
+    return y[: len(x)], reached
+
+
+def _near(got: Tensor, want: Tensor) -> bool:
+    """Half of the digits are alike: rounding leaves more, another function fewer. Only finite numbers count."""
+    finite = torch.isfinite(want)
+    size = want[finite].abs().max().item() if finite.any() else 0.0
+    allowed = torch.finfo(want.dtype).eps ** 0.5 * max(1.0, size)
+    return bool(((got - want).abs()[finite] <= allowed).all())

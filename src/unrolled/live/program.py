@@ -1,353 +1,239 @@
-"""Live steps written down as a program: instructions over buffers, all of which one compiled call runs."""
+"""A live step as a program: instructions over buffers, all of which one compiled call runs; and as plain data."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
-from math import prod
-from typing import Any, NamedTuple
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from unrolled.errors import OptionError, ShapeError
+from unrolled.errors import ModelFileError, OptionError
 from unrolled.ops import native
-from unrolled.state import map_state
 
-__all__ = ["Program", "Value"]
+__all__ = ["Buffer", "GatedLayer", "Instruction", "Leaf", "Program", "constant_names"]
 
 NARROW = 32
 """Numbers that the widest registers hold in two vectors."""
 
-Step = tuple[int, list[int], tuple[int, int, int], tuple[float, float], int, int]
+VERSION = 1
+"""Of the plain data."""
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+Fields = dict[str, object]
+"""What the compiled stepper takes of a layer, by name."""
 
 
-class Value:
-    """What a program has at hand in every row: `width` numbers of one line of a buffer, or several such lines.
+class Buffer(NamedTuple):
+    """`lines` lines of `width` numbers in every row; or the constant of that number, the same in all rows; -1: none."""
 
-    Sums, differences, products and quotients of values, tensors and numbers are values; so is a slice. A tensor is the
-    same for all rows: (width,), or a scalar.
+    lines: int
+    width: int
+    constant: int = -1
+
+
+class Instruction(NamedTuple):
+    """One of the compiled table by name, what it reads and writes, its sizes and numbers, and its constants.
+
+    places: pairs of a buffer and a number in it, one after another. weight, bias: numbers of constants, -1 for none;
+    of `layer`, weight is the number of the gated layer.
     """
 
-    def __init__(self, program: Program, buffer: int, width: int, lines: int = 1, offset: int = 0) -> None:
-        self.program = program
-        self.buffer = buffer
-        self.width = width
-        self.lines = lines
-        self.offset = offset
-
-    def __getitem__(self, part: slice) -> Value:
-        start, stop, step = part.indices(self.width)
-        if step != 1 or self.lines != 1:
-            raise ShapeError(f"Program: a value can be cut into neighbours alone, got {part} of {self.lines} lines.")
-        return Value(self.program, self.buffer, stop - start, 1, self.offset + start)
-
-    def chunk(self, parts: int) -> tuple[Value, ...]:
-        """So many slices of equal width."""
-        return self.split([self.width // parts] * parts)
-
-    def split(self, sizes: Sequence[int]) -> tuple[Value, ...]:
-        """Slices of these widths, one after another."""
-        bounds = itertools.accumulate(sizes, initial=0)
-        return tuple(self[start:stop] for start, stop in itertools.pairwise(bounds))
-
-    def __add__(self, other: Value | Tensor | float) -> Value:
-        return self.affine(1.0, other) if isinstance(other, float | int) else self._point("add", other)
-
-    def __sub__(self, other: Value | Tensor | float) -> Value:
-        return self.affine(1.0, -other) if isinstance(other, float | int) else self._point("subtract", other)
-
-    def __rsub__(self, other: float) -> Value:
-        return self.affine(-1.0, other)
-
-    def __mul__(self, other: Value | Tensor | float) -> Value:
-        return self.affine(other, 0.0) if isinstance(other, float | int) else self._point("multiply", other)
-
-    def __truediv__(self, other: Value | Tensor) -> Value:
-        return self._point("divide", other)
-
-    def __neg__(self) -> Value:
-        return self.affine(-1.0, 0.0)
-
-    __radd__ = __add__
-    __rmul__ = __mul__
-
-    def affine(self, scale: float, shift: float) -> Value:
-        """scale * self + shift."""
-        return self._point("affine", numbers=(float(scale), float(shift)))
-
-    def multiply_add(self, factor: Value | Tensor, term: Value | Tensor) -> Value:
-        """self * factor + term."""
-        return self._point("multiply_add", factor, term)
-
-    def lerp(self, end: Value | Tensor, weight: Value | Tensor) -> Value:
-        """self + weight * (end - self)."""
-        return self._point("lerp", end, weight)
-
-    def choose(self, yes: Value | Tensor, no: Value | Tensor) -> Value:
-        """`yes` where self is at least 0, `no` elsewhere."""
-        return self._point("choose", yes, no)
-
-    def maximum(self, other: Value | Tensor) -> Value:
-        return self._point("maximum", other)
-
-    def copy(self) -> Value:
-        """The same numbers, which no later `store` changes."""
-        return self._point("copy")
-
-    def exp(self) -> Value:
-        return self._point("exp")
-
-    def expm1(self) -> Value:
-        return self._point("expm1")
-
-    def sqrt(self) -> Value:
-        return self._point("sqrt")
-
-    def tanh(self) -> Value:
-        return self._point("tanh")
-
-    def sigmoid(self) -> Value:
-        return self._point("sigmoid")
-
-    def silu(self) -> Value:
-        return self._point("silu")
-
-    def softplus(self) -> Value:
-        return self._point("softplus")
-
-    def gelu(self) -> Value:
-        """By the error function."""
-        return self._point("gelu")
-
-    def relu(self) -> Value:
-        return self._point("relu")
-
-    def square(self) -> Value:
-        return self._point("square")
-
-    def layer_norm(self, groups: int, eps: float) -> Value:
-        """(self - mean) / sqrt(variance + eps) in each of `groups` parts side by side."""
-        return self._norm("layer_norm", groups, eps)
-
-    def rms_norm(self, groups: int, eps: float) -> Value:
-        """self / sqrt(mean of squares + eps) in each group."""
-        return self._norm("rms_norm", groups, eps)
-
-    def unit_norm(self, groups: int, eps: float) -> Value:
-        """self / max(norm, eps) in each group."""
-        return self._norm("unit_norm", groups, eps)
-
-    def l2_norm(self, groups: int, eps: float) -> Value:
-        """self / sqrt(sum of squares + eps) in each group."""
-        return self._norm("l2_norm", groups, eps)
-
-    def group_sum(self, groups: int) -> Value:
-        """The sum of each group: `groups` numbers."""
-        y = self.program.fresh(groups)
-        self.program.emit("group_sum", [self, y], (self.width // groups, groups, 0))
-        return y
-
-    def spread(self, width: int) -> Value:
-        """Each number `width` times: a group of its own."""
-        y = self.program.fresh(self.width * width)
-        self.program.emit("spread", [self, y], (width, self.width, 0))
-        return y
-
-    def _norm(self, op: str, groups: int, eps: float) -> Value:
-        y = self.program.fresh(self.width)
-        self.program.emit(op, [self, y], (self.width // groups, groups, 0), (eps, 0.0))
-        return y
-
-    def _point(self, op: str, *others: Value | Tensor, numbers: tuple[float, float] = (0.0, 0.0)) -> Value:
-        program = self.program
-        operands = [self, *(program.value(other, self.width) for other in others)]
-        for one in operands:
-            if one.width != self.width or one.lines != 1:
-                wanted = f"one line of {self.width} numbers"
-                raise ShapeError(f"Program: {op} takes {wanted}, got {one.lines} of {one.width}.")
-        y = program.fresh(self.width)
-        program.emit(op, [*operands, y], (self.width, 1, 0), numbers)
-        return y
+    op: str
+    places: tuple[int, ...]
+    sizes: tuple[int, int, int] = (0, 1, 0)
+    numbers: tuple[float, float] = (0.0, 0.0)
+    weight: int = -1
+    bias: int = -1
 
 
-class _Leaf(NamedTuple):
-    """A leaf of the state: its buffer, and the number of the live layer that holds it itself, or -1."""
+class GatedLayer(NamedTuple):
+    """A whole rnn, lstm or gru, which keeps its state itself.
+
+    cell: a name of `unrolled.ops.native.gated.CELLS`. weights: the numbers of constants by name. rates: of zoneout.
+    """
+
+    cell: str
+    input: int
+    hidden: int
+    output: int
+    rates: tuple[float, float]
+    weights: dict[str, int]
+
+
+class Leaf(NamedTuple):
+    """A leaf of the state: its buffer, its shape in a row, and the gated layer that holds it itself, or -1."""
 
     buffer: int
-    layer: int
+    shape: tuple[int, ...]
+    layer: int = -1
 
 
 class Program:
-    """The live step of a layer for `batch` rows, to be written by the layer's writer.
+    """The live step of a layer: what a step is given goes to the first buffer, `y` is where it leaves its output.
 
-    `x` is what a step is given, `state` the layer's state with a `Value` for each leaf: a leaf (batch, ..., width) has
-    as many lines as it has numbers of the dimensions between. What is stored there is there at the next step.
+    What the leaves' buffers hold after a step is there at the next. It is the same for any number of rows and any way
+    to store weights.
     """
 
-    def __init__(self, input_size: int, state: Any, batch: int, dtype: torch.dtype, stored: int) -> None:
-        """state: of one row, on any device; stored: how the weights of `linear` are kept, by number."""
+    def __init__(self, input_size: int, dtype: torch.dtype) -> None:
         self.input_size = input_size
-        self.batch = batch
+        self.output_size = 0
         self.dtype = dtype
-        self.stored = stored
-        self.alive: list[Tensor] = []
-        """What the addresses in the fields point at."""
-        self.only_in_evaluation = False
-        """Does the layer do something else in training?"""
-        self._buffers: list[tuple[int, int, int]] = []
-        self._steps: list[Step] = []
-        self._layers: list[dict[str, Any]] = []
-        self._work = 0
-        self.x = self.fresh(input_size)
-        self._leaves: list[_Leaf] = []
-        self.state = map_state(self._declare, state)
+        self.buffers: list[Buffer] = []
+        self.instructions: list[Instruction] = []
+        self.leaves: list[Leaf] = []
+        self.layers: list[GatedLayer] = []
+        self.constants: list[Tensor] = []
+        self.y = (0, 0)
+        self._kept: dict[int, int] = {}
 
-    def fields(self, y: Value, kind: int) -> dict[str, Any]:
-        """What the compiled stepper takes; kind: the dtype's number."""
+    def buffer(self, width: int, lines: int = 1, constant: int = -1) -> int:
+        """A new buffer's number."""
+        self.buffers.append(Buffer(lines, width, constant))
+        return len(self.buffers) - 1
+
+    def keep(self, tensor: Tensor) -> int:
+        """The number of a constant."""
+        if tensor.dtype != self.dtype:
+            raise OptionError(f"Program: weights must be {self.dtype}, got {tensor.dtype}; convert the layer.")
+        if id(tensor) not in self._kept:
+            self._kept[id(tensor)] = len(self.constants)
+            self.constants.append(tensor)
+        return self._kept[id(tensor)]
+
+    def signature(self) -> int:
+        """A number that two programs share which differ in their constants alone."""
+        layers = [(*layer[:-1], tuple(layer.weights.items())) for layer in self.layers]
+        return hash((*self.buffers, *self.instructions, *self.leaves, *layers, self.y, self.dtype))
+
+    def gated(self) -> GatedLayer | None:
+        """The gated layer that is all of this program, or None where it does anything else."""
+        if len(self.layers) != 1 or len(self.instructions) != 1 or any(leaf.layer < 0 for leaf in self.leaves):
+            return None
+        places = self.instructions[0].places
+        return self.layers[0] if places == (0, 0, *self.y) and self.layers[0].input == self.input_size else None
+
+    def fields(self, batch: int, stored: int, alive: list[Tensor]) -> Fields:
+        """What the compiled stepper takes; what its addresses point at is added to `alive`."""
+        whole = self.gated()
+        if whole is not None:
+            return self._gated_fields(whole, batch, stored, alive)
+        names = native.compiled().PROGRAM_OPS
+        steps = [
+            (names.index(one.op), list(one.places), one.sizes, one.numbers, *self._addresses(one, alive))
+            for one in self.instructions
+        ]
         return {
-            "type": kind,
-            "stored": self.stored,
-            "batch": self.batch,
+            "type": int(self.dtype == torch.float64),
+            "stored": stored,
+            "batch": batch,
             "input": self.input_size,
-            "output": y.width,
-            "buffers": self._buffers,
-            "steps": self._steps,
-            "layers": self._layers,
-            "leaves": [tuple(leaf) for leaf in self._leaves],
-            "y": (y.buffer, y.offset),
-            "work": float(self._work * self.batch),
-            "only_in_evaluation": self.only_in_evaluation,
+            "output": self.output_size,
+            "buffers": [(one.lines, one.width, self._address(one.constant, alive)) for one in self.buffers],
+            "steps": steps,
+            "layers": [self._gated_fields(layer, batch, stored, alive) for layer in self.layers],
+            "leaves": [(leaf.buffer, leaf.layer) for leaf in self.leaves],
+            "y": self.y,
+            "work": float(batch * sum(map(_work, self.instructions)) + batch * sum(map(self._size, self.leaves))),
         }
 
-    def fresh(self, width: int, lines: int = 1) -> Value:
-        """A new buffer."""
-        self._buffers.append((lines, width, 0))
-        return Value(self, len(self._buffers) - 1, width, lines)
+    def to_json(self, names: Mapping[str, Tensor] | None = None) -> str:
+        """The program as text. names: tensors, as `dict(layer.named_parameters())`, that are written by their names."""
+        known = constant_names(names or {})
+        constants = [known.get(_identity(one), None) or _inline(one) for one in self.constants]
+        return json.dumps(
+            {
+                "version": VERSION,
+                "dtype": str(self.dtype).removeprefix("torch."),
+                "input": self.input_size,
+                "output": self.output_size,
+                "buffers": self.buffers,
+                "instructions": [one._asdict() for one in self.instructions],
+                "leaves": [one._asdict() for one in self.leaves],
+                "layers": [one._asdict() for one in self.layers],
+                "constants": constants,
+                "y": self.y,
+            }
+        )
 
-    def value(self, given: Value | Tensor | float, width: int) -> Value:
-        """What is given as a value; a tensor or number is the same for all rows and steps."""
-        if isinstance(given, Value):
-            return given
-        tensor = torch.as_tensor(given, dtype=self.dtype).detach()
-        return self.constant(tensor.expand(width) if tensor.numel() == 1 else tensor)
+    @classmethod
+    def from_json(cls, text: str, names: Mapping[str, Tensor] | None = None) -> Program:
+        """The program that `to_json` wrote. names: the tensors that it names. Raises ModelFileError."""
+        try:
+            data = json.loads(text)
+            if data["version"] != VERSION:
+                raise ModelFileError(f"Program: the text has version {data['version']}, this reads {VERSION}.")
+            made = cls(int(data["input"]), DTYPES[data["dtype"]])
+            made.output_size, made.y = int(data["output"]), (int(data["y"][0]), int(data["y"][1]))
+            made.buffers = [Buffer(*map(int, one)) for one in data["buffers"]]
+            made.instructions = [_instruction(one) for one in data["instructions"]]
+            made.leaves = [Leaf(one["buffer"], tuple(one["shape"]), one["layer"]) for one in data["leaves"]]
+            made.layers = [GatedLayer(**{**one, "rates": tuple(one["rates"])}) for one in data["layers"]]
+            made.constants = [_constant(one, names or {}, made.dtype) for one in data["constants"]]
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ModelFileError(f"Program: the text is no program that to_json() wrote: {error!r}.") from error
+        return made
 
-    def constant(self, tensor: Tensor) -> Value:
-        """A tensor (width,), or (lines, width), the same for all rows and steps."""
-        address = self._keep(tensor)
-        lines, width = (1, *tensor.shape)[-2:]
-        self._buffers.append((lines, width, address))
-        return Value(self, len(self._buffers) - 1, width, lines)
-
-    def linear(self, x: Value, weight: Tensor, bias: Tensor | None = None) -> Value:
-        """x @ weight^T + bias; weight (out, in), or (groups, out, in) for x and y in groups side by side."""
-        weight = _merged(weight)
-        groups, out, width = (1, *weight.shape)[-3:]
-        if x.width != groups * width or x.lines != 1:
-            raise ShapeError(f"Program: linear takes {groups} * {width} numbers, got {x.lines} lines of {x.width}.")
-        y = self.fresh(groups * out)
-        self._work += groups * out * width
-        addresses = self._keep(weight), 0 if bias is None else self._keep(bias.flatten())
-        self.emit("linear", [x, y], (width, groups, out), weights=addresses)
-        return y
-
-    def window(self, x: Value, past: Value, weight: Tensor, bias: Tensor | None = None) -> Value:
-        """A causal convolution of each unit by itself: bias + weight[-1] x + the sum of weight[i] past[i].
-
-        past: the latest inputs as lines, the oldest first; x joins them. weight (lines + 1, width).
-        """
-        shift = self.constant(torch.zeros(x.width, dtype=self.dtype) if bias is None else bias)
-        y = self.fresh(x.width)
-        lines = weight.shape[0] - 1
-        self._work += weight.numel()
-        self.emit("window", [x, self.constant(weight), shift, past, y], (x.width, 1, lines))
-        return y
-
-    def slstm(self, gates: tuple[Value, Value, Value, Value], state: Any, exponential: bool) -> Value:
-        """A step of the op slstm: gates i, f, z, o with their recurrent part, state (h, c, n, m)."""
-        y = self.fresh(gates[0].width)
-        self.emit("slstm", [*gates, *state, y], (y.width, 1, int(exponential)))
-        return y
-
-    def mlstm(self, q: Value, k: Value, v: Value, i: Value, f: Value, state: Any) -> Value:
-        """A step of the op mlstm: state (c, n, m), heads side by side."""
-        heads = i.width
-        y = self.fresh(v.width)
-        self._work += 3 * heads * (q.width // heads) * (v.width // heads)
-        self.emit("mlstm", [q, k, v, i, f, *state, y], (q.width // heads, heads, v.width // heads))
-        return y
-
-    def delta(self, q: Value, decay: Value, k: Value, v: Value, a: Value, b: Value, s: Value, heads: int) -> Value:
-        """A step of the op delta, whose w is the logarithm of `decay`; heads side by side."""
-        y = self.fresh(v.width)
-        self._work += 4 * heads * (q.width // heads) * (v.width // heads)
-        self.emit("delta", [q, decay, k, v, a, b, s, y], (q.width // heads, heads, v.width // heads))
-        return y
-
-    def cell(self, fields: dict[str, Any], x: Value, state: Any) -> Value:
-        """A step of a gated cell, from its fields for the compiled stepper; it keeps its state itself."""
-        number = len(self._layers)
-        self._layers.append(fields)
-        buffers = {leaf.buffer for leaf in leaves_of(state)}
-        self._leaves = [_Leaf(leaf.buffer, number) if leaf.buffer in buffers else leaf for leaf in self._leaves]
-        y = self.fresh(fields["output"])
-        self.emit("layer", [x, y], (x.width, 1, y.width), weights=(number, 0))
-        return y
-
-    def store(self, state: Value, value: Value) -> None:
-        """`value` is the state from now on."""
-        if state.width != value.width or state.lines != 1:
-            raise ShapeError(f"Program: a state of {state.lines} lines of {state.width} cannot take {value.width}.")
-        self.emit("copy", [value, state], (value.width, 1, 0))
-
-    def join(self, *parts: Value) -> Value:
-        """The parts side by side."""
-        y = self.fresh(sum(part.width for part in parts))
-        at = 0
-        for part in parts:
-            self.store(y[at : at + part.width], part)
-            at += part.width
-        return y
-
-    def emit(
-        self,
-        op: str,
-        places: list[Value],
-        sizes: tuple[int, int, int],
-        numbers: tuple[float, float] = (0.0, 0.0),
-        weights: tuple[int, int] = (0, 0),
-    ) -> None:
-        """One more instruction; its number and places are those of the compiled table."""
-        flat = [number for place in places for number in (place.buffer, place.offset)]
-        self._steps.append((native.compiled().PROGRAM_OPS.index(op), flat, sizes, numbers, *weights))
-
-    def _declare(self, leaf: Tensor) -> Any:
-        if leaf.dtype != self.dtype:
-            raise OptionError(f"Program: the state must be {self.dtype}, got a leaf of {leaf.dtype}.")
-        value = self.fresh(leaf.shape[-1], prod(leaf.shape[1:-1]))
-        self._work += value.lines * value.width
-        self._leaves.append(_Leaf(value.buffer, -1))
-        return value
-
-    def _keep(self, tensor: Tensor) -> int:
-        """The address of a tensor's numbers, which live as long as the program."""
-        if tensor.dtype != self.dtype:
-            raise OptionError(f"Program: weights must be {self.dtype}, got {tensor.dtype}.")
-        dense = tensor.detach().contiguous()
-        self.alive.append(dense)
+    def _address(self, constant: int, alive: list[Tensor]) -> int:
+        if constant < 0:
+            return 0
+        dense = self.constants[constant].detach().contiguous()
+        alive.append(dense)
         return dense.data_ptr()
 
+    def _addresses(self, one: Instruction, alive: list[Tensor]) -> tuple[int, int]:
+        if one.op == "layer":
+            return one.weight, 0
+        return self._address(one.weight, alive), self._address(one.bias, alive)
 
-def leaves_of(state: Any) -> list[Value]:
-    """The values of a program's state."""
-    return [state] if isinstance(state, Value) else [leaf for part in state for leaf in leaves_of(part)]
+    def _gated_fields(self, layer: GatedLayer, batch: int, stored: int, alive: list[Tensor]) -> Fields:
+        from unrolled.ops.native.gated import CELLS
+
+        return {
+            "cell": CELLS.index(layer.cell), "type": int(self.dtype == torch.float64), "stored": stored,
+            "threads": native.threads(), "batch": batch, "input": layer.input, "output": layer.output,
+            "hidden": layer.hidden, "rate_h": layer.rates[0], "rate_c": layer.rates[1],
+            **{name: self._address(number, alive) for name, number in layer.weights.items()},
+        }  # fmt: skip
+
+    def _size(self, leaf: Leaf) -> int:
+        return self.buffers[leaf.buffer].lines * self.buffers[leaf.buffer].width
 
 
-def _merged(weight: Tensor) -> Tensor:
-    """Groups of a few numbers joined to larger ones with zeros between them: a product works on whole vectors."""
-    while weight.ndim == 3 and weight.shape[0] % 2 == 0 and 2 * max(weight.shape[1:]) <= NARROW:
-        pairs = weight.reshape(-1, 2, *weight.shape[1:])
-        zero = torch.zeros_like(pairs[:, 0])
-        upper, lower = torch.cat([pairs[:, 0], zero], 2), torch.cat([zero, pairs[:, 1]], 2)
-        weight = torch.cat([upper, lower], 1)
-    return weight
+def constant_names(tensors: Mapping[str, Tensor]) -> dict[tuple[object, ...], str]:
+    """Names by what tells tensors apart: their memory and how they lie in it."""
+    return {_identity(tensor): name for name, tensor in tensors.items()}
+
+
+def _identity(tensor: Tensor) -> tuple[object, ...]:
+    return tensor.data_ptr(), tensor.shape, tensor.stride(), tensor.dtype
+
+
+def _work(one: Instruction) -> int:
+    """Multiply-adds in a row."""
+    width, groups, other = one.sizes
+    share = {"linear": width * groups * other, "window": width * (other + 1)}
+    memory = width * groups * other
+    return share.get(one.op, 3 * memory if one.op == "mlstm" else 4 * memory if one.op == "delta" else 0)
+
+
+def _inline(tensor: Tensor) -> dict[str, object]:
+    # Through float64 no number of float32 is lost, and JSON's words for NaN and infinity are Python's.
+    return {"shape": list(tensor.shape), "values": tensor.detach().double().flatten().tolist()}
+
+
+def _constant(given: str | dict[str, Sequence[float]], names: Mapping[str, Tensor], dtype: torch.dtype) -> Tensor:
+    if isinstance(given, str):
+        return names[given].detach()
+    return torch.tensor(given["values"], dtype=torch.float64).to(dtype).view(*map(int, given["shape"]))
+
+
+def _instruction(given: dict[str, Sequence[int]]) -> Instruction:
+    made = Instruction(**given)  # type: ignore[arg-type]
+    sizes, numbers = made.sizes, made.numbers
+    return made._replace(
+        places=tuple(made.places), sizes=(sizes[0], sizes[1], sizes[2]), numbers=(numbers[0], numbers[1])
+    )

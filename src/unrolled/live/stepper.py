@@ -21,7 +21,6 @@ from unrolled.live.binding import (
     Binding,
     addresses,
     bind,
-    flatten,
 )
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
@@ -31,6 +30,9 @@ __all__ = ["Stepper"]
 
 S = TypeVar("S")
 V = TypeVar("V", np.ndarray, Tensor)
+
+Rows = Sequence[int] | np.ndarray | Tensor
+"""Numbers of streams."""
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -54,8 +56,9 @@ class Stepper(Generic[S]):
     accuracy, and need a layer in float32. Sums, biases, gates and state keep the layer's dtype. watch: False leaves out
     the look at the weights, about 0.1 us for each parameter and step; then every change of them needs `refresh`.
 
-    Numpy arrays in give numpy arrays, torch tensors give tensors: freshly made, contiguous, in the layer's dtype. x
-    must be finite. `advance` steps between two buffers of the Stepper, `x` and `y`, and is the cheapest. One thread at
+    Numpy arrays in give numpy arrays, torch tensors give tensors: freshly made, contiguous, in the layer's dtype. x may
+    lie in any layout (a slice `xs[:, t]`, transposed, turned over), which is copied where it must be, and must be
+    finite. `advance` steps between two buffers of the Stepper, `x` and `y`, and is the cheapest. One thread at
     a time should use a Stepper; several Steppers run at once, long calls without the GIL. A copy or a pickle holds the
     layer and the state; copy.copy shares the layer.
 
@@ -78,7 +81,7 @@ class Stepper(Generic[S]):
         self.weights = check_choice("Stepper", "weights", weights, STORED)
         self.watch = watch
         self.layer = layer
-        first = next(layer.parameters(), None)
+        first = next((one for one in (*layer.parameters(), *layer.buffers()) if one.is_floating_point()), None)
         self.dtype: torch.dtype = torch.float32 if first is None else first.dtype
         self._numpy = _NUMPY.get(self.dtype)
         self._shape = (self.batch, layer.output_size)
@@ -96,8 +99,14 @@ class Stepper(Generic[S]):
         vars(self).update(step=self._native.step, advance=self._native.advance)
         self.reset()
 
-    def step(self, x: V) -> V:
-        """The next step of every stream: x (batch, input_size) -> y (batch, output_size)."""
+    def step(self, x: V, rows: Rows | None = None) -> V:
+        """The next step of every stream: x (batch, input_size) -> y (batch, output_size).
+
+        rows: the streams that advance, by number, no two alike; x and y hold one row for each of them, in their order,
+        and all other streams keep their state. It takes as long as a step of all.
+        """
+        if rows is not None:
+            return self._step_some(x, self._row_numbers(rows))
         if type(x) is np.ndarray:
             y: Any = np.empty(self._shape, self._numpy)
             answer = self._native.step_buffers(x, y, 1, native.threads(), False)
@@ -143,19 +152,22 @@ class Stepper(Generic[S]):
             ys, answer = self._run_tensor(xs, wanted, shape, time, native.threads())
         return cast(V, ys) if answer == DONE else self._resolve(answer, xs, self.run)
 
-    def state(self) -> S:
-        """A copy of the state of all streams, as the layer's state: every leaf (batch, ...), torch tensors."""
-        state = map_state(lambda leaf: torch.empty(leaf.shape, dtype=leaf.dtype), self._like)
-        self._native.move(True, addresses(state), 0, self.batch)
+    def state(self, rows: Rows | None = None) -> S:
+        """A copy of the state of all streams, or of those numbered: the layer's own, every leaf (rows, ...)."""
+        numbers = self._row_numbers(rows)
+        like = self._like_of(len(numbers))
+        state = map_state(lambda leaf: torch.empty(leaf.shape, dtype=leaf.dtype), like)
+        self._native.move(True, addresses(state), numbers.data_ptr(), len(numbers))
         return state
 
-    def load_state(self, state: S) -> None:
-        """Go on from `state`, as `state()` or the layer gives it; it is copied."""
-        check_state("Stepper", state, self._like, torch.empty(0, dtype=self.dtype))
+    def load_state(self, state: S, rows: Rows | None = None) -> None:
+        """Go on from `state`, as `state()` or the layer gives it, in all streams or in those numbered; it is copied."""
+        numbers = self._row_numbers(rows)
+        check_state("Stepper", state, self._like_of(len(numbers)), torch.empty(0, dtype=self.dtype))
         dense = map_state(lambda leaf: leaf.detach().contiguous(), state)
-        self._native.move(False, addresses(dense), 0, self.batch)
+        self._native.move(False, addresses(dense), numbers.data_ptr(), len(numbers))
 
-    def reset(self, rows: Sequence[int] | np.ndarray | Tensor | None = None) -> None:
+    def reset(self, rows: Rows | None = None) -> None:
         """Back to the layer's initial state. rows: the streams to reset, by number; None means all of them."""
         numbers = self._row_numbers(rows)
         with torch.no_grad():
@@ -173,7 +185,7 @@ class Stepper(Generic[S]):
         return _remake, (self.layer, self.batch, self.weights, self.watch, self.state())
 
     def _bind(self) -> Binding:
-        binding = bind(flatten(self.layer), self.batch, self.dtype, self.weights)
+        binding = bind(self.layer, self.batch, self.dtype, self.weights)
         return binding if self.watch else binding._replace(watched=[])
 
     def _run_tensor(
@@ -188,15 +200,41 @@ class Stepper(Generic[S]):
         y = torch.empty_like(self._like_y) if shape is self._shape else torch.empty(shape, dtype=self.dtype)
         return y, self._native.step_at(x.data_ptr(), y.data_ptr(), time, threads)
 
+    def _step_some(self, x: V, rows: Tensor) -> V:
+        """A step of all streams, after which those that are not asked for have their old state again."""
+        if len(set(rows.tolist())) != len(rows):
+            raise ShapeError(f"Stepper: rows must name every stream once, got {rows.tolist()}; make two steps.")
+        given = torch.from_numpy(np.ascontiguousarray(x)) if isinstance(x, np.ndarray) else x
+        wanted = (len(rows), self.layer.input_size)
+        if not isinstance(given, Tensor) or given.dtype != self.dtype or tuple(given.shape) != wanted:
+            self._refuse(x, wanted)
+        whole = torch.zeros(self.batch, self.layer.input_size, dtype=self.dtype)
+        whole[rows] = given.detach()
+        rest = torch.ones(self.batch, dtype=torch.bool).index_fill(0, rows, False).nonzero().flatten()
+        kept = self.state(rest)
+        y = self.step(whole)[rows]
+        self.load_state(kept, rest)
+        return y.numpy() if isinstance(x, np.ndarray) else y
+
+    def _like_of(self, rows: int) -> S:
+        if rows == self.batch:
+            return self._like
+        return map_state(lambda leaf: leaf.new_empty(rows, *leaf.shape[1:]), self._like)
+
     def _resolve(self, answer: int, x: V, again: Callable[[V], V]) -> V:
         if answer == WEIGHTS_CHANGED:
             self.refresh()
             return again(x)
         if answer == NOT_FINITE:
             raise NonFiniteError("Stepper: x must be finite, got NaN or infinity; fill missing values before a step.")
-        wanted = f"{'(time, ' if again == self.run else '('}{self.batch}, {self.layer.input_size})"
+        self._refuse(x, (self.batch, self.layer.input_size), many=again == self.run)
+        return again(_dense(x))
+
+    def _refuse(self, x: object, inner: tuple[int, int], *, many: bool = False) -> None:
+        """Raise for an x that is no array or tensor of this shape and dtype."""
         name = str(self.dtype).removeprefix("torch.")
-        expected = f"Stepper: x must be a contiguous numpy array or CPU tensor of {name} and shape {wanted}"
+        shape = f"{'(time, ' if many else '('}{inner[0]}, {inner[1]})"
+        expected = f"Stepper: x must be a numpy array or CPU tensor of {name} and shape {shape}"
         if type(x) is not np.ndarray and type(x) is not Tensor and type(x) is not nn.Parameter:
             raise DtypeError(
                 f"{expected}, got {type(x).__name__}; convert it with numpy.asarray() or torch.as_tensor()."
@@ -205,23 +243,30 @@ class Stepper(Generic[S]):
             raise DtypeError(f"{expected}, got {x.dtype}; convert it to {name}.")
         if isinstance(x, Tensor) and not x.is_cpu:
             raise ShapeError(f"{expected}, got one on {x.device}; call x.cpu().")
-        inner = (self.batch, self.layer.input_size)
-        if tuple(x.shape[-2:]) != inner or x.ndim != (3 if again == self.run else 2):
+        if isinstance(x, Tensor) and x.layout is not torch.strided:
+            raise ShapeError(f"{expected}, got a tensor that is {x.layout}; call x.to_dense().")
+        if tuple(x.shape[-2:]) != inner or x.ndim != (3 if many else 2):
             raise ShapeError(f"{expected}, got the shape {tuple(x.shape)}; give one row for each stream.")
-        raise ShapeError(f"{expected}, got another layout; call numpy.ascontiguousarray(x) or x.contiguous().")
 
     def _row_numbers(self, rows: Any) -> Tensor:
         if rows is None:
             return torch.arange(self.batch)
         numbers = torch.as_tensor(rows)
         if numbers.dtype in (torch.bool, *TYPES, torch.float16, torch.bfloat16) and numbers.numel():
-            raise DtypeError(
-                f"Stepper: rows must be the numbers of streams to reset, got {numbers.dtype}; give integers."
-            )
+            raise DtypeError(f"Stepper: rows must be the numbers of streams, got {numbers.dtype}; give integers.")
         numbers = numbers.to("cpu", torch.long).contiguous()
         if numbers.ndim != 1 or not all(0 <= row < self.batch for row in numbers.tolist()):
             raise ShapeError(f"Stepper: rows must be a list of numbers from 0 to {self.batch - 1}, got {rows}.")
         return numbers
+
+
+def _dense(x: V) -> V:
+    """The same numbers in the layout that the compiled step reads."""
+    if type(x) is np.ndarray:
+        return np.ascontiguousarray(x)
+    if isinstance(x, Tensor) and x.layout is torch.strided:
+        return x.detach().resolve_neg().contiguous()
+    return x
 
 
 def _remake(layer: Recurrent[S], batch: int, weights: str, watch: bool, state: S) -> Stepper[S]:

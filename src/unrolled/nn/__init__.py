@@ -15,7 +15,7 @@ from unrolled.nn.blocks import (
 )
 from unrolled.nn.build import EncoderOptions, ForwardOptions, make_encoder
 from unrolled.nn.cell import Cell
-from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, MLSTM, RGLRU, RNN, SLSTM, MinGRU, MinLSTM, make_cell
+from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, MLSTM, RGLRU, RNN, SLSTM, MinGRU, MinLSTM, make_cell, register_cell
 from unrolled.nn.cells.rglru import RGLRUState
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
@@ -24,6 +24,7 @@ from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.torch.layout import from_torch, to_torch
 from unrolled.nn.wrappers.bidirectional import Bidirectional, Both
 from unrolled.nn.wrappers.dropout import DropConnect, Dropped, VariationalDropout
+from unrolled.nn.wrappers.evaluated import evaluated
 from unrolled.nn.wrappers.residual import Residual
 from unrolled.nn.wrappers.stack import Stack
 from unrolled.nn.wrappers.zoneout import Zoneout
@@ -77,9 +78,11 @@ __all__ = [
     "VariationalDropout",
     "WordReader",
     "Zoneout",
+    "evaluated",
     "from_torch",
     "make_cell",
     "make_encoder",
+    "register_cell",
     "to_torch",
 ]
 

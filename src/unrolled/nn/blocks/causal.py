@@ -11,9 +11,10 @@ from torch.nn.functional import silu
 from unrolled.check import check_choice, check_size
 from unrolled.nn.init import torch_uniform
 from unrolled.nn.recurrent import Recurrent
+from unrolled.ops.core.whole import whole_step
 from unrolled.padding import zero_padding
 
-__all__ = ["CausalConv", "TokenShift", "WindowState", "delayed", "delayed_step"]
+__all__ = ["CausalConv", "TokenShift", "WindowState", "delayed", "window_step"]
 
 
 class WindowState(NamedTuple):
@@ -50,10 +51,15 @@ def delayed(
     return views, WindowState(torch.where(fresh, last, 0))
 
 
-def delayed_step(x: Tensor, state: WindowState) -> tuple[Tensor, WindowState]:
-    """The window of one step, x (batch, size) at its end: (batch, steps + 1, size); and the window after it."""
-    joined = torch.cat((state.past, x.to(state.past.dtype)[:, None]), 1)
-    return joined, WindowState(joined[:, 1:])
+@whole_step
+def window_step(x: Tensor, past: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """One step of a causal convolution: x (batch, size) joins past (batch, steps, size), each feature by itself.
+
+    weight (steps + 1, size): the newest step first. The sum of products plus bias, and the past of the next step.
+    """
+    joined = torch.cat((past, x.to(past.dtype)[:, None]), 1)
+    y = (joined * weight.flip(0).to(joined.dtype)).sum(1)
+    return y if bias is None else y + bias.to(y.dtype), joined[:, 1:]
 
 
 class TokenShift(Recurrent[WindowState]):
@@ -149,7 +155,8 @@ class CausalConv(Recurrent[WindowState]):
         y = views[0] * weight[0]
         for view, part in zip(views[1:], weight[1:], strict=True):
             y = torch.addcmul(y, view, part)
-        return self._finish(y), state
+        y = y if self.bias is None else y + self.bias.to(y.dtype)
+        return self._activated(y), state
 
     def sequence(
         self, x: Tensor, state: WindowState, lengths: Tensor | None, reset: Tensor | None
@@ -158,11 +165,10 @@ class CausalConv(Recurrent[WindowState]):
         return zero_padding(y, lengths), state
 
     def advance(self, x: Tensor, state: WindowState) -> tuple[Tensor, WindowState]:
-        window, state = delayed_step(x, state)
-        return self._finish((window * self.weight.flip(0).to(window.dtype)).sum(1)), state
+        y, past = window_step(x, state.past, self.weight, self.bias)
+        return self._activated(y), WindowState(past)
 
-    def _finish(self, y: Tensor) -> Tensor:
-        y = y if self.bias is None else y + self.bias.to(y.dtype)
+    def _activated(self, y: Tensor) -> Tensor:
         return y if self.activation is None else silu(y)
 
     def extra_repr(self) -> str:

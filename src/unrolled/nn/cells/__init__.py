@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from unrolled.check import check_choice
@@ -19,9 +21,10 @@ from unrolled.nn.cells.rnn import RNN
 from unrolled.nn.cells.slstm import SLSTM
 from unrolled.nn.recurrent import Recurrent
 
-__all__ = ["CELLS", "GRU", "LRU", "LSTM", "MLSTM", "MinGRU", "MinLSTM", "RGLRU", "RNN", "SLSTM", "make_cell"]
+__all__ = ["CELLS", "GRU", "LRU", "LSTM", "MLSTM", "MinGRU", "MinLSTM", "RGLRU", "RNN", "SLSTM"]
+__all__ += ["make_cell", "register_cell"]
 
-CELLS: dict[str, type[Recurrent[Any]]] = {
+_CELLS: dict[str, type[Recurrent[Any]]] = {
     "rnn": RNN,
     "lstm": LSTM,
     "gru": GRU,
@@ -36,6 +39,33 @@ CELLS: dict[str, type[Recurrent[Any]]] = {
     "rwkv7": RWKV7,
     "gated_deltanet": GatedDeltaNet,
 }
+
+CELLS: Mapping[str, type[Recurrent[Any]]] = MappingProxyType(_CELLS)
+"""Every cell and block by the name that `make_cell`, the tasks and the command line know; `register_cell` adds one."""
+
+
+def register_cell(name: str, cell: type[Recurrent[Any]]) -> None:
+    """Make a cell or block of your own known by a name: to `make_cell`, every task's `cell=`, and the command line.
+
+    cell: a subclass of `Recurrent` that is made as cell(input_size, hidden_size, **options). A model that was saved
+    with it can be loaded wherever the same name is registered. Raises OptionError for a name that is taken.
+
+    >>> register_cell("plain_rnn", RNN)
+    >>> type(make_cell("plain_rnn", 3, 5)).__name__
+    'RNN'
+    """
+    if not isinstance(name, str) or not name.replace("_", "").isalnum():
+        raise OptionError(f"register_cell: name must be of letters, digits and underscores, got {name!r}.")
+    if not isinstance(cell, type) or not issubclass(cell, Recurrent):
+        raise OptionError(
+            f"register_cell: cell must be a subclass of unrolled.nn.Recurrent, got {cell!r}; give the class itself."
+        )
+    if name in _CELLS and _CELLS[name] is not cell:
+        raise OptionError(
+            f"register_cell: the name {name!r} is taken by {_CELLS[name].__name__}; choose another, "
+            f"the names are {', '.join(_CELLS)}."
+        )
+    _CELLS[name] = cell
 
 
 def make_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> Recurrent[Any]:

@@ -7,6 +7,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from unrolled.ops.core.whole import whole_step
 from unrolled.state import map_state
 
 __all__ = ["zone", "zone_state"]
@@ -14,6 +15,7 @@ __all__ = ["zone", "zone_state"]
 S = TypeVar("S")
 
 
+@whole_step
 def zone(new: Tensor, old: Tensor, mask: Tensor | None, rate: float) -> Tensor:
     """The next state, shaped as `new`: where the bool mask is True the new value, where it is False the old one.
 

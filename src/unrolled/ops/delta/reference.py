@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from unrolled.ops.core.whole import whole_step
+
 __all__ = ["DeltaOperands", "DeltaState", "delta_step"]
 
 
@@ -31,6 +33,7 @@ class DeltaOperands(NamedTuple):
     b: Tensor
 
 
+@whole_step
 def delta_step(operands: DeltaOperands, state: DeltaState) -> tuple[Tensor, DeltaState]:
     """S' = S (diag(exp w) + a b^T) + v k^T and y = S' q, with S = s^T; y (batch, heads, values)."""
     q, w, k, v, a, b = operands

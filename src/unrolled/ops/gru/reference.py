@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
+from unrolled.ops.core.whole import whole_step
 from unrolled.ops.core.zone import zone
 from unrolled.state import HState
 
@@ -43,6 +44,7 @@ class GRUWeights(NamedTuple):
     norm_h: Tensor | None
 
 
+@whole_step
 def gru_step(
     operands: GRUOperands, state: HState, weights: GRUWeights, reset_after: bool, rate_h: float = 0.0
 ) -> tuple[Tensor, HState]:

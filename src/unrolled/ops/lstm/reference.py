@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import layer_norm
 
+from unrolled.ops.core.whole import whole_step
 from unrolled.ops.core.zone import zone
 
 __all__ = ["EPSILON", "LSTMOperands", "LSTMState", "LSTMWeights", "lstm_step"]
@@ -55,6 +56,7 @@ class LSTMWeights(NamedTuple):
     norm_c: Tensor | None
 
 
+@whole_step
 def lstm_step(
     operands: LSTMOperands,
     state: LSTMState,

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from unrolled.ops.core.whole import whole_step
+
 __all__ = ["MLSTMOperands", "MLSTMState", "mlstm_step"]
 
 
@@ -35,6 +37,7 @@ class MLSTMOperands(NamedTuple):
     f: Tensor
 
 
+@whole_step
 def mlstm_step(operands: MLSTMOperands, state: MLSTMState) -> tuple[Tensor, MLSTMState]:
     """One step: y (batch, heads, values). It is k that is scaled, by keys ** -0.5, in every form."""
     kept = logsigmoid(operands.f) + state.m

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import OptionError
+from unrolled.ops.core.whole import whole_step
 from unrolled.ops.core.zone import zone
 from unrolled.state import HState
 
@@ -31,6 +32,7 @@ class RNNOperands(NamedTuple):
     bias: Tensor | None = None
 
 
+@whole_step
 def rnn_step(
     operands: RNNOperands, state: HState, weight_h: Tensor, nonlinearity: str, rate_h: float = 0.0
 ) -> tuple[Tensor, HState]:

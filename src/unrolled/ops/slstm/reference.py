@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from unrolled.ops.core.whole import whole_step
+
 __all__ = ["SLSTMOperands", "SLSTMState", "slstm_step"]
 
 
@@ -29,6 +31,7 @@ class SLSTMOperands(NamedTuple):
     gates: Tensor
 
 
+@whole_step
 def slstm_step(
     operands: SLSTMOperands, state: SLSTMState, weight_h: Tensor, exponential: bool = False
 ) -> tuple[Tensor, SLSTMState]:

@@ -95,8 +95,10 @@ public:
         }
         if (seen.device != cpu || seen.kind != floating || seen.bits != bits(format) || seen.lanes != 1) return nullptr;
         if (seen.dimensions != dimensions || !seen.strides) return nullptr;
+        const bool empty = count(shape, dimensions) == 0;
         for (int64_t i = dimensions - 1, inner = 1; i >= 0; inner *= shape[i--])
-            if (seen.shape[i] != shape[i] || (shape[i] != 1 && seen.strides[i] != inner)) return nullptr;
+            if (seen.shape[i] != shape[i] || (shape[i] != 1 && !empty && seen.strides[i] != inner)) return nullptr;
+        if (empty) return const_cast<char*>(nothing);
         return negated(x) ? nullptr : static_cast<char*>(seen.data) + seen.offset;
     }
 
@@ -118,6 +120,8 @@ private:
     static constexpr int cpu = 1, floating = 2, most_dimensions = 6;
     static constexpr uint64_t alignment = 64;
     static inline const Arrays* found_ = nullptr;
+    // Where the memory of a tensor without numbers is.
+    static constexpr char nothing[alignment] = {};
     static int bits(char format) { return format == 'd' ? 64 : 32; }
     static int64_t count(const long* shape, int dimensions) {
         int64_t found = 1;
@@ -186,6 +190,7 @@ private:
         if (!plain || !x.attr("dtype").is(dtype(format))) return nullptr;
         if (!x.attr("shape").equal(tuple(shape, dimensions))) return nullptr;
         if (!nb::cast<bool>(x.attr("is_contiguous")()) || negated(object)) return nullptr;
+        if (count(shape, dimensions) == 0) return const_cast<char*>(nothing);
         return reinterpret_cast<void*>(nb::cast<intptr_t>(x.attr("data_ptr")()));
     }
 

@@ -61,10 +61,18 @@ template <class T>
 T error_function(T x) {
     return std::erf(x);
 }
-template <class T>
-T square_root(T x) {
-    return std::sqrt(x);
-}
+// Functions of single numbers that are called for each lane, under names that are no overloads.
+#define UNROLLED_EACH(name, function) \
+    template <class T>                \
+    T name(T x) {                     \
+        return std::function(x);      \
+    }
+UNROLLED_EACH(square_root, sqrt)
+UNROLLED_EACH(logarithm, log)
+UNROLLED_EACH(logarithm_of_more, log1p)
+UNROLLED_EACH(sine, sin)
+UNROLLED_EACH(cosine, cos)
+#undef UNROLLED_EACH
 
 namespace point {
 
@@ -77,9 +85,15 @@ UNROLLED_POINT1(copy, x)
 UNROLLED_POINT1(affine, x * n + m)
 UNROLLED_POINT1(exp, exponential_of<T>(x))
 UNROLLED_POINT1(expm1, exponential_less_one<T>(x))
+UNROLLED_POINT1(log, each_lane<T>(x, logarithm<T>))
+UNROLLED_POINT1(log1p, each_lane<T>(x, logarithm_of_more<T>))
 UNROLLED_POINT1(sqrt, each_lane<T>(x, square_root<T>))
+UNROLLED_POINT1(sin, each_lane<T>(x, sine<T>))
+UNROLLED_POINT1(cos, each_lane<T>(x, cosine<T>))
+UNROLLED_POINT1(abs, x < T(0) ? -x : x)
 UNROLLED_POINT1(tanh, UNROLLED_LEVEL::tanh<T>(x))
 UNROLLED_POINT1(sigmoid, UNROLLED_LEVEL::sigmoid<T>(x))
+UNROLLED_POINT1(logsigmoid, log_sigmoid<T>(x))
 UNROLLED_POINT1(silu, x * UNROLLED_LEVEL::sigmoid<T>(x))
 UNROLLED_POINT1(softplus, softplus_of<T>(x))
 UNROLLED_POINT1(gelu, T(0.5) * x * (T(1) + each_lane<T>(x * T(0.70710678118654752440), error_function<T>)))
@@ -97,6 +111,7 @@ UNROLLED_POINT2(subtract, x - y)
 UNROLLED_POINT2(multiply, x * y)
 UNROLLED_POINT2(divide, x / y)
 UNROLLED_POINT2(maximum, x > y ? x : y)
+UNROLLED_POINT2(minimum, x < y ? x : y)
 #undef UNROLLED_POINT2
 
 #define UNROLLED_POINT3(name, value)                                                                                   \

@@ -31,7 +31,8 @@ struct Step {
     Place<T> places[ProgramStep::most_places];
     long width = 0, groups = 1, other = 0;
     T n = 0, m = 0;
-    // Of linear: its panels (of the stored type), scales, bias, and where it lays out its rows; of a layer: its dense rows.
+    // Of linear: its panels (of the stored type), scales, bias, and where it lays out its rows; of a layer: its dense rows;
+    // of gather: its table in place of the panels.
     void* panels = nullptr;
     T *scales = nullptr, *bias = nullptr, *scratch = nullptr, *dense = nullptr;
     LiveLayer* layer = nullptr;
@@ -262,10 +263,34 @@ T total_squares(const T* x, long width, T mean) {
 }
 
 template <class T>
+void run_gather(const Step<T>& step, long rows, long) {
+    const T* table = static_cast<const T*>(step.panels);
+    for (long b = 0; b < rows; ++b) {
+        const T number = *step.places[0].of(b);
+        T* y = step.places[1].of(b);
+        // A comparison with NaN is false too.
+        if (number > T(-1) && number < static_cast<T>(step.other)) {
+            std::copy_n(table + static_cast<long>(number) * step.width, step.width, y);
+        } else {
+            std::fill_n(y, step.width, std::numeric_limits<T>::quiet_NaN());
+        }
+    }
+}
+
+template <class T>
 void run_group_sum(const Step<T>& step, long rows, long) {
     for (long b = 0; b < rows; ++b)
         for (long group = 0; group < step.groups; ++group)
             step.places[1].of(b)[group] = total(step.places[0].of(b) + group * step.width, step.width);
+}
+
+template <class T>
+void run_group_max(const Step<T>& step, long rows, long) {
+    for (long b = 0; b < rows; ++b)
+        for (long group = 0; group < step.groups; ++group) {
+            const T* x = step.places[0].of(b) + group * step.width;
+            step.places[1].of(b)[group] = *std::max_element(x, x + step.width);
+        }
 }
 
 template <class T>
@@ -372,8 +397,11 @@ private:
         buffers_.push_back(held);
     }
     Place<T> place(const ProgramPlace& from) const {
-        Place<T> found = buffers_[from.buffer].place;
-        found.at += from.offset;
+        const Held& held = buffers_[from.buffer];
+        Place<T> found = held.place;
+        // What has no width stands at the end of its only line.
+        const long line = held.lines > 1 ? from.offset / held.width : 0;
+        found.at += line * found.line + from.offset - line * held.width;
         return found;
     }
 
@@ -389,6 +417,10 @@ private:
         const ProgramOp op = static_cast<ProgramOp>(from.op);
         if (op == ProgramOp::linear) {
             prepare_linear(step, from, stored);
+        } else if (op == ProgramOp::gather) {
+            T* table = arena_.template take<T>(step.other * step.width);
+            std::copy_n(Problem<T>::at(from.weight), step.other * step.width, table);
+            step.panels = table;
         } else if (op == ProgramOp::layer) {
             step.layer = layers_.at(static_cast<size_t>(from.weight)).get();
             step.scratch = arena_.template take<T>(batch_ * step.width);
@@ -417,7 +449,9 @@ private:
             case ProgramOp::slstm: return run_slstm<T>;
             case ProgramOp::mlstm: return run_mlstm<T>;
             case ProgramOp::delta: return run_delta<T>;
+            case ProgramOp::gather: return run_gather<T>;
             case ProgramOp::group_sum: return run_group_sum<T>;
+            case ProgramOp::group_max: return run_group_max<T>;
             case ProgramOp::spread: return run_spread<T>;
             case ProgramOp::layer_norm: return run_norm<T, ProgramOp::layer_norm>;
             case ProgramOp::rms_norm: return run_norm<T, ProgramOp::rms_norm>;

@@ -17,7 +17,9 @@ namespace unrolled {
 // slstm         gates i, f, z, o, state h, c, n, m, y; exponential forget gate where sizes[2] is 1
 // mlstm         q, k, v, i, f, state c, n, m, y; width is that of keys, sizes[2] that of values
 // delta         q, decay, k, v, a, b, state s, y; sizes as for mlstm
+// gather        y = row number x of weight (sizes[2], width), NaN where there is none: x, y
 // group_sum     y (groups) = sum of x in each group: x, y
+// group_max     y (groups) = the largest of x in each group: x, y
 // spread        y (groups, width) = x (groups) at each unit: x, y
 // layer_norm    (x - mean) / sqrt(variance + n) in each group: x, y
 // rms_norm      x / sqrt(mean of squares + n): x, y
@@ -25,14 +27,15 @@ namespace unrolled {
 // l2_norm       x / sqrt(sum of squares + n): x, y
 // The others are pointwise: of x (and a second and third operand) to y.
 #define UNROLLED_PROGRAM_OPS(X)                                                                                        \
-    X(linear) X(layer) X(window) X(slstm) X(mlstm) X(delta) X(group_sum) X(spread)                                     \
+    X(linear) X(layer) X(window) X(slstm) X(mlstm) X(delta) X(gather) X(group_sum) X(group_max) X(spread)              \
     X(layer_norm) X(rms_norm) X(unit_norm) X(l2_norm)                                                                  \
     UNROLLED_PROGRAM_UNARY(X) UNROLLED_PROGRAM_BINARY(X) UNROLLED_PROGRAM_TERNARY(X)
 
 // affine: n x + m.
 #define UNROLLED_PROGRAM_UNARY(X)                                                                                      \
-    X(copy) X(affine) X(exp) X(expm1) X(sqrt) X(tanh) X(sigmoid) X(silu) X(softplus) X(gelu) X(relu) X(square)
-#define UNROLLED_PROGRAM_BINARY(X) X(add) X(subtract) X(multiply) X(divide) X(maximum)
+    X(copy) X(affine) X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(sin) X(cos) X(abs) X(tanh) X(sigmoid) X(logsigmoid)    \
+    X(silu) X(softplus) X(gelu) X(relu) X(square)
+#define UNROLLED_PROGRAM_BINARY(X) X(add) X(subtract) X(multiply) X(divide) X(maximum) X(minimum)
 // multiply_add: x second + third; lerp: x + third (second - x); choose: second where x >= 0, else third.
 #define UNROLLED_PROGRAM_TERNARY(X) X(multiply_add) X(lerp) X(choose)
 
@@ -47,7 +50,7 @@ struct ProgramBuffer {
     int64_t lines, width, address;
 };
 
-// Number `offset` of the first line of a buffer, and what follows it there.
+// Number `offset` of a buffer, counted over its lines as if they stood side by side, and what follows it in its line.
 struct ProgramPlace {
     int64_t buffer, offset;
 };

@@ -198,6 +198,13 @@ public:
         return y.is_valid() ? y : careful(careful_step_)(nb::handle(x));
     }
 
+    // Any other call of a step.
+    nb::object step_otherwise(PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+        PyObject* found = PyObject_Vectorcall(careful(careful_step_).ptr(), arguments, count, names);
+        if (!found) throw nb::python_error();
+        return nb::steal(found);
+    }
+
     // x (B, I) and y (B, O), numpy arrays that `advance` reads and writes from now on.
     void share(const nb::object& x, const nb::object& y) {
         auto from = std::make_unique<Buffer>(x, false), to = std::make_unique<Buffer>(y, true);
@@ -416,8 +423,10 @@ PyObject* called(Call call) {
     }
     return nullptr;
 }
-PyObject* call_step(PyObject* self, PyObject* x) {
-    return called([&] { return nb::inst_ptr<Stepper>(self)->step(x); });
+PyObject* call_step(PyObject* self, PyObject* const* arguments, Py_ssize_t count, PyObject* names) {
+    Stepper* stepper = nb::inst_ptr<Stepper>(self);
+    if (count == 1 && !names) return called([&] { return stepper->step(arguments[0]); });
+    return called([&] { return stepper->step_otherwise(arguments, count, names); });
 }
 PyObject* call_advance(PyObject* self, PyObject*) {
     return called([&] { return nb::inst_ptr<Stepper>(self)->advance(); });
@@ -428,7 +437,8 @@ PyObject* call_step_from(PyObject* self, PyObject* const* arguments, Py_ssize_t 
     return nullptr;
 }
 PyMethodDef call_methods[] = {
-    {"step", call_step, METH_O, nullptr},
+    {"step", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_step)), METH_FASTCALL | METH_KEYWORDS,
+     nullptr},
     {"advance", call_advance, METH_NOARGS, nullptr},
     {"step_from", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(call_step_from)), METH_FASTCALL, nullptr},
 };

@@ -11,8 +11,20 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from unrolled.errors import OptionError
-from unrolled.live import binding as live
-from unrolled.nn import CELLS, GRU, MinGRU, Residual, Stack, Stepper, VariationalDropout, Zoneout, make_cell
+from unrolled.live import behind as live
+from unrolled.nn import (
+    CELLS,
+    GRU,
+    LSTM,
+    DropConnect,
+    MinGRU,
+    Residual,
+    Stack,
+    Stepper,
+    VariationalDropout,
+    Zoneout,
+    make_cell,
+)
 from unrolled.nn.blocks import RWKV7, MLSTMBlock
 from unrolled.ops import native
 from unrolled.state import HState, leaves, map_state
@@ -145,7 +157,7 @@ def adapted(block: Any) -> None:
     block.down = Adapted(block.down.in_features, block.down.out_features, bias=False)
 
 
-@pytest.mark.parametrize(("change", "word"), [(hooked, "with hooks"), (wrapped, "Parametrized"), (adapted, "Adapted")])
+@pytest.mark.parametrize(("change", "word"), [(hooked, "with hooks"), (wrapped, "Parametrized")])
 def test_what_a_program_would_not_see_is_left_to_torch(change: Any, word: str) -> None:
     torch.manual_seed(0)
     block, x = stirred(MLSTMBlock(INPUT, 8)), samples(2)[0]
@@ -159,16 +171,31 @@ def test_what_a_program_would_not_see_is_left_to_torch(change: Any, word: str) -
     torch.testing.assert_close(got, block.step(x)[0].detach(), rtol=0, atol=0)
 
 
+def test_a_subclass_of_a_module_inside_is_recorded_as_it_is() -> None:
+    torch.manual_seed(0)
+    block, xs = stirred(MLSTMBlock(INPUT, 8)), samples(2)
+    adapted(block)
+    block.double()
+    close(steps(Stepper(block, 2), xs), expected(block, xs)[0])
+
+
 @pytest.mark.parametrize(
-    "layer", [Own(INPUT, 4), Residual(VariationalDropout(GRU(INPUT, INPUT))), Stack([Own(INPUT, 4), GRU(4, 4)])]
+    "layer",
+    [
+        Own(INPUT, 4),
+        Residual(VariationalDropout(GRU(INPUT, INPUT), input=0.2, output=0.1, recurrent=0.3)),
+        Stack([Own(INPUT, 4), DropConnect(GRU(4, 4), 0.5)]),
+        VariationalDropout(Zoneout(LSTM(INPUT, 5), 0.2), output=0.4),
+    ],
+    ids=["own", "residual", "stack", "masks"],
 )
-def test_layers_that_nobody_wrote_down_are_refused(layer: Any) -> None:
-    with pytest.raises(OptionError, match=r"got (Own|VariationalDropout); step it with layer"):
-        Stepper(layer)
-    x = torch.randn(2, INPUT)
+def test_what_evaluation_does_not_use_steps_live_too(layer: Any) -> None:
+    layer, xs = layer.double().eval(), samples(2)
+    close(steps(Stepper(layer, 2), xs), expected(layer, xs)[0])
     with torch.inference_mode():
-        got, _ = layer.step(x)
-    torch.testing.assert_close(got, layer.step(x)[0].detach(), rtol=0, atol=1e-6)
+        got, _ = layer.step(xs[0], layer.initial_state(2, dtype=torch.float64))
+    assert live._KEPT.get(layer) or type(layer) is Stack
+    close(got, layer.step(xs[0])[0])
 
 
 def test_a_kernel_named_reference_inside_is_respected() -> None:

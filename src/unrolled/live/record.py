@@ -1,0 +1,106 @@
+"""A layer's own step as a program: `advance` run once on values that stand where tensors stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TypeVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from unrolled.live.functions import call
+from unrolled.live.gated import NotWhole
+from unrolled.live.lower import lowered
+from unrolled.live.program import Program
+from unrolled.live.steps import GATED, STEPS
+from unrolled.live.tape import Tape
+from unrolled.live.values import Call, Recorded, Unrecordable, place_of_error
+from unrolled.nn.recurrent import Recurrent
+from unrolled.state import leaves, map_state
+
+__all__ = ["record", "undisturbed"]
+
+S = TypeVar("S")
+
+ROWS = 2
+"""So many rows the values pretend to have, where the batch has more; enough to see that rows are mixed."""
+
+_THEIR_ERRORS = (TypeError, ValueError, RuntimeError, AttributeError, LookupError, ArithmeticError, AssertionError)
+"""What somebody's step may raise when it is given values that are no tensors after all."""
+
+
+def record(layer: Recurrent[S], batch: int, dtype: torch.dtype) -> Program:
+    """The program of a layer's step, in the mode that it is in. Raises Unrecordable."""
+    with undisturbed(layer):
+        try:
+            return _recorded(layer, batch, dtype, {**STEPS, **GATED})
+        except NotWhole:
+            return _recorded(layer, batch, dtype, STEPS)
+
+
+def _recorded(
+    layer: Recurrent[S], batch: int, dtype: torch.dtype, steps: Mapping[Call, Callable[..., object]]
+) -> Program:
+    def table(tape: Tape, function: Call, args: Sequence[object], kwargs: Mapping[str, object]) -> object:
+        # A reference step goes by the function that it wraps.
+        step = steps.get(function)
+        found = None if step is None else step(tape, *args, **kwargs)
+        if found is not None:
+            return found
+        own = getattr(function, "equations", None)
+        return call(tape, function, args, kwargs) if own is None else own(*args, **kwargs)
+
+    tape = Tape(min(batch, ROWS), dtype, table)
+    x = tape.source("x", (layer.input_size,))
+    like = layer.initial_state(1, device="meta", dtype=dtype)
+    for leaf in leaves(like):
+        if leaf.dtype != dtype:
+            raise Unrecordable(f"the state must be {dtype}, got a leaf of {leaf.dtype}", type(layer).__name__)
+    state = map_state(lambda leaf: tape.source("leaf", tuple(leaf.shape[1:])), like)
+    y, after = layer.advance(x, state)
+    map_state(_check_leaf, state, after)
+    if not isinstance(y, Tensor) or tuple(y.shape[1:]) != (layer.output_size,):
+        raise Unrecordable(f"the step gives no tensor (batch, {layer.output_size})", type(layer).__name__)
+    return lowered(tape, layer.input_size, y, cast(list[Recorded], leaves(state)), leaves(after))
+
+
+def _check_leaf(before: Tensor, after: Tensor) -> None:
+    if before.shape != after.shape or before.dtype != after.dtype:
+        raise Unrecordable(
+            f"a leaf {tuple(before.shape)} of {before.dtype}, becomes {tuple(after.shape)} of {after.dtype}",
+            "the state after the step",
+        )
+
+
+@contextmanager
+def undisturbed(layer: nn.Module) -> Iterator[None]:
+    """Run a layer's step for what it does alone. Raises Unrecordable where it leaves a trace in the layer.
+
+    No gradient, no automatic mixed precision; torch's random numbers go on as if nothing had been.
+    """
+    kept = [(module, dict(vars(module))) for module in layer.modules()]
+    tensors = [one for one in (*layer.parameters(), *layer.buffers()) if not one.is_inference()]
+    versions = [one._version for one in tensors]
+    random = torch.get_rng_state()
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
+        try:
+            yield
+        except (Unrecordable, NotWhole):
+            raise
+        except _THEIR_ERRORS as error:
+            raise Unrecordable(f"the step raises {type(error).__name__}: {error}", place_of_error(error)) from error
+        else:
+            moved = not torch.equal(torch.get_rng_state(), random)
+        finally:
+            torch.set_rng_state(random)
+    if moved:
+        raise Unrecordable("the step draws random numbers; call layer.eval()", type(layer).__name__)
+    for module, before in kept:
+        for name, value in vars(module).items():
+            if name not in before or before[name] is not value:
+                raise Unrecordable(
+                    f"the step changes the attribute {name!r}, which no state holds", type(module).__name__
+                )
+    if versions != [one._version for one in tensors]:
+        raise Unrecordable("the step writes into a parameter or buffer, which no state holds", type(layer).__name__)

@@ -1,0 +1,77 @@
+"""Programs as text: every cell and block goes out and in, and runs the same bits; damaged text is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from recorded import ran
+from steppers import LAYERS, make, samples
+
+from unrolled.errors import ModelFileError
+from unrolled.live.program import Program
+from unrolled.live.record import record
+from unrolled.ops import native
+from unrolled.state import leaves, map_state
+
+pytestmark = pytest.mark.skipif(not native.available(), reason=native.reason() or "")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_program_goes_out_and_in_and_runs_the_same(name: str, named: bool, dtype: torch.dtype) -> None:
+    layer, x = make(name, dtype=dtype), samples(2, dtype=dtype)[0]
+    names = dict(layer.named_parameters()) if named else {}
+    program = record(layer, 2, dtype)
+    text = program.to_json(names)
+    again = Program.from_json(text, names)
+    assert again.to_json(names) == text
+    assert again.signature() == program.signature()
+    state = map_state(lambda leaf: leaf.detach().contiguous(), layer.initial_state(2, dtype=dtype))
+    for _ in range(3):
+        want, state_want = ran(program, x, state)
+        got, state = ran(again, x, state)
+        assert torch.equal(got, want)
+        assert all(torch.equal(a, b) for a, b in zip(leaves(state), leaves(state_want), strict=True))
+
+
+def test_matrices_are_written_by_their_names() -> None:
+    layer = make("mlstm block")
+    names = dict(layer.named_parameters())
+    constants = json.loads(record(layer, 1, torch.float64).to_json(names))["constants"]
+    assert {"up.weight", "down.weight", "weight_gates"} <= {one for one in constants if isinstance(one, str)}
+
+
+def test_numbers_that_json_does_not_know_go_through() -> None:
+    layer = make("min gru")
+    with torch.no_grad():
+        layer.bias[:2] = torch.tensor([float("inf"), float("nan")])  # type: ignore[index, operator, union-attr]
+    program = record(layer, 1, torch.float64)
+    again = Program.from_json(program.to_json())
+    assert all(
+        torch.equal(a.nan_to_num(7), b.nan_to_num(7)) for a, b in zip(program.constants, again.constants, strict=True)
+    )
+
+
+def broken(**changes: Any) -> str:
+    return json.dumps({**json.loads(record(make("gru after"), 1, torch.float64).to_json()), **changes})
+
+
+DAMAGED = {
+    "nothing": "",
+    "a list": "[]",
+    "an empty object": "{}",
+    "another version": broken(version=2),
+    "another dtype": broken(dtype="int8"),
+    "half an instruction": broken(instructions=[{"sizes": [1, 1, 1]}]),
+    "an unknown name": broken(constants=["weight"]),
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_text_is_refused(text: str) -> None:
+    with pytest.raises(ModelFileError, match="Program: the text"):
+        Program.from_json(text)
