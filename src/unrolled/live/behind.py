@@ -15,6 +15,7 @@ from unrolled.live.program import Fields
 from unrolled.live.values import Unrecordable
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
+from unrolled.state import leaves, map_state
 
 __all__ = ["MOST_KEPT", "MOST_ROWS", "advance"]
 
@@ -126,16 +127,12 @@ def _watched_by_torch() -> bool:
 
 def _dense(given: tuple[object, object]) -> tuple[object, object] | None:
     """x and state in the layout that compiled code reads; None where they are in it, or hold no plain tensors."""
-    found = _laid(given)
-    return cast(tuple[object, object], found) if found is not given else None
+    if not _plain(given) or all(leaf.is_contiguous() and not leaf.is_neg() for leaf in leaves(given)):
+        return None
+    return map_state(lambda leaf: leaf.resolve_neg().contiguous(), given)
 
 
-def _laid(given: object) -> object:
-    """What is given with its tensors dense; itself where they are."""
-    if type(given) is Tensor and given.layout is torch.strided and given.device.type == "cpu":
-        return given if given.is_contiguous() and not given.is_neg() else given.resolve_neg().contiguous()
-    if isinstance(given, tuple):
-        laid = [_laid(one) for one in given]
-        if any(one is not old for one, old in zip(laid, given, strict=True)):
-            return given._make(laid) if hasattr(given, "_make") else tuple(laid)
-    return given
+def _plain(given: object) -> bool:
+    if type(given) is Tensor:
+        return given.layout is torch.strided and given.device.type == "cpu"
+    return given is None or (isinstance(given, tuple) and all(map(_plain, given)))

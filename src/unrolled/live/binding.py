@@ -13,7 +13,7 @@ from torch.nn.utils import parametrize
 from unrolled.errors import DtypeError, NotStreamable, OptionError, UnrolledError
 from unrolled.live.program import Fields, Program
 from unrolled.live.record import record, undisturbed
-from unrolled.live.values import Unrecordable
+from unrolled.live.values import Unrecordable, place_of_class
 from unrolled.nn.cell import Cell
 from unrolled.nn.cells import GRU, LSTM, RNN
 from unrolled.nn.recurrent import Recurrent
@@ -200,7 +200,8 @@ def _check(layer: nn.Module, used: Recurrent[S], program: Program, batch: int) -
     pairs = [(got, want), *zip(leaves(reached), leaves(after), strict=True)]
     if not all(_near(ours, theirs) for ours, theirs in pairs):
         raise Unrecordable(
-            "what was recorded is not what the step does, which must see more than x and state", type(used).__name__
+            "what was recorded is not what the step does, which must see more than x and state",
+            place_of_class(used),
         )
     _CHECKED.setdefault(layer, set()).add(signature)
 

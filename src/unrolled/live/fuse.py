@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.live.tape import CONSTANTS, LANES, Node, Places, Tape, is_constant, places_of
+from unrolled.live.tape import CONSTANTS, LANE, LANES, Node, Places, Tape, is_constant, nodes_of, places_of
 
 __all__ = ["Graph", "constant_values", "fused", "used"]
 
@@ -53,7 +53,7 @@ def used(nodes: dict[int, Node], roots: list[Places]) -> Graph:
     waiting: list[Places] = list(roots)
     while waiting:
         places = waiting.pop()
-        for number in np.unique(places >> LANES).tolist():
+        for number in nodes_of(places):
             if number < CONSTANTS and number not in needed:
                 needed.add(number)
                 waiting.extend(nodes[number].operands)
@@ -66,9 +66,7 @@ class _Rules:
     def __init__(self, tape: Tape, graph: Graph) -> None:
         self.tape, self.graph = tape, graph
         readers = [one for number in graph.order for one in graph.nodes[number].operands]
-        self._uses = Counter(
-            number for places in [*readers, *graph.roots] for number in np.unique(places >> LANES).tolist()
-        )
+        self._uses = Counter(number for places in [*readers, *graph.roots] for number in nodes_of(places))
 
     def applied(self, node: Node) -> Node:
         """The node, or one that does what it and those before it do."""
@@ -136,7 +134,7 @@ class _Rules:
 def constant_values(tape: Tape, places: Sequence[int] | Places) -> Tensor:
     """The numbers of constants at these places."""
     given = np.asarray(places)
-    numbers, lanes = (given >> LANES) - CONSTANTS, given & ((1 << LANES) - 1)
+    numbers, lanes = (given >> LANES) - CONSTANTS, given & LANE
     found = torch.empty(len(given), dtype=tape.dtype)
     for number in np.unique(numbers).tolist():
         here = torch.from_numpy(numbers == number)

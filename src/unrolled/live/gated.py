@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unrolled.live.fuse import Graph, constant_values, used
 from unrolled.live.program import GatedLayer, Program
-from unrolled.live.tape import LANES, Node, Places, Tape, is_constant, places_of
+from unrolled.live.tape import LANE, LANES, Node, Places, Tape, is_constant, places_of
 
 __all__ = ["WEIGHTS", "Held", "NotWhole", "held_layers", "without_held"]
 
@@ -103,7 +103,7 @@ def _check_readers(graph: Graph, number: int, leaves: tuple[int, ...], zones: li
     readers = [one for place in graph.order if place not in allowed for one in graph.nodes[place].operands]
     rest = [one for leaf, one in enumerate(graph.roots) if leaf not in leaves]
     for places in [*readers, *rest]:
-        sources, lanes = places >> LANES, places & ((1 << LANES) - 1)
+        sources, lanes = places >> LANES, places & LANE
         mine = sources == number
         if (
             np.isin(sources, list(hidden)).any()

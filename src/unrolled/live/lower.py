@@ -13,7 +13,7 @@ from torch import Tensor
 from unrolled.live.fuse import Graph, constant_values, fused
 from unrolled.live.gated import Held, held_layers, without_held
 from unrolled.live.program import NARROW, Instruction, Leaf, Program
-from unrolled.live.tape import CONSTANTS, LANES, Node, Places, Tape, breaks, is_constant, places_of
+from unrolled.live.tape import CONSTANTS, LANE, LANES, Node, Places, Tape, breaks, is_constant, nodes_of, places_of
 from unrolled.live.values import Recorded
 
 __all__ = ["STATES", "lowered"]
@@ -94,10 +94,10 @@ class _Lowering:
         last = {number: np.zeros(self.graph.nodes[number].width, np.int64) for number in self.graph.nodes}
         readers = [(number, one) for number in self.graph.order for one in self.graph.nodes[number].operands]
         for number, places in [*readers, *((CONSTANTS, one) for one in self.graph.roots)]:
-            sources = places >> LANES
-            for source in np.unique(sources[sources < CONSTANTS]):
-                read = places[sources == source] & ((1 << LANES) - 1)
-                last[int(source)][read] = np.maximum(last[int(source)][read], number)
+            for source in nodes_of(places):
+                if source < CONSTANTS:
+                    read = places[places >> LANES == source] & LANE
+                    last[source][read] = np.maximum(last[source][read], number)
         return last
 
     def _add_leaves(self, shapes: list[tuple[int, ...]]) -> None:
@@ -123,7 +123,7 @@ class _Lowering:
 
     def _find(self, place: int) -> tuple[int, int]:
         """Buffer and number in it of one place."""
-        lane = place & ((1 << LANES) - 1)
+        lane = place & LANE
         for home in self._homes[place >> LANES]:
             if home.first <= lane < home.end:
                 return home.buffer, home.offset + lane - home.first
@@ -147,7 +147,7 @@ class _Lowering:
     def _room(self, place: int) -> int:
         if place >> LANES >= CONSTANTS:
             return 1 << LANES
-        lane = place & ((1 << LANES) - 1)
+        lane = place & LANE
         return next(one.end - lane for one in self._homes[place >> LANES] if one.first <= lane < one.end)
 
     def _located(self, place: int, places: Places) -> tuple[int, int]:
@@ -279,7 +279,7 @@ class _Lowering:
         """The buffer in which an op may change a state: its own where nobody reads the old one later, else a copy."""
         if len(places) and not is_constant(places):
             first = int(places[0])
-            source, lane = first >> LANES, first & ((1 << LANES) - 1)
+            source, lane = first >> LANES, first & LANE
             home = next(one for one in self._homes[source] if one.first <= lane < one.end)
             whole = len(breaks(places)) == 0 and (home.first, home.end) == (lane, lane + len(places))
             fits = self.program.buffers[home.buffer].width == width and home.offset == 0 and source != 0

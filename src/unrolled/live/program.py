@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unrolled.errors import ModelFileError, OptionError
 from unrolled.ops import native
+from unrolled.ops.native.gated import CELLS
 
 __all__ = ["Buffer", "GatedLayer", "Instruction", "Leaf", "Program", "constant_names"]
 
@@ -190,8 +191,6 @@ class Program:
         return self._address(one.weight, alive), self._address(one.bias, alive)
 
     def _gated_fields(self, layer: GatedLayer, batch: int, stored: int, alive: list[Tensor]) -> Fields:
-        from unrolled.ops.native.gated import CELLS
-
         return {
             "cell": CELLS.index(layer.cell), "type": int(self.dtype == torch.float64), "stored": stored,
             "threads": native.threads(), "batch": batch, "input": layer.input, "output": layer.output,

@@ -8,6 +8,8 @@ from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from unrolled.live.functions import call
 from unrolled.live.gated import NotWhole
@@ -15,7 +17,7 @@ from unrolled.live.lower import lowered
 from unrolled.live.program import Program
 from unrolled.live.steps import GATED, STEPS
 from unrolled.live.tape import Tape
-from unrolled.live.values import Call, Recorded, Unrecordable, place_of_error
+from unrolled.live.values import Call, Recorded, Unrecordable, place_of_class, place_of_error
 from unrolled.nn.recurrent import Recurrent
 from unrolled.state import leaves, map_state
 
@@ -56,12 +58,12 @@ def _recorded(
     like = layer.initial_state(1, device="meta", dtype=dtype)
     for leaf in leaves(like):
         if leaf.dtype != dtype:
-            raise Unrecordable(f"the state must be {dtype}, got a leaf of {leaf.dtype}", type(layer).__name__)
+            raise Unrecordable(f"the state must be {dtype}, got a leaf of {leaf.dtype}", place_of_class(layer))
     state = map_state(lambda leaf: tape.source("leaf", tuple(leaf.shape[1:])), like)
     y, after = layer.advance(x, state)
     map_state(_check_leaf, state, after)
     if not isinstance(y, Tensor) or tuple(y.shape[1:]) != (layer.output_size,):
-        raise Unrecordable(f"the step gives no tensor (batch, {layer.output_size})", type(layer).__name__)
+        raise Unrecordable(f"the step gives no tensor (batch, {layer.output_size})", place_of_class(layer))
     return lowered(tape, layer.input_size, y, cast(list[Recorded], leaves(state)), leaves(after))
 
 
@@ -73,34 +75,38 @@ def _check_leaf(before: Tensor, after: Tensor) -> None:
         )
 
 
+class _NoRandom(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Random numbers are refused before they are drawn; other threads may draw theirs."""
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: object, args: tuple[object, ...] = (), kwargs: dict[str, object] | None = None
+    ) -> object:
+        if torch.Tag.nondeterministic_seeded in func.tags:
+            raise Unrecordable("the step draws random numbers; if that is in training alone, call layer.eval()")
+        return func(*args, **(kwargs or {}))
+
+
 @contextmanager
 def undisturbed(layer: nn.Module) -> Iterator[None]:
-    """Run a layer's step for what it does alone. Raises Unrecordable where it leaves a trace in the layer.
+    """Run a layer's step for what it does alone: no gradient, no automatic mixed precision.
 
-    No gradient, no automatic mixed precision; torch's random numbers go on as if nothing had been.
+    Raises Unrecordable for an error of the step, and where it draws random numbers or leaves a trace in the layer.
     """
     kept = [(module, dict(vars(module))) for module in layer.modules()]
     tensors = [one for one in (*layer.parameters(), *layer.buffers()) if not one.is_inference()]
     versions = [one._version for one in tensors]
-    random = torch.get_rng_state()
-    with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False):
+    with torch.inference_mode(False), torch.no_grad(), torch.autocast("cpu", enabled=False), _NoRandom():  # type: ignore[no-untyped-call]
         try:
             yield
         except (Unrecordable, NotWhole):
             raise
         except _THEIR_ERRORS as error:
             raise Unrecordable(f"the step raises {type(error).__name__}: {error}", place_of_error(error)) from error
-        else:
-            moved = not torch.equal(torch.get_rng_state(), random)
-        finally:
-            torch.set_rng_state(random)
-    if moved:
-        raise Unrecordable("the step draws random numbers; call layer.eval()", type(layer).__name__)
     for module, before in kept:
         for name, value in vars(module).items():
             if name not in before or before[name] is not value:
-                raise Unrecordable(
-                    f"the step changes the attribute {name!r}, which no state holds", type(module).__name__
-                )
+                what = f"the step changes the attribute {name!r}, which no state holds"
+                raise Unrecordable(what, place_of_class(module))
     if versions != [one._version for one in tensors]:
-        raise Unrecordable("the step writes into a parameter or buffer, which no state holds", type(layer).__name__)
+        what = "the step writes into a parameter or buffer, which no state holds"
+        raise Unrecordable(what, place_of_class(layer))

@@ -48,9 +48,11 @@ class Stepper(Generic[S]):
     it has: in-place changes (an optimiser, `load_state_dict`), another Parameter in the place, another memory. A write
     that torch does not count, as through `parameter.data` or numpy, needs `refresh`.
 
-    layer: any cell of `CELLS` with any options, a block, token shift or causal convolution of `unrolled.nn.blocks`, a
-    Zoneout or Residual of one, or a Stack of those, on the CPU, float32 or float64; no subclass, and no module inside
-    that has hooks or is of another class. One without parameters is taken as float32.
+    layer: any Recurrent on the CPU, float32 or float64, whose step is made of what programs have: all cells and blocks
+    of `unrolled.nn`, wrappers and stacks of them, and your own. Its `advance`, or `project` and `recur`, is recorded:
+    run once on values without numbers, and then compared. What cannot be recorded is refused with the line of the file:
+    Python that decides by a value, an op without an instruction, random numbers, modules with hooks. Codes for an
+    embedding come as numbers in x; one that the table lacks gives NaN. One without parameters is taken as float32.
     batch: how many streams. weights: how the weight matrices are stored; "float32" takes them as they are (float64 in a
     layer of that dtype); "bf16" and "int8" (one scale an output row) take a half and a quarter of the memory, lose
     accuracy, and need a layer in float32. Sums, biases, gates and state keep the layer's dtype. watch: False leaves out
@@ -62,7 +64,8 @@ class Stepper(Generic[S]):
     a time should use a Stepper; several Steppers run at once, long calls without the GIL. A copy or a pickle holds the
     layer and the state; copy.copy shares the layer.
 
-    Raises OptionError, KernelError where there are no compiled kernels, ShapeError, DtypeError, NonFiniteError.
+    Raises OptionError, NotStreamable, ShapeError, DtypeError, NonFiniteError, and KernelError where there are no
+    compiled kernels.
 
     >>> from unrolled.nn import LSTM
     >>> stepper = Stepper(LSTM(3, 5), batch=2)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unrolled.live.gated import WEIGHTS
 from unrolled.live.products import grouped
-from unrolled.live.tape import Node, Tape
+from unrolled.live.tape import CONSTANTS, Node, Tape, nodes_of
 from unrolled.live.values import Recorded
 from unrolled.nn.blocks.causal import window_step
 from unrolled.ops.core.zone import zone
@@ -93,8 +93,10 @@ def _window(tape: Tape, x: Recorded, past: Recorded, weight: Tensor, bias: Tenso
 
 def _zone(tape: Tape, new: Recorded, old: Recorded, mask: Tensor | None, rate: float) -> Recorded | None:
     places = tape.row_places(new)
-    fresh = tape.nodes[int(places[0] >> 30)].op if len(places) and places[0] >> 50 == 0 else ""
-    if mask is not None or not rate or fresh != "gated":
+    sources = nodes_of(places)
+    if mask is not None or not rate or len(sources) != 1 or sources[0] >= CONSTANTS:
+        return None
+    if tape.nodes[sources[0]].op != "gated":
         return None
     node = Node("zone", (places, tape.row_places(old)), len(places), (len(places), 1, 0), (float(rate), 0.0))
     return tape.view(tape.places(tape.node(node)), new.shape[1:])

@@ -17,13 +17,16 @@ from torch import Tensor
 
 from unrolled.live.values import Call, Recorded, Unrecordable
 
-__all__ = ["CONSTANTS", "LANES", "Node", "Places", "Tape", "breaks", "is_constant", "places_of"]
+__all__ = ["CONSTANTS", "LANE", "LANES", "Node", "Places", "Tape", "breaks", "is_constant", "nodes_of", "places_of"]
 
 Places = np.ndarray
 """(numbers,) int64."""
 
 LANES = 30
 """Bits of the number within a node."""
+
+LANE = (1 << LANES) - 1
+"""The bits themselves."""
 
 CONSTANTS = 1 << 20
 """Nodes from this number on are constants."""
@@ -51,6 +54,14 @@ class Node(NamedTuple):
 def places_of(number: int, width: int, first: int = 0) -> Places:
     """Numbers of a node from the first one given on."""
     return (number << LANES) + np.arange(first, first + width)
+
+
+def nodes_of(places: Places) -> list[int]:
+    """The nodes that these are numbers of."""
+    numbers = places >> LANES
+    if len(numbers) and (numbers == numbers[0]).all():
+        return [int(numbers[0])]
+    return [int(number) for number in np.unique(numbers)]
 
 
 def is_constant(places: Places) -> bool:

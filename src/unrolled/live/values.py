@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unrolled.errors import OptionError
 
-__all__ = ["Call", "Recorded", "Taker", "Unrecordable", "place_of_error"]
+__all__ = ["Call", "Recorded", "Taker", "Unrecordable", "place_of_class", "place_of_error"]
 
 Call = Callable[..., object]
 """Any function of torch."""
@@ -116,6 +116,11 @@ def _place_of_frame(frame: FrameType | None) -> str:
     while frame is not None and frame.f_code.co_filename.startswith(_NOT_THEIRS):
         frame = frame.f_back
     return "unknown place" if frame is None else f"{frame.f_code.co_filename}, line {frame.f_lineno}"
+
+
+def place_of_class(layer: object) -> str:
+    """Of what cannot be said of one line."""
+    return f"class {type(layer).__name__}"
 
 
 def place_of_error(error: BaseException) -> str:
