@@ -27,7 +27,7 @@ __all__ = [
     "Whole",
     "Word",
     "about",
-    "evaluated",
+    "report_on",
     "held_files",
     "size_of",
     "sources",
@@ -162,7 +162,7 @@ def held_files(request: Request, role: str) -> tuple[object, ...]:
     return tuple(paths)
 
 
-def evaluated(model: Any, test: tuple[Any, ...]) -> ScoreReport | None:
+def report_on(model: Any, test: tuple[Any, ...]) -> ScoreReport | None:
     """The model's own report on the test data."""
     return model.evaluate(*test) if test else None
 
@@ -198,7 +198,7 @@ class Description(Generic[M]):
     examples: tuple[str, ...] = ()
     sources: Callable[[Request], tuple[Sequence[object], Mapping[str, object]]] = sources
     held: Callable[[Request, str], tuple[object, ...]] = held_files
-    score: Callable[[M, tuple[Any, ...]], ScoreReport | None] = evaluated
+    score: Callable[[M, tuple[Any, ...]], ScoreReport | None] = report_on
     leaves: Mapping[str, Callable[[Finished[M]], Path | None]] = field(default_factory=dict)
     pictures: Mapping[str, Callable[[Finished[M]], Path | None]] = field(default_factory=dict)
     about: Callable[[Finished[M]], list[str]] = about

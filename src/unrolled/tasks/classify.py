@@ -99,9 +99,9 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         """Learn from labelled examples.
 
         Args:
-            source: a table with a text and a label column (path, dataframe, dict or list of dicts), a folder with a
-                folder for each class, a .ts or .npz file of series; or the inputs themselves, with their labels in `y`:
-                texts, an array (N, T, D), or a list of arrays (T_i, D).
+            source: a table with texts and labels (path, dataframe, dict or list of dicts), a folder with a folder for
+                each class, a .ts or .npz file of series; or the inputs themselves, with labels in `y`: texts, an array
+                (N, T, D), or a list of arrays (T_i, D).
             y: one label for each input, also beside a table of texts alone. Whole numbers and booleans come back from
                 `predict` as what they are, anything else as text.
             text, label, names: columns of a table, and the names of all columns where a file has no header.
@@ -115,20 +115,14 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         """
         columns = LabelColumns(text, label, None if names is None else tuple(names))
         corpus = read_examples(source, y, columns, self.options.text.shape, labelled=True)
-        classes = set(corpus.labels or ())
-        if len(classes) < 2:
-            raise DataError(
-                f"fit: expected at least two classes, got {sorted(classes)} alone; give examples of another."
-            )
+        _check_classes(corpus)
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         found = corpus.columns
         with self.anew(ClassifierNotes((found.text, found.label), found.names, corpus.kind)):
             part, later = given_source(valid, self._read)
             if later is not None:
                 later.check_kind("valid", corpus.inputs.kind)
-                others = set(later.labels or ())
-                if classes.isdisjoint(others):
-                    raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
+                _check_classes(corpus, later)
             return self.learn(corpus, later, part=part, refit=refit, training=training)
 
     def predict(self, source: object) -> np.ndarray:
@@ -259,3 +253,12 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
             return np.zeros((0, len(self.fields["label"].values)))
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
         return np.asarray(probabilities(logits, self.notes.temperature))
+
+
+def _check_classes(corpus: LabelledExamples, valid: LabelledExamples | None = None) -> None:
+    classes = set(corpus.labels or ())
+    if len(classes) < 2:
+        raise DataError(f"fit: expected at least two classes, got {sorted(classes)} alone; give examples of another.")
+    others = set() if valid is None else set(valid.labels or ())
+    if valid is not None and classes.isdisjoint(others):
+        raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
