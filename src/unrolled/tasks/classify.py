@@ -14,7 +14,6 @@ from unrolled.align.pool import Labelled, Pool
 from unrolled.data.batch.examples import CodeColumn
 from unrolled.data.batch.examples import Examples as Rows
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError
 from unrolled.fields.category import Category
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
@@ -116,20 +115,11 @@ class Classifier(SequenceTask):
         """
         columns = Columns(text, label, None if names is None else tuple(names))
         corpus = read_examples(source, y, columns, self.options.text.shape, labelled=True)
-        classes = set(corpus.labels or ())
-        if len(classes) < 2:
-            raise DataError(
-                f"fit: expected at least two classes, got {sorted(classes)} alone; give examples of another."
-            )
+        corpus.check_classes()
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        found = corpus.columns
-        with self.anew(ClassifierNotes((found.text, found.label), found.names, corpus.kind)):
+        with self.anew(ClassifierNotes(*corpus.columns.parts, corpus.kind)):
             part, later = given_source(valid, self._read)
-            if later is not None:
-                later.check_kind("valid", corpus.inputs.kind)
-                others = set(later.labels or ())
-                if classes.isdisjoint(others):
-                    raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
+            corpus.check_held(later)
             return self.learn(corpus, later, part=part, refit=refit, training=training)
 
     def predict(self, source: object) -> np.ndarray:
