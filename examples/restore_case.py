@@ -87,7 +87,7 @@ def evaluate(call: Call[CaseRestorer], file: Truth) -> Whole:
 
 
 @register_task
-class CaseRestorer(SequenceTask):
+class CaseRestorer(SequenceTask[Lines, Examples[Tagged]]):
     """Learns from well-written lines where capital letters belong."""
 
     task = "case"
@@ -127,7 +127,7 @@ class CaseRestorer(SequenceTask):
         encoder = self.options.make_encoder(reader.output_size, cell="gru", hidden_size=64, bidirectional=True)
         return Each(reader, encoder, 2, EachOptions())
 
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+    def make_training(self, data: Examples[Tagged], *, scored: bool) -> TrainOptions:
         return self.options.training(epochs=8, learning_rate=5e-3)
 
     def made_up(self, seed: int, rows: int) -> Lines:

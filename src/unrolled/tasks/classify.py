@@ -64,7 +64,7 @@ class ClassifierNotes(Notes):
     width: int | None = None
 
 
-class Classifier(SequenceTask):
+class Classifier(SequenceTask[Examples, Rows[Labelled]]):
     """Learns from examples which class a text or a series belongs to: sentiment, speaker, action, gesture.
 
     options: any of `ClassifierOptions`, flat. Keeps scikit-learn's contract for estimators: `get_params`, `set_params`,

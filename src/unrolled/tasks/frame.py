@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 
+from unrolled.data.batch.batching import Dataset
 from unrolled.errors import DataError, OptionError, UnrolledError
 from unrolled.fields.category import Category
 from unrolled.fields.numbers import Numbers
@@ -26,6 +27,10 @@ from unrolled.train.stages import Stage, Training, learn
 
 __all__ = ["Fields", "SequenceTask", "Task", "Training", "given_source", "held_out", "ready"]
 
+C = TypeVar("C", bound=Sized)
+D = TypeVar("D", bound=Dataset)
+X = TypeVar("X")
+
 # The fields that a saved task may name.
 FIELDS: dict[str, Any] = {kind.__name__: kind for kind in (Category, Numbers, Spelling, Tags, Text)}
 
@@ -36,16 +41,16 @@ class Task(Model):
     options_kind: ClassVar[type[TaskOptions]]
     options: TaskOptions
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         self._given = dict(options)
         self.options = self.options_kind.collect(options)
         self.history: History | None = None
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
+    def get_params(self, deep: bool = True) -> dict[str, object]:
         """The options that were given by name, as scikit-learn asks for them; the others are chosen from the data."""
         return dict(self._given)
 
-    def set_params(self, **options: Any) -> Self:
+    def set_params(self, **options: object) -> Self:
         """Other options, as if given from the start; those not named stay. Takes effect at the next `fit`."""
         given = {**self._given, **options}
         self.options = self.options_kind.collect(given)
@@ -68,8 +73,8 @@ Fields: TypeAlias = dict[str, Any]
 """The fields of a task by name, each of the kind that the task put there."""
 
 
-class SequenceTask(Task):
-    """A task of fields, an encoder and an alignment.
+class SequenceTask(Task, Generic[C, D]):
+    """A task of fields, an encoder and an alignment, from corpora C, read into datasets D.
 
     A subclass names its `options_kind`, reads its sources in `fit`, and writes `make_fields`, `make_data`, `make_net`
     and `make_training`; what a fit finds out besides weights and fields it keeps in `notes`, of its `notes_kind`.
@@ -80,38 +85,38 @@ class SequenceTask(Task):
     """What the score is that tells when to stop: of each label, tag or token."""
     notes: Notes
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: object) -> None:
         super().__init__(**options)
         self.fields: Fields = {}
         self.notes = self.notes_kind()
 
     @abstractmethod
-    def make_fields(self, corpus: Any, rows: np.ndarray) -> Fields:
+    def make_fields(self, corpus: C, rows: np.ndarray) -> Fields:
         """The fields, fitted on the `rows` of the corpus alone."""
 
     @abstractmethod
-    def make_data(self, corpus: Any, rows: np.ndarray) -> Any:
+    def make_data(self, corpus: C, rows: np.ndarray) -> D:
         """The rows of the corpus as a dataset for the training loop, by the fields."""
 
     @abstractmethod
-    def make_net(self, corpus: Any | None = None) -> nn.Module:
+    def make_net(self, corpus: C | None = None) -> nn.Module:
         """The network, by fields and options; without a corpus its weights come from a file."""
 
     @abstractmethod
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+    def make_training(self, data: D, *, scored: bool) -> TrainOptions:
         """The options of training that were given, the rest chosen for these data."""
 
     @abstractmethod
-    def made_up(self, seed: int, rows: int) -> Any:
+    def made_up(self, seed: int, rows: int) -> C:
         """A corpus that the fields make up, for the laws; the seed changes the second half of its rows alone."""
 
-    def split(self, corpus: Any, part: float) -> tuple[np.ndarray, np.ndarray]:
+    def split(self, corpus: C, part: float) -> tuple[np.ndarray, np.ndarray]:
         """Rows to learn from, and `part` of the rows to stop by: drawn at random, the same ones for the same seed."""
         order = np.random.default_rng(self.options.seed).permutation(len(corpus))
         held = held_out(len(corpus), part)
         return np.sort(order[held:]), np.sort(order[:held])
 
-    def score_on(self, corpus: Any, rows: np.ndarray) -> Callable[[Any], float] | None:
+    def score_on(self, corpus: C, rows: np.ndarray) -> Callable[[nn.Module], float] | None:
         """A score of the network to stop by, lower is better; None: the mean loss."""
         return None
 
@@ -119,10 +124,10 @@ class SequenceTask(Task):
         """Are so many rows enough to tell when to stop? If not, the whole schedule is trained, and they only finish."""
         return True
 
-    def take_notes(self, data: Any, rows: np.ndarray) -> None:
+    def take_notes(self, data: D, rows: np.ndarray) -> None:
         """What is kept of the data that is learned from, the `rows` of the corpus, besides the fields."""
 
-    def finish(self, corpus: Any, rows: np.ndarray) -> None:
+    def finish(self, corpus: C, rows: np.ndarray) -> None:
         """What is found out on the validation rows once the network is trained."""
 
     @contextmanager
@@ -133,7 +138,7 @@ class SequenceTask(Task):
             yield
 
     def learn(
-        self, corpus: Any, valid: Any, *, part: float | None, refit: bool, training: Training, least: int = 2
+        self, corpus: C, valid: C | None, *, part: float | None, refit: bool, training: Training, least: int = 2
     ) -> Self:
         """Train on the corpus; stop by the corpus `valid`, or by a `part` of the rows, or never (0).
 
@@ -149,7 +154,7 @@ class SequenceTask(Task):
         judging = held if held is not None and (self.stops_by(len(held)) or self._watches()) else None
 
         def whole(_: Stage) -> Stage:
-            return self._stage(corpus, np.arange(len(corpus)), None, None)
+            return self._stage(corpus, np.arange(len(corpus)), corpus, None)
 
         self.history = learn(
             partial(self._stage, corpus, rows, later, judging),
@@ -160,15 +165,15 @@ class SequenceTask(Task):
         )
         return self
 
-    def _parts(self, corpus: Any, valid: Any, part: float | None) -> tuple[np.ndarray, Any, np.ndarray | None]:
+    def _parts(self, corpus: C, valid: C | None, part: float | None) -> tuple[np.ndarray, C, np.ndarray | None]:
         """The rows to learn from, the corpus that holds the rows to stop by, and those rows, None if there are none."""
         everything = np.arange(len(corpus))
         if valid is not None:
             return everything, valid, np.arange(len(valid))
         if not part:
-            return everything, None, None
+            return everything, corpus, None
         rows, few = self.split(corpus, part)
-        return (rows, corpus, few) if len(few) else (rows, None, None)
+        return rows, corpus, few if len(few) else None
 
     def _watches(self) -> bool:
         """Do the options that were given ask for a score?"""
@@ -182,7 +187,7 @@ class SequenceTask(Task):
                 "give refit=False, or valid= as data of its own."
             )
 
-    def _stage(self, corpus: Any, rows: np.ndarray, later: Any, held: np.ndarray | None) -> Stage:
+    def _stage(self, corpus: C, rows: np.ndarray, later: C, held: np.ndarray | None) -> Stage:
         """Fields and a fresh network for these rows, to be stopped by the rows `held` of `later`."""
         self.fields = self.make_fields(corpus, rows)
         data = self.make_data(corpus, rows)
@@ -219,7 +224,7 @@ class SequenceTask(Task):
         return sequence_laws(self)
 
 
-def given_source(valid: Any, read: Callable[[Any, Any], Any]) -> tuple[float | None, Any]:
+def given_source(valid: object, read: Callable[[Any, Any], C]) -> tuple[float | None, C | None]:
     """The `valid` of a fit as a part of the rows, or as a corpus of its own: (inputs, labels) or one source."""
     if valid is None or isinstance(valid, int | float):
         if not 0 <= (valid or 0) < 1:
@@ -235,10 +240,10 @@ def held_out(count: int, part: float) -> int:
     return min(max(1, round(part * count)), count - 1)
 
 
-def ready(make: Callable[[Any], nn.Module], seed: int, corpus: Any) -> nn.Module:
+def ready(make: Callable[[X], nn.Module], seed: int, source: X) -> nn.Module:
     """A network with the weights that the seed gives, the caller's random state untouched."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return make(corpus)
+        return make(source)

@@ -76,7 +76,7 @@ class LanguageNotes(Notes):
     width: int | None = None
 
 
-class LanguageModel(SequenceTask):
+class LanguageModel(SequenceTask[Running, Stream]):
     """Learns from text what comes next.
 
     options: any of `LanguageOptions`, flat. Raises `OptionError` for an unknown option or a bad value.

@@ -84,7 +84,7 @@ class TaggerNotes(Notes):
     width: int | None = None
 
 
-class Tagger(SequenceTask):
+class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
     """Learns from tagged sentences: part-of-speech tags, named entities, any other label of words.
 
     options: any of `TaggerOptions`, flat. Raises `OptionError` for an unknown option or a bad value.

@@ -69,7 +69,7 @@ class TranslatorNotes(Notes):
     width: int | None = None
 
 
-class Translator(SequenceTask):
+class Translator(SequenceTask[Pairs, Examples[Pair]]):
     """Learns from pairs of texts to write the second one when it reads the first.
 
     options: any of `TranslatorOptions`, flat. Raises `OptionError` for an unknown option or a bad value.

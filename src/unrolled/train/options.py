@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -143,11 +143,11 @@ class TrainOptions(BatchedOptions):
         return values
 
     @classmethod
-    def from_json(cls, values: dict[str, Any] | str) -> TrainOptions:
+    def from_json(cls, values: dict[str, object] | str) -> TrainOptions:
         """The options that `to_json` gave, as a dictionary or as JSON text."""
         return cls(**(json.loads(values) if isinstance(values, str) else values))
 
-    def differs_from(self, earlier: dict[str, Any]) -> str | None:
+    def differs_from(self, earlier: dict[str, object]) -> str | None:
         """The first option that decides the result and has another value in `earlier`, in words; None if all agree.
 
         An option that `earlier` does not name is newer than it and had its default there.

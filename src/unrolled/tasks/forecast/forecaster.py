@@ -46,32 +46,19 @@ class Forecaster(Task):
     options_kind = ForecasterOptions
     options: ForecasterOptions
 
-    def __init__(self, horizon: int, **options: Any) -> None:
+    def __init__(self, horizon: int, **options: object) -> None:
         super().__init__(horizon=horizon, **options)
         self.panel: Panel | None = None
         self.scores: Report | None = None
         self._fitted: Fitted | None = None
 
     def fit(
-        self,
-        source: Any,
-        *,
-        time: str | None = None,
-        target: Names = None,
-        id: str | None = None,
-        future: Names = (),
-        past: Names = (),
-        static: Names = (),
-        step: str | None = None,
-        resample: str | None = None,
-        valid: int | float | None = None,
-        test: int | float | None = 0,
-        refit: bool = True,
-        run: str | Path | None = None,
-        progress: bool = False,
-        resume: bool = False,
+        self, source: object, *, time: str | None = None, target: Names = None, id: str | None = None,
+        future: Names = (), past: Names = (), static: Names = (), step: str | None = None, resample: str | None = None,
+        valid: int | float | None = None, test: int | float | None = 0, refit: bool = True,
+        run: str | Path | None = None, progress: bool = False, resume: bool = False,
         callbacks: Sequence[Callback] = (),
-    ) -> Self:
+    ) -> Self:  # fmt: skip
         """Learn from a table: CSV, TSV, Parquet, a pandas, polars or Arrow table, or a dict of columns.
 
         The last rows of each series are held out to find out when to stop; then, with `refit`, the model is trained
@@ -142,7 +129,7 @@ class Forecaster(Task):
             basis = "the rows held out at the end, the model trained on those before them"
             self.scores = self._report(panel, cuts, ends.valid, basis)
 
-    def predict(self, source: Any = None, *, future: Any = None) -> Prediction:
+    def predict(self, source: object = None, *, future: object = None) -> Prediction:
         """Forecast the `horizon` steps after the end of the training data, or of another history.
 
         Args:
@@ -155,7 +142,7 @@ class Forecaster(Task):
         extended, channels = self.extended(source, future)
         return prediction(extended, channels, self.options.chosen_levels)
 
-    def extended(self, source: Any = None, future: Any = None) -> tuple[Panel, Channels]:
+    def extended(self, source: object = None, future: object = None) -> tuple[Panel, Channels]:
         """The history with the horizon after it, and the forecasts for its last rows."""
         fitted = self.state
         panel = fitted.tail if source is None else fitted.read(source)
@@ -169,7 +156,7 @@ class Forecaster(Task):
         cuts = extended.lengths - self.options.horizon
         return extended, self._channels(extended, cuts[:, None], None)
 
-    def evaluate(self, source: Any, *, stride: int | None = None) -> Report:
+    def evaluate(self, source: object, *, stride: int | None = None) -> Report:
         """Score the model on a table: forecasts of its rows that come after the training data, `stride` rows apart.
 
         The table may hold those rows alone (the model remembers what came before), or the history as well. Where all of
@@ -185,7 +172,7 @@ class Forecaster(Task):
         return self._report(panel, cuts, first, basis)
 
     def backtest(
-        self, source: Any = None, *, windows: int = 8, stride: int | None = None, refit: bool = True,
+        self, source: object = None, *, windows: int = 8, stride: int | None = None, refit: bool = True,
         progress: bool = False, time: str | None = None, target: Names = None, id: str | None = None,
         future: Names = (), past: Names = (), static: Names = (), step: str | None = None, resample: str | None = None,
     ) -> Report:  # fmt: skip
@@ -207,6 +194,18 @@ class Forecaster(Task):
         given = Reading(time, target, id, future, past, static, step, resample)
         panel = self._history(source, given)
         stride = self.options.horizon if stride is None else stride
+        cuts = self._origins(panel, windows, stride)
+        if not refit:
+            end = "the model as it was fitted; windows inside its training rows count as seen"
+            return self._report(panel, cuts, cuts[:, 0], end)
+        model = Forecaster(**self.options.to_json())
+        model._train(panel.head(cuts[:, 0]), resample, None, 0, True, Training(progress=progress))
+        return model._report(
+            panel, cuts, cuts[:, 0], "rolling origin, the model fitted on the rows before the first origin"
+        )
+
+    def _origins(self, panel: Panel, windows: int, stride: int) -> np.ndarray:
+        """The last `windows` cuts of each series, (S, windows), with rows to learn from before them."""
         if windows < 1 or stride < 1:
             raise OptionError(f"backtest: windows and stride must be at least 1, got {windows} and {stride}.")
         cuts = panel.lengths[:, None] - self.options.horizon - stride * np.arange(windows)[::-1]
@@ -217,16 +216,9 @@ class Forecaster(Task):
                 f"backtest: series {panel.ids[i]!r} has {panel.lengths[i]} rows, too few to learn from before "
                 f"{windows} windows of {self.options.horizon} steps; ask for fewer windows."
             )
-        if not refit:
-            end = "the model as it was fitted; windows inside its training rows count as seen"
-            return self._report(panel, cuts, cuts[:, 0], end)
-        model = Forecaster(**self.options.to_json())
-        model._train(panel.head(cuts[:, 0]), resample, None, 0, True, Training(progress=progress))
-        return model._report(
-            panel, cuts, cuts[:, 0], "rolling origin, the model fitted on the rows before the first origin"
-        )
+        return np.asarray(cuts)
 
-    def plot(self, path: str | Path, source: Any = None, *, future: Any = None) -> Path:
+    def plot(self, path: str | Path, source: object = None, *, future: object = None) -> Path:
         """Write a picture of the history, the forecast and its bands (needs matplotlib, extra `report`)."""
         from unrolled.inspect.forecast import draw
         from unrolled.tasks.forecast.picture import pictures
@@ -264,7 +256,7 @@ class Forecaster(Task):
     def laws(self) -> Sequence[Law]:
         return forecast_laws(self)
 
-    def _history(self, source: Any, given: Reading) -> Panel:
+    def _history(self, source: object, given: Reading) -> Panel:
         if source is not None:
             return given.panel(source) if self._fitted is None or given != Reading() else self._fitted.read(source)
         if self.panel is None:
