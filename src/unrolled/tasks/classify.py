@@ -13,7 +13,6 @@ from torch import nn
 from unrolled.align.pool import Labelled, Pool
 from unrolled.data.batch.examples import CodeColumn, Examples
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError
 from unrolled.fields.category import Category
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
@@ -115,14 +114,11 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         """
         columns = LabelColumns(text, label, None if names is None else tuple(names))
         corpus = read_examples(source, y, columns, self.options.text.shape, labelled=True)
-        _check_classes(corpus)
+        corpus.check_classes()
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        found = corpus.columns
-        with self.anew(ClassifierNotes((found.text, found.label), found.names, corpus.kind)):
+        with self.anew(ClassifierNotes(*corpus.columns.parts, corpus.kind)):
             part, later = given_source(valid, self._read)
-            if later is not None:
-                later.check_kind("valid", corpus.inputs.kind)
-                _check_classes(corpus, later)
+            corpus.check_held(later)
             return self.learn(corpus, later, part=part, refit=refit, training=training)
 
     def predict(self, source: object) -> np.ndarray:
@@ -253,12 +249,3 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
             return np.zeros((0, len(self.fields["label"].values)))
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
         return np.asarray(probabilities(logits, self.notes.temperature))
-
-
-def _check_classes(corpus: LabelledExamples, valid: LabelledExamples | None = None) -> None:
-    classes = set(corpus.labels or ())
-    if len(classes) < 2:
-        raise DataError(f"fit: expected at least two classes, got {sorted(classes)} alone; give examples of another.")
-    others = set() if valid is None else set(valid.labels or ())
-    if valid is not None and classes.isdisjoint(others):
-        raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")

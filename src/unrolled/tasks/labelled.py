@@ -34,6 +34,11 @@ class LabelColumns:
     label: str | None = None
     names: tuple[str, ...] | None = None
 
+    @property
+    def parts(self) -> tuple[tuple[str | None, str | None], tuple[str, ...] | None]:
+        """The columns of the text and of the label, and the names of all."""
+        return (self.text, self.label), self.names
+
     def settled(self, present: Sequence[str], source: str) -> LabelColumns:
         """The columns named, or seen from their names, or from there being two."""
         label = self.label or next((name for name in LABEL_NAMES if name in present), None)
@@ -70,6 +75,23 @@ class LabelledExamples:
 
     def __len__(self) -> int:
         return len(self.places.numbers)
+
+    def check_classes(self) -> None:
+        """Raises `DataError` where there is nothing to tell apart."""
+        classes = set(self.labels or ())
+        if len(classes) < 2:
+            raise DataError(
+                f"fit: expected at least two classes, got {sorted(classes)} alone; give examples of another."
+            )
+
+    def check_held(self, held: LabelledExamples | None) -> None:
+        """Raises `DataError` where examples that are held out are of another kind, or of other classes alone."""
+        if held is None:
+            return
+        held.check_kind("valid", self.inputs.kind)
+        classes, others = set(self.labels or ()), set(held.labels or ())
+        if classes.isdisjoint(others):
+            raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
 
     def check_kind(self, owner: str, wanted: str) -> None:
         """Raises `DataError` where the inputs are of another kind than `wanted`."""
