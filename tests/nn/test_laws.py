@@ -186,14 +186,14 @@ TRACED = (
 
 @pytest.mark.parametrize("variant", TRACED)
 def test_every_cell_option_compiles_and_exports(variant: str) -> None:
-    check_compile(lambda: VARIANTS[variant](3))
-    check_export(lambda: VARIANTS[variant](3))
+    check_compile(lambda: VARIANTS[variant](3), dynamic_time=True)
+    check_export(lambda: VARIANTS[variant](3), dynamic_time=True)
 
 
 @pytest.mark.parametrize("wrapper", [name for name in WRAPPERS if name != "cell"])
 def test_every_wrapper_compiles_and_exports(wrapper: str) -> None:
-    check_compile(lambda: WRAPPERS[wrapper](VARIANTS["gru-reset=after"]))
-    check_export(lambda: WRAPPERS[wrapper](VARIANTS["gru-reset=after"]))
+    check_compile(lambda: WRAPPERS[wrapper](VARIANTS["gru-reset=after"]), dynamic_time=True)
+    check_export(lambda: WRAPPERS[wrapper](VARIANTS["gru-reset=after"]), dynamic_time=True)
 
 
 def nested(streamable: bool) -> Recurrent[Any]:

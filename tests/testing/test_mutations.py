@@ -9,7 +9,7 @@ import broken_layers as broken
 import pytest
 import torch
 
-from unrolled.nn import GRU, Recurrent
+from unrolled.nn import GRU, RGLRU, Recurrent, Stack, Zoneout
 from unrolled.testing import LAWS, LawBroken, check_compile, check_export, check_recurrent, promises
 
 Make = Callable[[], Recurrent[Any]]
@@ -59,8 +59,13 @@ def name_of(value: Any) -> str | None:
 
 
 def test_without_a_bug_every_law_holds() -> None:
-    check_recurrent(broken.Sound, dynamic_time=False)
+    check_recurrent(broken.Sound)
     check_recurrent(lambda: broken.Sound(learn=True), graphs=False)
+
+
+def test_a_cell_that_walks_in_python_inside_a_wrapper_needs_no_word_about_it() -> None:
+    check_compile(lambda: Stack([broken.Sound(), GRU(5, 4)]))
+    check_export(lambda: Zoneout(RGLRU(3, 5), 0.1))
 
 
 @pytest.mark.parametrize(("law", "make"), CAUGHT, ids=name_of)

@@ -11,7 +11,7 @@ import numpy as np
 
 from unrolled.inspect.figure import BLUE, GREY, INK, RULE, make_figure, require_matplotlib, save_picture
 
-__all__ = ["Band", "ForecastPicture", "draw", "require_matplotlib"]
+__all__ = ["Band", "ForecastPicture", "draw_forecast", "require_matplotlib"]
 
 # More panels than this are too small to read; the rest is left to the table.
 PANELS = 6
@@ -39,7 +39,7 @@ class ForecastPicture:
     note: str = ""
 
 
-def draw(pictures: Sequence[ForecastPicture], path: str | Path) -> Path:
+def draw_forecast(pictures: Sequence[ForecastPicture], path: str | Path) -> Path:
     """Write the picture; the name's ending says which kind (.png, .svg, .pdf).
 
     Raises:

@@ -13,14 +13,14 @@ from torch import Tensor
 from unrolled.check import check_size
 from unrolled.errors import OptionError
 from unrolled.search.constraints import Constraint, constrain
-from unrolled.search.step import Found, Start, Step, ask, length_norm, make_found, most_likely, start, total
+from unrolled.search.step import CodeStep, Found, Start, ask, length_norm, make_found, make_start, most_likely, total
 from unrolled.state import select_rows
 
 __all__ = ["beam"]
 
 
 def beam(
-    step: Step,
+    step: CodeStep,
     state: Any,
     *,
     begin: Tensor | int,
@@ -71,7 +71,7 @@ def beam(
         raise OptionError(f"beam: nbest must be at most width={width}, got {nbest}; widen the beam.")
     if not (math.isfinite(length_penalty) and length_penalty >= 0):
         raise OptionError(f"beam: length_penalty must be a number of at least 0, got {length_penalty!r}.")
-    origin = start("beam", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
+    origin = make_start("beam", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
     rows = [_Row(nbest, length_penalty, len(codes) + n) for codes, n in zip(origin.emitted, origin.limits, strict=True)]
     live, codes, state = _open(origin, rows)
     taken = 0

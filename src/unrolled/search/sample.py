@@ -13,14 +13,14 @@ from torch import Tensor
 from unrolled.check import check_size
 from unrolled.errors import OptionError, ShapeError
 from unrolled.search.constraints import Constraint
-from unrolled.search.greedy import Choose, Walk, likeliest
-from unrolled.search.step import Found, Start, Step, start
+from unrolled.search.greedy import Choose, CodeWalk, likeliest
+from unrolled.search.step import CodeStep, Found, Start, make_start
 
 __all__ = ["sample", "stream"]
 
 
 def sample(
-    step: Step,
+    step: CodeStep,
     state: Any,
     *,
     begin: Tensor | int,
@@ -63,16 +63,16 @@ def sample(
     Source: the nucleus is that of Holtzman et al. 2019, arXiv:1904.09751, section 3.1.
     """
     _check("sample", temperature, top_k, top_p)
-    origin = start("sample", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
+    origin = make_start("sample", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
     numbers = list(range(len(origin.limits))) if rows is None else list(rows)
     if len(numbers) != len(origin.limits):
         raise ShapeError(f"sample: rows must hold one number for each of {len(origin.limits)} rows, got {numbers}.")
     choose = _chooser(origin, numbers, seed, temperature, top_k, top_p)
-    return Walk("sample", step, origin, end, constraints, choose).finish()
+    return CodeWalk("sample", step, origin, end, constraints, choose).finish()
 
 
 def stream(
-    step: Step,
+    step: CodeStep,
     state: Any,
     *,
     begin: Tensor | int,
@@ -99,14 +99,16 @@ def stream(
     True
     """
     _check("stream", temperature, top_k, top_p)
-    origin = start("stream", step, state, begin=begin, end=end, limit=limit, prefix=[prefix] if len(prefix) else None)
+    origin = make_start(
+        "stream", step, state, begin=begin, end=end, limit=limit, prefix=[prefix] if len(prefix) else None
+    )
     if len(origin.limits) != 1:
         raise ShapeError(f"stream: the state must hold one row, got {len(origin.limits)}; use sample for several.")
     choose = _chooser(origin, [row], seed, temperature, top_k, top_p)
-    return _emit(Walk("stream", step, origin, end, constraints, choose))
+    return _emit(CodeWalk("stream", step, origin, end, constraints, choose))
 
 
-def _emit(walk: Walk) -> Iterator[int]:
+def _emit(walk: CodeWalk) -> Iterator[int]:
     while walk.rows:
         yield from walk.advance()
 

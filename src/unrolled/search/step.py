@@ -14,13 +14,24 @@ from torch import Tensor
 from unrolled.errors import DataError, LengthsError, NonFiniteError, OptionError, ShapeError
 from unrolled.state import concat_rows, leaves, select_rows
 
-__all__ = ["Found", "Start", "Step", "ask", "length_norm", "make_found", "most_likely", "score", "start", "total"]
+__all__ = [
+    "Found",
+    "Start",
+    "CodeStep",
+    "ask",
+    "length_norm",
+    "make_found",
+    "most_likely",
+    "score",
+    "make_start",
+    "total",
+]
 
 # Rounding may lift the logarithm of a probability this far above 0; logits handed in by mistake rise further.
 SLACK = 0.05
 
 
-class Step(Protocol):
+class CodeStep(Protocol):
     """One step of a model: codes (rows,) int64 and a state -> log-probabilities (rows, size) of what follows, state.
 
     The state is a tree of tensors, batch first, as `unrolled.state` knows it.
@@ -79,7 +90,7 @@ def make_found(codes: Sequence[int], terms: Sequence[float], ended: bool, length
     return Found(np.array(codes, np.int64), log_prob, ranked, ended, np.array(terms, np.float64))
 
 
-def ask(owner: str, step: Step, codes: Tensor, state: Any, rows: Sequence[int]) -> tuple[Tensor, Any]:
+def ask(owner: str, step: CodeStep, codes: Tensor, state: Any, rows: Sequence[int]) -> tuple[Tensor, Any]:
     """What the step says, without gradients, checked. rows: the caller's number of each row, for messages."""
     with torch.no_grad():
         log_probs, state = step(codes, state)
@@ -117,9 +128,9 @@ def most_likely(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values, codes.gather(1, order)
 
 
-def start(
+def make_start(
     owner: str,
-    step: Step,
+    step: CodeStep,
     state: Any,
     *,
     begin: Tensor | int,
@@ -143,7 +154,7 @@ def start(
 
 
 def score(
-    step: Step,
+    step: CodeStep,
     state: Any,
     sequences: Sequence[Sequence[int] | np.ndarray],
     *,
@@ -154,7 +165,7 @@ def score(
     """The log-probability of one given sequence a row, each as the `Found` that a search would have returned.
 
     Args:
-        step: see `Step`.
+        step: see `CodeStep`.
         state: the state before the first code, one row a sequence.
         sequences: one list of codes a row, without begin and end; they may differ in length.
         begin: the code that the step reads first, one for all rows or (rows,).
@@ -180,7 +191,7 @@ def score(
 
 
 def _feed(
-    owner: str, step: Step, state: Any, first: Tensor, forced: list[list[int]]
+    owner: str, step: CodeStep, state: Any, first: Tensor, forced: list[list[int]]
 ) -> tuple[Tensor, Any, list[list[float]]]:
     """Teacher forcing over ragged lists: the code to read next, the state after each list, and each code's term."""
     count, following = first.shape[0], first

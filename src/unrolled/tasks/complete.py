@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from unrolled.align.next import Next
 from unrolled.fields.text import END, SPECIALS, Text
 from unrolled.fields.tokens import bare
-from unrolled.search import beam, score
+from unrolled.search import CodeStep, beam, score
 
 __all__ = ["Completion", "complete"]
 
@@ -32,7 +33,7 @@ class Completion(NamedTuple):
     probability: float
 
 
-def complete(net: Any, text: Text, typed: str, k: int, *, first: int) -> list[Completion]:
+def complete(net: Next, text: Text, typed: str, k: int, *, first: int) -> list[Completion]:
     """The k likeliest words after `typed`; what is typed of the last word is its beginning.
 
     At word level the probabilities are exact: p(word) over the sum of all words that begin like that. At char and
@@ -44,7 +45,7 @@ def complete(net: Any, text: Text, typed: str, k: int, *, first: int) -> list[Co
     return _spelled(net, text, typed, k, first)
 
 
-def _one_code(net: Any, text: Text, typed: str, k: int, first: int) -> list[Completion]:
+def _one_code(net: Next, text: Text, typed: str, k: int, first: int) -> list[Completion]:
     *lines, last = [text.split_text(line) for line in typed.split("\n")]
     # A mark carries joiners by what stands on both its sides, so the line is split with its half-typed word.
     start = "" if not last or typed[-1].isspace() else bare(last[-1])
@@ -73,7 +74,7 @@ def _inside(piece: str) -> bool:
     return piece != "" and all(c.isalnum() or c in JOINING or unicodedata.category(c)[0] == "M" for c in piece)
 
 
-def _spelled(net: Any, text: Text, typed: str, k: int, first: int) -> list[Completion]:
+def _spelled(net: Next, text: Text, typed: str, k: int, first: int) -> list[Completion]:
     partial = "".join(reversed(list(takewhile(_inside, reversed(typed)))))
     before = typed[: len(typed) - len(partial)]
     # A piece of a word holds the space before it, so that space is typed again with the word.
@@ -102,7 +103,7 @@ def _spelled(net: Any, text: Text, typed: str, k: int, first: int) -> list[Compl
     return [Completion(word, math.exp(logs[word] - whole)) for word in best]
 
 
-def _ending(step: Any, boundaries: Tensor) -> Any:
+def _ending(step: CodeStep, boundaries: Tensor) -> CodeStep:
     """The step with the probability of everything that begins a new word added up at END."""
 
     def ended(codes: Tensor, state: Any) -> tuple[Tensor, Any]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.export import Dim
 
+from unrolled.nn import Cell, Recurrent, Zoneout
 from unrolled.state import map_state
 from unrolled.testing.proof import LawBroken, Make, Proof, Trial, outcome, values
 
@@ -21,13 +22,15 @@ FIXED = ((8, 3), (4, 3))
 """Sizes for a layer whose graphs hold one number of steps."""
 
 
-def check_compile(make: Make, *, dynamic_time: bool = True) -> None:
+def check_compile(make: Make, *, dynamic_time: bool | None = None) -> None:
     """torch.compile with fullgraph and dynamic shapes gives the same values and gradients, from one graph.
 
-    dynamic_time=False: a layer that walks time in Python may have a graph for each number of steps. Make a layer
-    without inner widths of 8 or 9: those are batch and time at tracing, and equal sizes are taken to be one.
+    dynamic_time=False: a layer that walks time in Python may have a graph for each number of steps; None: it may, if
+    a cell inside leaves the walk as `Cell` has it. Make a layer without inner widths of 8 or 9: those are batch and
+    time at tracing, and equal sizes are taken to be one.
     """
     with Proof("compile", make) as proof:
+        dynamic_time = not _walks(proof.layer) if dynamic_time is None else dynamic_time
         torch.compiler.reset()
         compiled: Any = torch.compile(proof.layer, fullgraph=True, dynamic=True, backend="aot_eager")
         for number, (batch, time) in enumerate((FIRST, (4, 7), (6, 2)) if dynamic_time else FIXED):
@@ -39,12 +42,13 @@ def check_compile(make: Make, *, dynamic_time: bool = True) -> None:
         torch.compiler.reset()
 
 
-def check_export(make: Make, *, dynamic_time: bool = True) -> None:
+def check_export(make: Make, *, dynamic_time: bool | None = None) -> None:
     """torch.export with dynamic batch and time gives a program that agrees at other sizes and with a carried state.
 
-    dynamic_time=False: the number of steps is fixed in the program.
+    dynamic_time=False: the number of steps is fixed in the program; None: as for `check_compile`.
     """
     with Proof("export", make) as proof, torch.no_grad():
+        dynamic_time = not _walks(proof.layer) if dynamic_time is None else dynamic_time
         trial = _full(proof, *(FIRST if dynamic_time else FIXED[0]))
         rows = {0: Dim.DYNAMIC}
         both = {0: Dim.DYNAMIC, 1: Dim.DYNAMIC} if dynamic_time else rows
@@ -71,6 +75,16 @@ def check_export(make: Make, *, dynamic_time: bool = True) -> None:
                 finding = f"the program refuses batch {batch}, time {time}: {_first(error)}"
                 raise LawBroken(proof.law, proof.owner, finding) from error
             proof.same(f"exported at batch {batch}, time {time}", values(y, final), values(*proof.run(case)))
+
+
+def _walks(layer: Recurrent[Any]) -> bool:
+    """Does a cell inside walk over time in Python?"""
+    for part in layer.modules():
+        if isinstance(part, Cell) and type(part).run is Cell.run:
+            return True
+        if isinstance(part, Zoneout) and type(part.cell).run_zoned is Cell.run_zoned:
+            return True
+    return False
 
 
 def _call(proof: Proof, compiled: Any, trial: Trial, stance: str) -> tuple[Tensor, Any]:

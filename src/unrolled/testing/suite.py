@@ -39,7 +39,7 @@ LAWS: Mapping[str, Callable[[Make], None]] = {
 
 
 def check_recurrent(
-    make: Make, *, laws: Iterable[str] | None = None, graphs: bool = True, dynamic_time: bool = True
+    make: Make, *, laws: Iterable[str] | None = None, graphs: bool = True, dynamic_time: bool | None = None
 ) -> None:
     """Prove all laws for the layers that `make` builds; raises LawBroken, which names the law, at the first that fails.
 
@@ -47,7 +47,7 @@ def check_recurrent(
     evaluation mode, its parameters moved by random numbers.
     laws: names out of LAWS; None means all of them.
     graphs: compile and export too (some seconds). dynamic_time: False lets both fix the number of time steps, for a
-    layer that walks time in Python.
+    layer that walks time in Python; None does so where a cell inside leaves the walk as `Cell` has it.
 
     >>> from unrolled.nn import GRU
     >>> check_recurrent(lambda: GRU(3, 5), graphs=False)

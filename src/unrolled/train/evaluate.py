@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from unrolled.align.mode import evaluating
 from unrolled.data.batch.batching import Dataset, plan_batches
 from unrolled.errors import DataError
 from unrolled.train import randomness
 from unrolled.train.cursor import cut_rows
+from unrolled.train.objective import Loss
 from unrolled.train.options import TrainOptions
 from unrolled.train.processes import Processes
 
-__all__ = ["Best", "evaluating", "mean_loss", "modes_kept", "weights_of"]
+__all__ = ["Best", "evaluating_aside", "mean_loss", "modes_kept", "weights_of"]
 
 
 @dataclass
@@ -55,24 +56,23 @@ def modes_kept(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; random states and modes are afterwards as before, so training sees nothing."""
-    with modes_kept(module), randomness.kept(), torch.no_grad():
-        module.eval()
+def evaluating_aside(module: nn.Module) -> Iterator[None]:
+    """`evaluating` whose random draws are undone afterwards, so that training sees nothing of it."""
+    with randomness.kept(), evaluating(module):
         yield
 
 
-def mean_loss(module: Any, data: Dataset, options: TrainOptions, processes: Processes) -> float:
+def mean_loss(loss: Loss, data: Dataset, options: TrainOptions, processes: Processes) -> float:
     """Total / count of the loss over the whole dataset, summed over all processes."""
     sums = torch.zeros(2, dtype=processes.wide, device=processes.device)
-    states: list[Any] = [None] * options.micro_batches
+    states: list[object] = [None] * options.micro_batches
     size, budget = options.batch_size, options.token_budget
     for rows in plan_batches(data, batch_size=size, token_budget=budget, seed=0, epoch=0, shuffle=False):
         for i, chunks in enumerate(cut_rows(data, rows, options, processes)):
             state = states[i] if data.carries_state else None
             for chunk in chunks:
                 with processes.autocast():
-                    total, count, state = module.loss(processes.place(chunk), state)
+                    total, count, state = loss(processes.place(chunk), state)
                 sums += torch.stack([torch.as_tensor(v).detach().to(sums) for v in (total, count)])
             states[i] = state
     total, count = processes.sum(sums).tolist()

@@ -64,8 +64,8 @@ def test_every_block_keeps_the_laws(name: str) -> None:
 
 @pytest.mark.parametrize("name", [*BLOCKS, "residual with norm"])
 def test_every_block_compiles_and_exports(name: str) -> None:
-    check_compile((BLOCKS | OPTIONS)[name])
-    check_export((BLOCKS | OPTIONS)[name])
+    check_compile((BLOCKS | OPTIONS)[name], dynamic_time=True)
+    check_export((BLOCKS | OPTIONS)[name], dynamic_time=True)
 
 
 def test_all_but_the_slstm_are_parallel_in_time() -> None:

@@ -31,8 +31,8 @@ def test_streaming_layers_keep_the_laws(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["shift", "conv"])
 def test_streaming_layers_compile_and_export(name: str) -> None:
-    check_compile(LAYERS[name])
-    check_export(LAYERS[name])
+    check_compile(LAYERS[name], dynamic_time=True)
+    check_export(LAYERS[name], dynamic_time=True)
 
 
 def walk(

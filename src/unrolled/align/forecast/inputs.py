@@ -1,27 +1,24 @@
-"""What both forecast nets do with a batch of windows: its level, its covariates, its embedded codes, its encoder."""
+"""What both forecast nets do with a batch of windows: its level, its covariates, its embedded codes."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from unrolled.align.forecast.options import ForecastOptions
 from unrolled.errors import ShapeError
-from unrolled.nn import build
-from unrolled.nn.recurrent import Recurrent
 
 __all__ = [
     "Covariates",
     "Forecast",
     "Frame",
-    "Sizes",
+    "WindowSizes",
     "Window",
     "check_window",
     "frame_window",
     "linear_or_none",
-    "make_encoder",
 ]
 
 # A category's vector is as wide as its vocabulary, which loses nothing, up to this width.
@@ -35,7 +32,7 @@ class Forecast(NamedTuple):
     quantiles: Tensor
 
 
-class Sizes(Protocol):
+class WindowSizes(Protocol):
     """Widths of a window's parts; `*_codes`: one vocabulary size a categorical column, code 0 (unknown) included."""
 
     @property
@@ -146,7 +143,7 @@ class _Codes(nn.Module):
 class Covariates(nn.Module):
     """Everything but the target, codes embedded. Widths: past_width, future_width, static_width (0 = there is none)."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: WindowSizes) -> None:
         super().__init__()
         self.past_values, self.past_columns = sizes.past, len(sizes.past_codes)
         self.past_tables = _Codes(tuple(sizes.past_codes))
@@ -175,18 +172,12 @@ class Covariates(nn.Module):
         return torch.cat([window.static, *self.static_tables(window.static_codes)], -1)
 
 
-def make_encoder(options: ForecastOptions) -> Recurrent[Any]:
-    """`layers` cells over vectors of width hidden_size."""
-    shared = {name: getattr(options, name) for name in ("cell", "cell_options", "hidden_size", "layers", "dropout")}
-    return build.make_encoder(options.hidden_size, build.EncoderOptions(**shared))
-
-
 def linear_or_none(width_in: int, width_out: int) -> nn.Linear | None:
     """A map without bias, or None where there is nothing to map."""
     return nn.Linear(width_in, width_out, bias=False) if width_in else None
 
 
-def check_window(owner: str, window: Window, options: ForecastOptions, sizes: Sizes) -> None:
+def check_window(owner: str, window: Window, options: ForecastOptions, sizes: WindowSizes) -> None:
     """The batch must have the look-back, horizon and number of targets that the net was built for."""
     expected = (options.lookback, options.horizon, sizes.target)
     came = (window.past.shape[1], window.target.shape[1], window.past.shape[2])

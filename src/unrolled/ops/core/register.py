@@ -19,9 +19,26 @@ from torch import Tensor, library
 from unrolled.errors import KernelError, suggest
 from unrolled.ops.core.scan import outside_autocast
 
-__all__ = ["Kernel", "Op", "differentiable_kernel", "explain", "kernels", "reference_kernel", "register"]
+__all__ = [
+    "Attribute",
+    "Kernel",
+    "Memory",
+    "Op",
+    "Tensors",
+    "differentiable_kernel",
+    "explain",
+    "find",
+    "kernels",
+    "reference_kernel",
+    "register",
+]
 
 Tensors = Sequence[Tensor | None]
+Attribute = str | bool | int | float
+"""What an op is told beside its tensors."""
+
+Memory = Callable[..., tuple[int, ...]]
+"""The shape of an op's memory, from its tensors and attributes."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,14 @@ class Op:
             return tuple(_Direct.apply(chosen, len(given), *arguments))  # type: ignore[no-untyped-call]
         # By name, so that the backward pass cannot go to a kernel that did not write the memory.
         return tuple(self.registered(*arguments, save, chosen.name)[:-1])
+
+    def in_order(self, **arguments: Tensor | Attribute | None) -> list[Tensor | Attribute | None]:
+        """Arguments by name as a call takes them: what is left out is None, or 0 and False among the attributes."""
+        every = (*self.tensors, *self.attributes)
+        for name in arguments:
+            if name not in every:
+                raise KernelError(f"{self.name}: has no argument {name!r}.{suggest(name, every)}")
+        return [*(arguments.get(name) for name in self.tensors), *(arguments.get(name, 0) for name in self.attributes)]
 
     def choose(self, kernel: str, *arguments: Any) -> Kernel:
         """The kernel that runs these arguments: the first that accepts them, or the one named."""
@@ -177,13 +202,20 @@ def kernels() -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(kernel.name for kernel in op.kernels) for name, op in _OPS.items()}
 
 
-def explain(name: str, *arguments: Any) -> str:
-    """One line a kernel: would it run on these arguments, and if not, why."""
+def find(name: str) -> Op:
+    """The op of this name, with its kernels. Raises KernelError for an unknown one."""
     if name not in _OPS:
-        raise KernelError(f"explain: op must be one of {', '.join(_OPS)}, got {name!r}.{suggest(name, _OPS)}")
+        raise KernelError(f"There is no op {name!r}; there are {', '.join(_OPS)}.{suggest(name, _OPS)}")
+    return _OPS[name]
+
+
+def explain(name: str, **arguments: Tensor | Attribute | None) -> str:
+    """One line a kernel: would it run on these arguments of the op, given by name, and if not, why."""
+    op = find(name)
+    given = op.in_order(**arguments)
     lines = []
-    for kernel in _OPS[name].kernels:
-        reason = _OPS[name].refusal(kernel, *arguments)
+    for kernel in op.kernels:
+        reason = op.refusal(kernel, *given)
         lines.append(f"{name}: {kernel.name:<10} {'can run' if reason is None else 'refuses: ' + reason}")
     return "\n".join(lines)
 
@@ -205,10 +237,19 @@ def register(
     arguments, for tracing. memory: the shape of the memory from the arguments. kernels: best first; the last must be
     the reference, which accepts everything.
     """
-    count, full = len(tensors), f"unrolled::{name}"
     forward_op, backward_op = _define(name, tensors, attributes, outputs)
     names = tuple(t.rstrip("?") for t in tensors)
     op = Op(name, names, tuple(a.split()[-1] for a in attributes), tuple(kernels), memory, forward_op)
+    _register_kernels(op)
+    _register_fakes(op, shapes)
+    _register_autograd(op, backward_op)
+    _OPS[name] = op
+    return op
+
+
+def _register_kernels(op: Op) -> None:
+    """What runs: the kernel chosen, on real tensors."""
+    count = len(op.tensors)
 
     def forward(*arguments: Any) -> tuple[Tensor, ...]:
         *plain, save, kernel = arguments
@@ -221,14 +262,30 @@ def register(
         found = chosen.backward(given, values, results, remembered, grads, needs)
         return [_empty(given) if grad is None else grad for grad in found]
 
-    def fake_forward(*arguments: Any) -> tuple[Tensor, ...]:
-        *plain, save, _ = arguments
-        return (*shapes(*plain), _fresh_memory(memory, plain, save))
+    library.impl(f"unrolled::{op.name}", "CompositeExplicitAutograd", forward)
+    library.impl(f"unrolled::{op.name}_backward", "CompositeExplicitAutograd", backward)
 
-    def fake_backward(*arguments: Any) -> list[Tensor]:
+
+def _register_fakes(op: Op, shapes: Callable[..., tuple[Tensor, ...]]) -> None:
+    """What tracing sees: tensors of the right shapes."""
+    count = len(op.tensors)
+
+    def forward(*arguments: Any) -> tuple[Tensor, ...]:
+        *plain, save, _ = arguments
+        return (*shapes(*plain), _fresh_memory(op.memory, plain, save))
+
+    def backward(*arguments: Any) -> list[Tensor]:
         given, needs = arguments[:count], arguments[count + 3]
         pairs = zip(given, needs, strict=True)
         return [torch.empty_like(t, memory_format=torch.contiguous_format) if n else _empty(given) for t, n in pairs]
+
+    library.register_fake(f"unrolled::{op.name}", forward)
+    library.register_fake(f"unrolled::{op.name}_backward", backward)
+
+
+def _register_autograd(op: Op, backward_op: Callable[..., list[Tensor]]) -> None:
+    """How the operator is differentiated: by its backward operator, once."""
+    count = len(op.tensors)
 
     def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.tail = inputs[count:]
@@ -246,13 +303,7 @@ def register(
         found = _once(ctx.tail[-1], plain, (*given, *filled))
         return (*(grad if need else None for grad, need in zip(found, needs, strict=True)), *(None for _ in ctx.tail))
 
-    library.impl(full, "CompositeExplicitAutograd", forward)
-    library.impl(f"{full}_backward", "CompositeExplicitAutograd", backward)
-    library.register_fake(full, fake_forward)
-    library.register_fake(f"{full}_backward", fake_backward)
-    library.register_autograd(full, differentiate, setup_context=remember)
-    _OPS[name] = op
-    return op
+    library.register_autograd(f"unrolled::{op.name}", differentiate, setup_context=remember)
 
 
 def _define(name: str, tensors: Sequence[str], attributes: Sequence[str], outputs: int) -> tuple[Any, Any]:
