@@ -151,3 +151,11 @@ def test_decoding_gives_back_the_tags_and_json_the_field() -> None:
 def test_a_flat_list_of_tags_is_refused() -> None:
     with pytest.raises(DataError, match="got the text 'B-X'"):
         Tags.fit(["B-X", "O"])
+
+
+@pytest.mark.parametrize(("alphabet", "scheme"), [(BIO_TAGS, "BIO"), (IOBES_TAGS, "IOBES")])
+def test_drawn_tags_are_legal_and_use_every_tag(alphabet: tuple[str, ...], scheme: str) -> None:
+    tags = Tags(alphabet, scheme)
+    drawn = [tags.draw(np.random.default_rng(seed)) for seed in range(300)]
+    assert all(tags.repair(sequence) == sequence for sequence in drawn)
+    assert {tag for sequence in drawn for tag in sequence} == set(alphabet)

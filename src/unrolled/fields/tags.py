@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
 from unrolled.errors import DataError
+from unrolled.fields.field import Field, Json, register_field, shortened
 from unrolled.fields.tokens import UNKNOWN_TOKEN
 
 __all__ = ["Tags", "spans", "to_bio", "to_iobes"]
@@ -17,8 +18,9 @@ __all__ = ["Tags", "spans", "to_bio", "to_iobes"]
 _OUTSIDE = "O"
 
 
+@register_field
 @dataclass(frozen=True)
-class Tags:
+class Tags(Field[Sequence[str]]):
     """A set of tags: tag number i has the code i; a tag never seen has the code -1.
 
     In a scheme a tag is O (outside) or a mark and a type, as in B-PER. A chunk is
@@ -31,6 +33,7 @@ class Tags:
         scheme: "none", "BIO" or "IOBES".
     """
 
+    kind: ClassVar[str] = "Tags"
     values: tuple[str, ...]
     scheme: str = "none"
 
@@ -61,18 +64,18 @@ class Tags:
     def _codes(self) -> dict[str, int]:
         return {tag: code for code, tag in enumerate(self.values)}
 
-    def encode(self, tags: Sequence[str]) -> np.ndarray:
+    def encode(self, value: Sequence[str]) -> np.ndarray:
         """The codes of the tags, int64 (len(tags),), -1 where not known. Repair them first if they may be broken."""
         known = self._codes.get
-        return np.array([known(tag, -1) for tag in tags], np.int64)
+        return np.array([known(tag, -1) for tag in value], np.int64)
 
-    def decode(self, codes: Sequence[int] | np.ndarray) -> list[str]:
+    def decode(self, array: Sequence[int] | np.ndarray) -> list[str]:
         """The tags of the codes; "<unk>" for -1.
 
         Raises:
             DataError: a number is no code of this field.
         """
-        numbers = np.asarray(codes).ravel().tolist()
+        numbers = np.asarray(array).ravel().tolist()
         for number in numbers:
             if not -1 <= number < self.size:
                 raise DataError(
@@ -82,6 +85,23 @@ class Tags:
         # The last place is that of code -1.
         table = (*self.values, UNKNOWN_TOKEN)
         return [table[number] for number in numbers]
+
+    def draw(self, random: np.random.Generator) -> list[str]:
+        """Up to eight tags, each one that may follow the one before; the last may end a sequence."""
+        begin, follow, end = self.legal()
+        codes: list[int] = []
+        for _ in range(int(random.integers(9))):
+            allowed = np.flatnonzero(follow[codes[-1]] if codes else begin)
+            if not len(allowed):
+                break
+            codes.append(int(random.choice(allowed)))
+        while codes and not end[codes[-1]]:
+            codes.pop()
+        return self.decode(codes)
+
+    def say(self, value: Sequence[str]) -> str:
+        """The tags in quotes, spaces between them."""
+        return shortened(" ".join(value))
 
     def repair(self, tags: Sequence[str]) -> list[str]:
         """The tags of the same chunks, written as the scheme asks.
@@ -116,12 +136,12 @@ class Tags:
         """The chunks of the tags as (type, first, last + 1), as the function `spans`; none without a scheme."""
         return [] if self.scheme == "none" else spans(tags)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain JSON; `Tags.from_json` gives the field back."""
         return {"values": list(self.values), "scheme": self.scheme}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Tags:
+    def from_json(cls, data: Json) -> Tags:
         """The field that `to_json` wrote."""
         return cls(tuple(data["values"]), data["scheme"])
 

@@ -36,7 +36,7 @@ __all__ = ["Classifier", "ClassifierOptions"]
 class ClassifierOptions(TextOptions):
     """Every option of a `Classifier`.
 
-    Text: those of `TextOptions`. Series: scaling (a kind of `Number`). Network: every option of `EncoderOptions` (cell,
+    Text: those of `TextOptions`. Series: scaling (see `Number`). Network: every option of `EncoderOptions` (cell,
     hidden_size, layers, bidirectional, dropout, ...; left out: chosen by whether texts or series come), pooling,
     head_dropout, label_smoothing.
     Training: every option of `TrainOptions`.
@@ -252,8 +252,7 @@ class Classifier(SequenceTask):
         if "text" in self.fields:
             texts = Texts(random_texts(self.fields["text"], draw), self.options.shape)
             return Examples(texts, None, labels, "text", places, Columns())
-        width = self.fields["series"].channels
-        series = [r.normal(size=(int(r.integers(1, 9)), width)) for r in draw]
+        series = [self.fields["series"].draw(random) for random in draw]
         return Examples(None, series, labels, "text", places, Columns())
 
     def score(self, source: Any, y: Iterable[Any] | None = None) -> float:
@@ -291,7 +290,7 @@ class Classifier(SequenceTask):
     def _codes(self, corpus: Examples) -> np.ndarray:
         """(N,) the codes of the labels, -1 where unknown or missing."""
         labels: list[str | None] = [None] * len(corpus) if corpus.labels is None else list(corpus.labels)
-        return np.asarray(self.fields["label"].encode(labels) - 1)
+        return np.asarray(self.fields["label"].encode_all(labels) - 1)
 
     def _logits(self, data: Rows[Labelled]) -> np.ndarray:
         net: Any = self.fitted()

@@ -13,11 +13,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from unrolled.errors import DataError, OptionError, UnrolledError
-from unrolled.fields.category import Category
-from unrolled.fields.numbers import Numbers
-from unrolled.fields.spelling import Spelling
-from unrolled.fields.tags import Tags
-from unrolled.fields.text import Text
+from unrolled.fields import field_from_json, field_to_json
 from unrolled.model import Law, Model
 from unrolled.tasks.laws import sequence_laws
 from unrolled.tasks.options import TaskOptions, plain
@@ -25,8 +21,6 @@ from unrolled.train import Callback, Event, History, TrainOptions, fit
 
 __all__ = ["SequenceTask", "Training", "given_source", "held_out", "ready"]
 
-# The fields that a saved task may name.
-FIELDS: dict[str, Any] = {kind.__name__: kind for kind in (Category, Numbers, Spelling, Tags, Text)}
 # Training on more rows than when the best step was found takes longer, but not without bound.
 LONGEST = 1.5
 # The part of a time limit that finds out when to stop, where all rows are learned from afterwards.
@@ -213,7 +207,7 @@ class SequenceTask(Model):
     def pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Options, fields and notes."""
         given = {name: plain(value) for name, value in self._given.items()}
-        kinds = {name: {"kind": type(field).__name__, **field.to_json()} for name, field in self.fields.items()}
+        kinds = {name: field_to_json(field) for name, field in self.fields.items()}
         return {"options": self.options.to_json(), "given": given, "fields": kinds, "notes": self.notes}, {}
 
     @classmethod
@@ -223,9 +217,7 @@ class SequenceTask(Model):
         SequenceTask.__init__(model)
         model.options = cls.options_kind(**content["options"])
         model._given = dict(content["given"])
-        for name, data in content["fields"].items():
-            values = dict(data)
-            model.fields[name] = FIELDS[values.pop("kind")].from_json(values)
+        model.fields = {name: field_from_json(data) for name, data in content["fields"].items()}
         model.notes = content["notes"]
         model.net = model.make_net()
         return model

@@ -1,4 +1,4 @@
-"""A field for time: cyclic calendar features, a pure function of the timestamp."""
+"""Time as features: cyclic calendar features, a pure function of the timestamp."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ _PHASES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 class Calendar:
     """Sine and cosine of the phase of each cycle: (sin, cos) of 2 pi times the phase.
 
-    A field with no way back: time itself is known, and nothing decodes it. Every value follows from its own timestamp
-    alone, so nothing is fitted and nothing can leak.
+    No `Field`: time itself is known, so no network predicts it and nothing decodes it. Every value follows from its own
+    timestamp alone, so nothing is fitted and nothing can leak.
 
     Args:
         features: names out of second_of_minute, minute_of_hour, hour_of_day (the exact time within the day),

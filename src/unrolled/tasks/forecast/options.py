@@ -13,7 +13,7 @@ from unrolled.align.forecast.options import DirectOptions, NextOptions
 from unrolled.check import check_choice
 from unrolled.data.panel.step import Step
 from unrolled.errors import OptionError
-from unrolled.fields.number import KINDS
+from unrolled.fields.number import SCALINGS
 from unrolled.nn import CELLS
 from unrolled.tasks.options import TaskOptions
 from unrolled.train import TrainOptions
@@ -85,7 +85,7 @@ class ForecasterOptions(TaskOptions):
         if self.likelihood is not None:
             check_choice("Forecaster", "likelihood", self.likelihood, LIKELIHOODS)
         if self.scaling is not None:
-            check_choice("Forecaster", "scaling", self.scaling, KINDS)
+            check_choice("Forecaster", "scaling", self.scaling, SCALINGS)
         for level in self.levels or ():
             if not 0 < level < 100:
                 raise OptionError(
