@@ -10,7 +10,7 @@ import pytest
 
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import BEGIN, END, PAD, SPECIALS, UNKNOWN, Text
-from unrolled.fields.tokens import ESCAPE, JOINER
+from unrolled.fields.tokens.marks import ESCAPE, JOINER
 
 STRANGE = [
     'Hello, world! "Is it (not) so?" -- don\'t... 3.14 snake_case a/b',

@@ -8,8 +8,9 @@ from unrolled.fields.field import Field, field_from_json, field_kinds, field_to_
 from unrolled.fields.number import Number
 from unrolled.fields.numbers import Numbers
 from unrolled.fields.spelling import Spelling
-from unrolled.fields.tags import Tags, spans, to_bio, to_iobes
+from unrolled.fields.tags import Tags
 from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
+from unrolled.fields.tokens import spans, to_bio, to_iobes
 
 __all__ = [
     "BEGIN",

@@ -12,8 +12,8 @@ import numpy as np
 
 from unrolled.errors import DataError, OptionError, suggest
 from unrolled.fields.field import Field, Json, register_field, shortened
-from unrolled.fields.subword import Merges, learn_merges, make_tokenizer
-from unrolled.fields.tokens import UNKNOWN_TOKEN, join_marks, split_marks
+from unrolled.fields.tokens.marks import UNKNOWN_TOKEN, join_marks, split_marks
+from unrolled.fields.tokens.subword import Merges, learn_merges, make_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

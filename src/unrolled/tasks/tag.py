@@ -18,7 +18,8 @@ from unrolled.data.read.conll import Sentences, read_conll
 from unrolled.data.read.files import Places
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.spelling import Spelling
-from unrolled.fields.tags import Tags, spans, to_bio, to_iobes
+from unrolled.fields.tags import Tags
+from unrolled.fields.tokens import spans, to_bio, to_iobes
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.score.classes import accuracy
 from unrolled.score.spans import SpanReport, span_f1
