@@ -22,7 +22,7 @@ from unrolled.fields import (
     register_field,
 )
 from unrolled.fields import field as register
-from unrolled.fields.field import Json
+from unrolled.types import Json
 
 
 @pytest.fixture(autouse=True)

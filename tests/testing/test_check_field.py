@@ -11,8 +11,8 @@ import pytest
 
 from unrolled.fields import Category, Field, Number, Numbers, Spelling, Tags, Text, field_kinds, register_field
 from unrolled.fields import field as register
-from unrolled.fields.field import Json
 from unrolled.testing import FIELD_LAWS, LawBroken, check_field
+from unrolled.types import Json
 
 RANDOM = np.random.default_rng(0)
 SERIES = [RANDOM.normal(1e6, 1.0, (length, 2)) * [1, 1e-9] for length in (5, 0, 40, 1)]

@@ -10,7 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.fields.field import Field, Json, register_field, shortened
+from unrolled.fields.field import Field, register_field, shortened
+from unrolled.types import Json
 
 
 @register_field

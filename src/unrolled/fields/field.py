@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
 from unrolled.errors import ModelFileError, OptionError, suggest
+from unrolled.types import Json
 
-__all__ = ["Field", "Json", "field_from_json", "field_kinds", "field_to_json", "register_field", "shortened"]
-
-Json: TypeAlias = dict[str, Any]
-"""An object as `json.loads` gives it: what it holds is known to those who wrote it."""
+__all__ = ["Field", "field_from_json", "field_kinds", "field_to_json", "register_field", "shortened"]
 
 Raw = TypeVar("Raw")
 F = TypeVar("F", bound="type[Field[Any]]")

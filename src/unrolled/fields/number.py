@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 from unrolled.errors import OptionError, suggest
-from unrolled.fields.field import Field, Json, register_field
+from unrolled.fields.field import Field, register_field
+from unrolled.types import Json
 
 SCALINGS = ("standard", "robust", "log", "scale", "none")
 

@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.fields.field import Field, Json, register_field
+from unrolled.fields.field import Field, register_field
 from unrolled.fields.number import Number, counted
+from unrolled.types import Json
 
 __all__ = ["Numbers"]
 

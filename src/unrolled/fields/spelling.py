@@ -11,7 +11,8 @@ from typing import ClassVar
 import numpy as np
 
 from unrolled.errors import DataError, OptionError
-from unrolled.fields.field import Field, Json, register_field, shortened
+from unrolled.fields.field import Field, register_field, shortened
+from unrolled.types import Json
 
 __all__ = ["Spelling"]
 

@@ -10,9 +10,10 @@ from typing import ClassVar
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.fields.field import Field, Json, register_field, shortened
+from unrolled.fields.field import Field, register_field, shortened
 from unrolled.fields.tokens.chunks import OUTSIDE, parts_of, spans, write_chunks
 from unrolled.fields.tokens.marks import UNKNOWN_TOKEN
+from unrolled.types import Json
 
 __all__ = ["Tags"]
 

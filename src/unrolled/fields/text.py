@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from unrolled.errors import DataError, OptionError, suggest
-from unrolled.fields.field import Field, Json, register_field, shortened
+from unrolled.fields.field import Field, register_field, shortened
 from unrolled.fields.tokens.marks import UNKNOWN_TOKEN, join_marks, split_marks
 from unrolled.fields.tokens.subword import Merges, learn_merges, make_tokenizer
+from unrolled.types import Json
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from unrolled.state import select_rows
 
 __all__ = ["beam"]
 
+S = TypeVar("S")
+
 
 def beam(
-    step: Step,
-    state: Any,
+    step: Step[S],
+    state: S,
     *,
     begin: Tensor | int,
     end: int | None,
@@ -121,7 +123,7 @@ class _Row:
         return (self.found[True] + self.found[False])[: self.nbest]
 
 
-def _open(origin: Start, rows: list[_Row]) -> tuple[_Live, Tensor, Any]:
+def _open(origin: Start[S], rows: list[_Row]) -> tuple[_Live, Tensor, S]:
     """One hypothesis for every row that may emit; the others are done."""
     going = origin.open_rows()
     for row in set(range(len(rows))) - set(going):

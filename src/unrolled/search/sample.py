@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from unrolled.search.step import Found, Start, Step, start
 
 __all__ = ["sample", "stream"]
 
+S = TypeVar("S")
+
 
 def sample(
-    step: Step,
-    state: Any,
+    step: Step[S],
+    state: S,
     *,
     begin: Tensor | int,
     end: int | None,
@@ -72,8 +74,8 @@ def sample(
 
 
 def stream(
-    step: Step,
-    state: Any,
+    step: Step[S],
+    state: S,
     *,
     begin: Tensor | int,
     end: int | None,
@@ -106,7 +108,7 @@ def stream(
     return _emit(Walk("stream", step, origin, end, constraints, choose))
 
 
-def _emit(walk: Walk) -> Iterator[int]:
+def _emit(walk: Walk[S]) -> Iterator[int]:
     while walk.rows:
         yield from walk.advance()
 
@@ -121,7 +123,7 @@ def _check(owner: str, temperature: float, top_k: int | None, top_p: float | Non
 
 
 def _chooser(
-    origin: Start, numbers: Sequence[int], seed: int, temperature: float, top_k: int | None, top_p: float | None
+    origin: Start[S], numbers: Sequence[int], seed: int, temperature: float, top_k: int | None, top_p: float | None
 ) -> Choose:
     if temperature == 0:
         return likeliest

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -17,6 +16,7 @@ from unrolled.data.panel.step import Step
 from unrolled.errors import DataError
 from unrolled.fields.category import Category
 from unrolled.fields.number import Number
+from unrolled.types import Json
 
 
 @dataclass(frozen=True)
@@ -220,7 +220,7 @@ class PanelFields:
     def _vocabularies(self, columns: Mapping[str, Text]) -> tuple[int, ...]:
         return tuple(self.categories[name].size for name in columns)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain JSON; `PanelFields.from_json` gives the fields back."""
         return {
             "columns": self.columns.to_json(),
@@ -236,7 +236,7 @@ class PanelFields:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PanelFields:
+    def from_json(cls, data: Json) -> PanelFields:
         """The fields that `to_json` wrote."""
         return cls(
             columns=Columns.from_json(data["columns"]),

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from unrolled.data.panel.step import DAY, HOUR, SECOND, WEEK, Step, days_in_month, days_of_month
 from unrolled.errors import OptionError, suggest
+from unrolled.types import Json
 
 
 def _clock(period: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -98,11 +98,11 @@ class Calendar:
             encoded[:, 2 * i], encoded[:, 2 * i + 1] = np.sin(angle), np.cos(angle)
         return encoded
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain JSON; `Calendar.from_json` gives the field back."""
         return {"features": list(self.features)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Calendar:
+    def from_json(cls, data: Json) -> Calendar:
         """The field that `to_json` wrote."""
         return cls(tuple(data["features"]))
