@@ -43,8 +43,12 @@ def build_panel(
             a timestamp is double or irregular; a static column changes within a series. Rows are named.
         OptionError: `step` or `resample` is unknown.
     """
-    table = read_table(table)
-    require_columns(table, columns.all)
+    read = read_table(table)
+    require_columns(read, columns.all)
+    return _regular(read, columns, step, resample)
+
+
+def _regular(table: pa.Table, columns: Columns, step: str | Step | None, resample: str | None) -> Panel:
     ids, series = _series(table, columns.id)
     time = time_column(table, columns.time)
     groups = regular_groups(time, series, ids, step, resample, partial(row_name, table))
