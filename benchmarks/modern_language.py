@@ -56,7 +56,7 @@ class Language(ur.LanguageModel):
         self.contestant, self.width = contestant, width
 
     def make_net(self, corpus: Any | None = None) -> nn.Module:
-        return network(self.fields["text"].size, self.contestant, self.width, self.options.output_dropout)
+        return network(self.fields["text"].size, self.contestant, self.width, self.options.head.output_dropout)
 
 
 def network(size: int, contestant: Contestant, width: int, dropout: float) -> Next:

@@ -36,14 +36,14 @@ def test_the_readme_names_its_two_commands() -> None:
 
 
 def test_every_verb_in_the_readme_exists_with_its_options() -> None:
-    from unrolled.cli.app import app
+    from unrolled.cli.app import make_app
 
     lines = [line for block in [*blocks("sh"), *blocks("text")] for line in block.replace("\\\n", " ").splitlines()]
     commands = [line.split() for line in lines if line.startswith("unrolled ")]
     assert len(commands) >= 7
     for _, *words in commands:
         verbs = words[:2] if words[0] == "fit" and not words[1].startswith("-") else words[:1]
-        shown = CliRunner().invoke(app, [*verbs, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
+        shown = CliRunner().invoke(make_app(), [*verbs, "--help"], env={"COLUMNS": "200", "NO_COLOR": "1"})
         assert shown.exit_code == 0
         for option in (word for word in words if word.startswith("-")):
             assert option in shown.output, f"unrolled {' '.join(verbs)} has no {option}"

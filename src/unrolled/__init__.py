@@ -52,6 +52,8 @@ _HOMES = {
     "adopt": "unrolled.nn.torch.adopt",
     "load": "unrolled.model",
 }
+# Live steps for the layers, and the package's own tasks for the registry.
+_FILLED_BY = {"nn": "live", "model": "tasks"}
 _ROOMS = ("errors", "nn", "ops", "padding", "state", "testing")
 
 
@@ -66,9 +68,9 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def fill_slots() -> None:
-    """Import the rooms that fill a slot of a lower room, which therefore need not know them."""
-    importlib.import_module("unrolled.live")
+def fill_slots(room: str) -> None:
+    """Import the room that fills the slot of a lower one, which therefore need not know it."""
+    importlib.import_module(f"unrolled.{_FILLED_BY[room]}")
 
 
 def __dir__() -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from unrolled.errors import OptionError, suggest
 
-__all__ = ["Options"]
+__all__ = ["Options", "unknown"]
 
 
 class Options(BaseModel):
@@ -24,29 +24,52 @@ class Options(BaseModel):
 
     if not TYPE_CHECKING:
 
-        def __init__(self, **values: Any) -> None:
-            try:
-                super().__init__(**values)
-            except ValidationError as error:
-                raise OptionError(_sentence(error, type(self))) from None
+        def __init__(self, **values: object) -> None:
+            self._take(self.owner or type(self).__name__, values)
+
+    @classmethod
+    def signed(cls, owner: str, values: Mapping[str, object]) -> Self:
+        """These options; a mistake in them is told in the name of `owner`, to whom the user gave them."""
+        made = cls.__new__(cls)
+        made._take(owner, values)
+        return made
+
+    def _take(self, owner: str, values: Mapping[str, object]) -> None:
+        try:
+            BaseModel.__init__(self, **values)
+        except ValidationError as error:
+            raise OptionError(f"{owner}: {_sentence(error, self.names())}") from None
 
     @classmethod
     def names(cls) -> Iterable[str]:
         """The names that may be given, for messages."""
         return list(cls.model_fields)
 
+    def given(self) -> dict[str, Any]:
+        """The options that were named when these were made; the others have their defaults."""
+        return {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
+
+    def over(self, **usual: object) -> Self:
+        """These options, with the usual values in place of those that were not given."""
+        return type(self)(**{**usual, **self.given()})
+
     def to_json(self) -> dict[str, Any]:
         """The options as plain JSON values."""
         return self.model_dump(mode="json")
 
 
-def _sentence(error: ValidationError, kind: type[Options]) -> str:
+def unknown(name: str, names: Iterable[str]) -> str:
+    """The sentence about an option that there is not."""
+    known = list(names)
+    return f"there is no option {name!r}.{suggest(name, known)} Options: {', '.join(known)}."
+
+
+def _sentence(error: ValidationError, names: Iterable[str]) -> str:
     first = error.errors()[0]
-    owner, name = kind.owner or kind.__name__, ".".join(str(part) for part in first["loc"])
+    name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        names = kind.names()
-        return f"{owner}: there is no option {name!r}.{suggest(name, names)} Options: {', '.join(names)}."
+        return unknown(name, names)
     if first["type"] == "missing":
-        return f"{owner}: option {name!r} is missing; give {name}=."
+        return f"option {name!r} is missing; give {name}=."
     problem = first["msg"].removeprefix("Value error, ").removesuffix(".")
-    return f"{owner}: {problem}." if not name else f"{owner}: {name}={first['input']!r}: {problem}."
+    return f"{problem}." if not name else f"{name}={first['input']!r}: {problem}."

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from unrolled.cli.app import app
+from unrolled.cli.app import make_app
 
 
 class Shell:
     """Runs `unrolled` with some words and looks at how it ended."""
 
     def run(self, *words: str, stdin: str | None = None) -> Result:
-        return CliRunner().invoke(app, list(words), input=stdin)
+        return CliRunner().invoke(make_app(), list(words), input=stdin)
 
     def ok(self, *words: str, stdin: str | None = None) -> str:
         """The standard output of a command that must succeed."""
@@ -43,9 +43,9 @@ def shell() -> Shell:
 @pytest.fixture
 def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Ctrl-C after the third step of training; calling it lets training go on again."""
-    from unrolled.tasks import frame
+    from unrolled.train import loop
 
-    whole = frame.fit
+    whole = loop.fit
 
     def fit(*args: Any, callbacks: Any, **options: Any) -> Any:
         def press(event: Any) -> None:
@@ -54,5 +54,5 @@ def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
         return whole(*args, callbacks=[*callbacks, press], **options)
 
-    monkeypatch.setattr(frame, "fit", fit)
-    return lambda: monkeypatch.setattr(frame, "fit", whole)
+    monkeypatch.setattr(loop, "fit", fit)
+    return lambda: monkeypatch.setattr(loop, "fit", whole)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from unrolled.cli.app import app
+from unrolled.cli.app import make_app
 
 QUICK = ["--set", "hidden_size=8", "--set", "max_steps=6", "--set", "evaluate_every_steps=3"]
 
@@ -32,7 +32,7 @@ def table(path: Path, count: int = 60, start: str = "2020-01-01", **more: list[A
 
 
 def run(*words: str, stdin: str | None = None) -> Result:
-    return CliRunner().invoke(app, list(words), input=stdin)
+    return CliRunner().invoke(make_app(), list(words), input=stdin)
 
 
 def mistake(*words: str, stdin: str | None = None) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from unrolled.cli.runs import Request, load_request
+from unrolled.cli.runs import load_request, make_request, write_request
 from unrolled.errors import ModelFileError
+from unrolled.model.describe import Asked, Request
 
 
 @pytest.mark.parametrize(("words", "message"), [
@@ -44,7 +45,7 @@ def test_a_run_of_the_first_version_is_still_read(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text(json.dumps(old))
     wanted = Request("forecast", {"source": "/a.csv"}, {"source": "12"}, {"time": "t"}, {"horizon": 2}, {"test": None})
     assert load_request(tmp_path) == wanted
-    wanted.write(tmp_path)
+    write_request(wanted, tmp_path)
     assert load_request(tmp_path) == wanted
     (tmp_path / "run.json").write_text(json.dumps({**old, "format": 99}))
     with pytest.raises(ModelFileError, match="format version 99"):
@@ -53,6 +54,6 @@ def test_a_run_of_the_first_version_is_still_read(tmp_path: Path) -> None:
 
 def test_vectors_are_a_file_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "v.txt").write_text("a 1\n")
-    request = Request.of("tag", {"source": "-"}, {}, {"vectors": str(tmp_path / "v.txt")}, {})
+    request = make_request("tag", Asked({"source": "-"}), {"vectors": str(tmp_path / "v.txt")})
     assert request.files == {"source": "-", "vectors": str(tmp_path / "v.txt")}
     assert len(request.sha256["vectors"]) == 64

@@ -159,7 +159,7 @@ def test_of_two_examples_one_is_learned_from(valid: float, fresh: dict[str, Any]
     fresh["language"].fit(["a", "b"], valid=valid)
     fresh["translate"].fit(["a", "b"], ["x", "y"], valid=valid)
     assert fresh["classify"].classes_.tolist() == ["x", "y"]
-    assert fresh["translate"].notes["longest"] == 1
+    assert fresh["translate"].notes.longest == 1
 
 
 def test_empty_documents_are_documents(fresh: dict[str, Any]) -> None:
@@ -290,7 +290,7 @@ def test_numbers_and_paths_of_other_kinds_are_options_too(toys: SimpleNamespace,
     )  # fmt: skip
     again = load(model.fit(*toys.reviews(10)).save(tmp_path / "m.unrolled"))
     assert isinstance(again, Classifier)
-    assert again.options.encoder["hidden_size"] == 4
+    assert again.options.encoder.hidden_size == 4
 
 
 def test_options_of_stopping_go_together_with_learning_again(fresh: dict[str, Any], toys: SimpleNamespace) -> None:

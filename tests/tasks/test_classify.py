@@ -52,7 +52,7 @@ def test_series_save_with_their_scaling_and_keep_the_laws(
 
 
 def test_a_few_examples_that_are_all_right_make_the_network_no_surer(critic: Classifier) -> None:
-    assert critic.notes["temperature"] == 1.0
+    assert critic.notes.temperature == 1.0
 
 
 def test_a_temperature_makes_held_out_examples_likelier_and_is_kept(toys: SimpleNamespace, tmp_path: Path) -> None:
@@ -60,11 +60,11 @@ def test_a_temperature_makes_held_out_examples_likelier_and_is_kept(toys: Simple
     # A third of the held-out labels is wrong: probabilities near 0 and 1 cannot be right there.
     wrong = [label if i % 3 else ("pos" if label == "neg" else "neg") for i, label in enumerate(labels[60:])]
     model = Classifier(**toys.quick, epochs=12).fit(texts[:60], labels[:60], valid=(texts[60:], wrong))
-    assert model.notes["temperature"] > 1
+    assert model.notes.temperature > 1
     codes = [model.classes_.tolist().index(label) for label in wrong]
     logits = model._logits(model.make_data(model._read(texts[60:], labelled=False), np.arange(20)))
     found = model.predict_proba(texts[60:])
-    np.testing.assert_array_equal(found, probabilities(logits, model.notes["temperature"]))
+    np.testing.assert_array_equal(found, probabilities(logits, model.notes.temperature))
     nats = [-np.log(p[np.arange(20), codes]).mean() for p in (probabilities(logits), found)]
     assert nats[1] < nats[0]
     again = load(model.save(tmp_path / "model.unrolled"))

@@ -14,6 +14,7 @@ import pytest
 from unrolled.errors import DataError
 from unrolled.fields.text import SPECIALS, Text
 from unrolled.tasks import Classifier
+from unrolled.tasks.inputs import TextInputs
 from unrolled.tasks.labelled import Columns, read_examples
 
 SHAPE = Text("word", True, "punctuation", SPECIALS)
@@ -75,8 +76,8 @@ def test_labels_may_stand_beside_a_table_of_texts() -> None:
 @pytest.mark.parametrize("texts", [TEXTS, tuple(TEXTS), np.array(TEXTS), np.array(TEXTS, object), pd.Series(TEXTS)])
 def test_texts_in_memory_may_stand_in_anything(texts: Any) -> None:
     found = read(texts, LABELS)
-    assert found.texts is not None
-    assert found.texts.interned.forms == ["a", "good", "film", "bad"]
+    assert isinstance(found.inputs, TextInputs)
+    assert found.inputs.texts.interned.forms == ["a", "good", "film", "bad"]
 
 
 def test_series_may_be_an_array_or_ragged() -> None:
@@ -85,7 +86,7 @@ def test_series_may_be_an_array_or_ragged() -> None:
     ragged[:] = [array[0], array[1, :2]]
     for source, lengths in ((array, [3, 3]), (list(ragged), [3, 2]), (ragged, [3, 2]), (array[:, :, 0], [3, 3])):
         found = read(source, ["x", "y"])
-        assert [len(values) for values in found.series] == lengths
+        assert [len(values) for values in found.inputs.values] == lengths
 
 
 def test_a_column_is_seen_from_its_name_or_from_being_the_other_one() -> None:
@@ -144,7 +145,7 @@ def test_a_folder_of_classes_gives_texts_or_series(tmp_path: Path) -> None:
         (tmp_path / "series" / name).mkdir(parents=True)
         np.save(tmp_path / "series" / name / "1.npy", np.zeros((3, 2)))
     assert read(tmp_path / "texts").labels == ["neg", "pos"]
-    assert read(tmp_path / "series").series[0].shape == (3, 2)
+    assert read(tmp_path / "series").inputs.values[0].shape == (3, 2)
     with pytest.raises(DataError, match="labels"):
         read(tmp_path / "texts", ["a", "b"])
 

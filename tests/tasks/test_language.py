@@ -27,7 +27,7 @@ def by_hand(model: LanguageModel, codes: list[int], first: int) -> float:
 def codes_of(model: LanguageModel, text: str) -> list[int]:
     """The codes of a document, the end of each line included."""
     field = model.fields["text"]
-    if model.options.level != "word":
+    if model.options.text.level != "word":
         return [code for line in text.split("\n") for code in field.encode(line + "\n").tolist()]
     return [code for line in text.split("\n") for code in [*field.encode(line).tolist(), END]]
 

@@ -30,7 +30,7 @@ def test_options_come_and_go_as_parameters() -> None:
     assert twin.options == model.options
     assert model.set_params(hidden_size=4, layers=2) is model
     assert model.get_params() == {**wanted, "hidden_size": 4, "layers": 2}
-    assert model.options.encoder["hidden_size"] == 4
+    assert model.options.encoder.hidden_size == 4
     assert twin.get_params() == wanted
     with pytest.raises(OptionError, match="Did you mean 'layers'"):
         model.set_params(layer=2)
@@ -83,7 +83,7 @@ def test_it_stands_at_the_end_of_a_pipeline(toys: SimpleNamespace) -> None:
     line = Pipeline([("lower", lowered), ("classify", Classifier(**toys.quick, epochs=15, lower=False))])
     line.set_params(classify__hidden_size=6)
     line.fit(shouted, labels)
-    assert line.named_steps["classify"].options.encoder["hidden_size"] == 6
+    assert line.named_steps["classify"].options.encoder.hidden_size == 6
     assert line.score(shouted, labels) > 0.9
     assert line.predict_proba(shouted).shape == (40, 2)
     assert clone(line).get_params()["classify__hidden_size"] == 6

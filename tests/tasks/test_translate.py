@@ -108,18 +108,18 @@ def test_what_is_held_out_changes_no_vocabulary_and_no_limit(toys: SimpleNamespa
     model.fit(sources, targets, valid=(["a quux"], ["quuz " * 50]))
     assert "quux" not in model.fields["source"].tokens
     assert "quuz" not in model.fields["target"].tokens
-    assert model.notes["longest"] == 4
+    assert model.notes.longest == 4
     model.attention("a b", "a " * 40)
     model.evaluate(["a"], ["b " * 60])
-    assert model.notes["longest"] == 4
+    assert model.notes.longest == 4
     part = Translator(**{**toys.pairs, "epochs": 1}).fit([*sources, "a"], [*targets, "only " * 9], valid=0.5)
-    assert ("only" in part.fields["target"].tokens) == (part.notes["longest"] == 9)
+    assert ("only" in part.fields["target"].tokens) == (part.notes.longest == 9)
 
 
 def test_two_trainings_forget_the_longest_target_of_the_first(toys: SimpleNamespace) -> None:
     model = Translator(**{**toys.pairs, "epochs": 1}).fit(["a", "b", "c"], ["x " * 30] * 3, valid=0)
-    assert model.notes["longest"] == 30
-    assert model.fit(["a", "b", "c"], ["x"] * 3, valid=0).notes["longest"] == 1
+    assert model.notes.longest == 30
+    assert model.fit(["a", "b", "c"], ["x"] * 3, valid=0).notes.longest == 1
 
 
 def test_several_references_count_the_best(mirror: Translator) -> None:

@@ -42,7 +42,7 @@ def test_the_unit_that_keeps_half_precision_in_range_leaves_the_gradient_as_it_i
         module, processes = Regressor(dtype=torch.float32), Processes(options)
         parameters = list(module.parameters())
         pieces = [Data(dtype=torch.float32).batch(np.arange(6))]
-        mine = accumulate(module, pieces, [None], processes, unit)
+        mine = accumulate(module.loss, pieces, [None], processes, unit)
         finish(mine, (0.0,), parameters, processes, None, unit)
         gradients.append({name: p.grad for name, p in module.named_parameters()})
     assert same_bits(*gradients)
@@ -278,3 +278,8 @@ def test_a_run_without_a_folder_writes_nothing_and_is_silent(
     fit(Regressor(), Data(), TrainOptions(epochs=1))
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_module_without_a_loss_is_told_what_to_write() -> None:
+    with pytest.raises(OptionError, match=r"expected a module with loss\(batch, state\).*, but Linear has none"):
+        fit(torch.nn.Linear(2, 2), Data(), TrainOptions(epochs=1))

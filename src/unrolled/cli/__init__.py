@@ -1,4 +1,7 @@
-"""The command line: `unrolled fit forecast load.csv --time date --target load --horizon 24 -o runs/load`."""
+"""The command line: `unrolled fit forecast load.csv --time date --target load --horizon 24 -o runs/load`.
+
+It is made of what the registered tasks say of themselves, and knows none of them by name.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ __all__ = ["main"]
 
 
 def main() -> None:
-    """The entry point of the `unrolled` command."""
-    from unrolled.cli.app import app
+    """The entry point of the `unrolled` command, and of a file that registers a task of its own."""
+    from unrolled.cli.app import make_app
 
-    app()
+    make_app()()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unrolled.cli.values import print_json
+from unrolled.cli.values import print_json, print_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,9 +28,7 @@ def kernels(as_json: Annotated[bool, typer.Option("--json", help="Print JSON on 
         return
     names = ("op", "device", "kernel", "answer")
     lines = [names, *(tuple(str(row[name]) for name in names) for row in found)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(names))]
-    for line in lines:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    print_table(lines)
     typer.echo(f"\ncpp: {_compiled_kernels()}")
 
 

@@ -12,82 +12,53 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from unrolled.cli.values import write_text
 from unrolled.errors import DataError, ModelFileError, OptionError
+from unrolled.model.describe import TRAINED_ON, Asked, Request
 
-__all__ = ["RECORD", "Request", "fresh_folder", "load_request"]
+__all__ = ["RECORD", "check_files", "fresh_folder", "load_request", "make_request", "write_request"]
 
 FORMAT = 2
 RECORD = "run.json"
-TRAINED_ON = ("source", "target")
 
 
-@dataclass(frozen=True)
-class Request:
-    """What `fit` was asked.
+def make_request(task: str, asked: Asked, options: Mapping[str, object]) -> Request:
+    """The request, its files looked at; those that are None were not given."""
+    every = {**asked.files, "vectors": options.get("vectors")}
+    given = {role: str(path) for role, path in every.items() if path is not None}
+    piped = [role for role, path in given.items() if path == "-"]
+    for role in piped:
+        if role not in TRAINED_ON or len(piped) > 1:
+            raise OptionError(
+                f"fit: expected one file at most on standard input, the one to learn from, got '-' for "
+                f"{' and '.join(piped)}; save it as a file."
+            )
+    paths = {role: path if path == "-" else str(Path(path).resolve()) for role, path in given.items()}
+    sums = {role: "" if path == "-" else digest(path) for role, path in paths.items()}
+    chosen = {**options, "vectors": paths["vectors"]} if "vectors" in paths else dict(options)
+    return Request(task, paths, sums, dict(asked.reading), chosen, dict(asked.held))
 
-    task: the word after `fit`. files: absolute paths (or "-") by what they are for: source, target, valid,
-    valid_target, test, test_target, vectors. sha256: of those files. reading: the columns. held: the parts of the data
-    that are held out, by name. options: of the task.
-    """
 
-    task: str
-    files: dict[str, str]
-    sha256: dict[str, str]
-    reading: dict[str, Any]
-    options: dict[str, Any]
-    held: dict[str, Any]
+def write_request(request: Request, folder: Path) -> None:
+    """Keep it in the run folder. Raises `SaveError`."""
+    write_text(folder / RECORD, json.dumps({"format": FORMAT, **asdict(request)}, indent=1))
 
-    @classmethod
-    def of(
-        cls,
-        task: str,
-        files: Mapping[str, str | None],
-        reading: dict[str, Any],
-        options: dict[str, Any],
-        held: dict[str, Any],
-    ) -> Request:
-        """The request, its files looked at; those that are None were not given."""
-        given = {role: path for role, path in {**files, "vectors": options.get("vectors")}.items() if path is not None}
-        piped = [role for role, path in given.items() if path == "-"]
-        for role in piped:
-            if role not in TRAINED_ON or len(piped) > 1:
-                raise OptionError(
-                    f"fit: expected one file at most on standard input, the one to learn from, got '-' for "
-                    f"{' and '.join(piped)}; save it as a file."
-                )
-        paths = {role: path if path == "-" else str(Path(path).resolve()) for role, path in given.items()}
-        sums = {role: "" if path == "-" else digest(path) for role, path in paths.items()}
-        chosen = {**options, "vectors": paths["vectors"]} if "vectors" in paths else options
-        return cls(task, paths, sums, reading, chosen, held)
 
-    def paths(self, role: str) -> list[str]:
-        """The file for "valid" or "test", or the two parallel ones; empty where there is none."""
-        names = TRAINED_ON if role == "source" else (role, f"{role}_target")
-        return [self.files[name] for name in names if name in self.files]
-
-    def write(self, folder: Path) -> None:
-        """Keep it in the run folder. Raises `SaveError`."""
-        write_text(folder / RECORD, json.dumps({"format": FORMAT, **asdict(self)}, indent=1))
-
-    def check_files(self, folder: Path) -> None:
-        """Raises `DataError` unless every file is still what it was."""
-        for role, path in self.files.items():
-            if path == "-":
-                raise DataError(
-                    f"{folder} was fitted on standard input, which cannot be read again; save it as a file and fit on "
-                    "that."
-                )
-            if not Path(path).exists():
-                raise DataError(f"{folder} was fitted on {path}, which is no longer there; put the file back.")
-            if digest(path) != self.sha256[role]:
-                raise DataError(
-                    f"{folder} was fitted on {path}, which has changed since; put it back or start a new run."
-                )
+def check_files(request: Request, folder: Path) -> None:
+    """Raises `DataError` unless every file is still what it was."""
+    for role, path in request.files.items():
+        if path == "-":
+            raise DataError(
+                f"{folder} was fitted on standard input, which cannot be read again; save it as a file and fit on that."
+            )
+        if not Path(path).exists():
+            raise DataError(f"{folder} was fitted on {path}, which is no longer there; put the file back.")
+        if digest(path) != request.sha256[role]:
+            raise DataError(f"{folder} was fitted on {path}, which has changed since; put it back or start a new run.")
 
 
 def load_request(folder: Path) -> Request:

@@ -4,38 +4,35 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
 
-from unrolled.errors import ModelFileError, OptionError, suggest
+from unrolled.errors import ModelFileError, OptionError
 from unrolled.model.artefact import Artefact, read_artefact, write_artefact
+from unrolled.model.describe import Description
 from unrolled.model.laws import CheckReport, Law, recurrent_laws, run_laws
+from unrolled.model.registry import find_task
 
 __all__ = ["Model", "load"]
-
-# The tasks that a file may name. The class is looked up here and nowhere else: a file never says what is imported.
-# Names instead of classes, because tasks stand two floors above and are imported only when a file needs them.
-TASKS = {
-    "forecast": ("unrolled.tasks.forecast", "Forecaster"),
-    "classify": ("unrolled.tasks.classify", "Classifier"),
-    "tag": ("unrolled.tasks.tag", "Tagger"),
-    "language": ("unrolled.tasks.language", "LanguageModel"),
-    "translate": ("unrolled.tasks.translate", "Translator"),
-}
 
 
 class Model(ABC):
     """A task and, once fitted, its fields and its network.
 
-    A subclass sets `task`, keeps its network in `net`, and writes `pack`, `unpack` and `laws`.
+    A subclass sets `task`, keeps its network in `net`, and writes `fit`, `pack`, `unpack` and `laws`. Registered with
+    `register_task` it is known to `load`, and with a `description` to the command line.
     """
 
     task: ClassVar[str]
+    description: ClassVar[Description[Any] | None] = None
     net: nn.Module | None = None
+
+    @abstractmethod
+    def fit(self, *sources: Any, **how: Any) -> Self:
+        """Learn. A command line gives run, progress, resume and callbacks by name, as `unrolled.train.fit` has them."""
 
     @abstractmethod
     def pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -95,13 +92,10 @@ def load(path: str | Path) -> Model:
         ModelFileError: missing, damaged, cut short, of a later format version, or of an unknown task.
     """
     artefact = read_artefact(path)
-    if artefact.task not in TASKS:
-        raise ModelFileError(
-            f"load: {path} holds the task {artefact.task!r}, which this version does not know; it knows "
-            f"{', '.join(TASKS)}.{suggest(artefact.task, TASKS)}"
-        )
-    module, name = TASKS[artefact.task]
-    task: type[Model] = getattr(import_module(module), name)
+    try:
+        task = find_task(artefact.task)
+    except OptionError as error:
+        raise ModelFileError(f"load: {path} cannot be read: {error}") from None
     return _restore(task, artefact, path)
 
 

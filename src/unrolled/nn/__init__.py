@@ -13,7 +13,7 @@ from unrolled.nn.blocks import (
     SLSTMBlock,
     TokenShift,
 )
-from unrolled.nn.build import EncoderOptions, make_encoder
+from unrolled.nn.build import EncoderOptions, ForwardOptions, make_encoder
 from unrolled.nn.cell import Cell
 from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, MLSTM, RGLRU, RNN, SLSTM, MinGRU, MinLSTM, make_cell
 from unrolled.nn.cells.rglru import RGLRUState
@@ -44,6 +44,7 @@ __all__ = [
     "Dropped",
     "Embedding",
     "EncoderOptions",
+    "ForwardOptions",
     "GRU",
     "GatedDeltaNet",
     "HState",

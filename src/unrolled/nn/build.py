@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field, JsonValue
 
+from unrolled.check import check_choice
 from unrolled.errors import OptionError
-from unrolled.nn.cells import make_cell
+from unrolled.nn.cells import CELLS, make_cell
 from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.wrappers.bidirectional import Bidirectional
 from unrolled.nn.wrappers.dropout import DropConnect, VariationalDropout
@@ -18,17 +20,17 @@ from unrolled.nn.wrappers.zoneout import Zoneout
 from unrolled.options import Options
 from unrolled.state import leaves
 
-__all__ = ["EncoderOptions", "Rate", "make_encoder"]
+__all__ = ["EncoderOptions", "ForwardOptions", "Rate", "check_encoder", "make_encoder"]
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 """A dropout rate among options."""
 
 
-class EncoderOptions(Options):
-    """What an encoder is made of.
+class ForwardOptions(Options):
+    """What an encoder is made of that reads forwards.
 
     cell, cell_options: a name of `CELLS` and its own options. hidden_size: of each layer, and of each direction.
-    layers: how many, one on top of another. bidirectional: each layer reads both ways.
+    layers: how many, one on top of another.
 
     Rates in [0, 1), in training only. dropout, layer_dropout: between layers (one layer has none), drawn for every step
     or one mask a sequence. input_dropout, output_dropout: on the encoder's x and on its y, one mask a sequence.
@@ -44,7 +46,6 @@ class EncoderOptions(Options):
     cell_options: dict[str, JsonValue] = Field(default_factory=dict)
     hidden_size: int = Field(default=128, ge=1)
     layers: int = Field(default=1, ge=1)
-    bidirectional: bool = False
     dropout: Rate = 0.0
     layer_dropout: Rate = 0.0
     input_dropout: Rate = 0.0
@@ -55,12 +56,26 @@ class EncoderOptions(Options):
     residual: bool | Literal["norm"] = False
 
 
-def make_encoder(input_size: int, options: EncoderOptions) -> Recurrent[Any]:
+class EncoderOptions(ForwardOptions):
+    """What an encoder is made of: that of `ForwardOptions`, and bidirectional: each layer reads both ways."""
+
+    bidirectional: bool = False
+
+
+def check_encoder(options: ForwardOptions, owner: str) -> None:
+    """Raises OptionError for a cell that is not there, or options that do not go together whatever the input is."""
+    check_choice(owner, "cell", options.cell, CELLS)
+    # There nothing is drawn and nothing takes room.
+    with torch.device("meta"):
+        make_encoder(options.hidden_size, options, owner=owner)
+
+
+def make_encoder(input_size: int, options: ForwardOptions, *, owner: str = "EncoderOptions") -> Recurrent[Any]:
     """The encoder of `options` over vectors of input_size features.
 
     From the inside out: cell, zoneout, mask on h, mask on the weights, both directions, residual, mask between layers,
     stack, masks on x and y. What is not asked for leaves no wrapper, and one layer makes no stack. Raises OptionError
-    for options that do not go together.
+    for options that do not go together, in the name of `owner`.
 
     >>> encoder = make_encoder(8, EncoderOptions(cell="gru", hidden_size=5, layers=2, bidirectional=True))
     >>> encoder.input_size, encoder.output_size, encoder.streamable
@@ -69,7 +84,7 @@ def make_encoder(input_size: int, options: EncoderOptions) -> Recurrent[Any]:
     held: list[Recurrent[Any]] = []
     width, added = input_size, False
     for number in range(options.layers):
-        layer = _layer(width, options)
+        layer = _layer(width, options, owner)
         if options.residual and layer.output_size == layer.input_size:
             layer, added = Residual(layer, norm=options.residual == "norm"), True
         if options.layer_dropout and number + 1 < options.layers:
@@ -78,7 +93,7 @@ def make_encoder(input_size: int, options: EncoderOptions) -> Recurrent[Any]:
         width = layer.output_size
     if options.residual and not added:
         raise OptionError(
-            f"EncoderOptions: residual={options.residual!r} needs a layer that gives as many features as it takes, "
+            f"{owner}: residual={options.residual!r} needs a layer that gives as many features as it takes, "
             "but there is none; use more layers, or an input as wide as the output."
         )
     encoder = held[0] if len(held) == 1 else Stack(held, dropout=options.dropout)
@@ -87,19 +102,19 @@ def make_encoder(input_size: int, options: EncoderOptions) -> Recurrent[Any]:
     return encoder
 
 
-def _layer(width: int, options: EncoderOptions) -> Recurrent[Any]:
-    if not options.bidirectional:
-        return _one_way(width, options)
-    return Bidirectional(_one_way(width, options), _one_way(width, options))
+def _layer(width: int, options: ForwardOptions, owner: str) -> Recurrent[Any]:
+    if not isinstance(options, EncoderOptions) or not options.bidirectional:
+        return _one_way(width, options, owner)
+    return Bidirectional(_one_way(width, options, owner), _one_way(width, options, owner))
 
 
-def _one_way(width: int, options: EncoderOptions) -> Recurrent[Any]:
+def _one_way(width: int, options: ForwardOptions, owner: str) -> Recurrent[Any]:
     layer = make_cell(options.cell, width, options.hidden_size, **options.cell_options)
     rates = options.zoneout
     if rates:
         cell = held_cell("Zoneout", "cell", layer)
         like = cell.zero_state(1, "meta", None)
-        layer = Zoneout(cell, _rates_of_state(like, rates) if isinstance(rates, tuple) else rates)
+        layer = Zoneout(cell, _rates_of_state(like, rates, owner) if isinstance(rates, tuple) else rates)
     if options.recurrent_dropout:
         layer = VariationalDropout(layer, recurrent=options.recurrent_dropout)
     if options.weight_dropout:
@@ -107,11 +122,11 @@ def _one_way(width: int, options: EncoderOptions) -> Recurrent[Any]:
     return layer
 
 
-def _rates_of_state(like: Any, rates: tuple[float, ...]) -> Any:
+def _rates_of_state(like: Any, rates: tuple[float, ...], owner: str) -> Any:
     parts = len(leaves(like))
     if len(rates) != parts:
         raise OptionError(
-            f"EncoderOptions: zoneout must be one rate, or one for each of the {parts} parts of the cell's state, "
+            f"{owner}: zoneout must be one rate, or one for each of the {parts} parts of the cell's state, "
             f"got {len(rates)}; give zoneout=({', '.join(['0.1'] * parts)},)."
         )
     return type(like)(*rates)

@@ -16,7 +16,7 @@ __all__ = ["advance"]
 def _ask_the_package(layer: Any, x: Any, state: Any) -> tuple[Tensor, Any] | None:
     if torch.compiler.is_compiling():
         return None
-    unrolled.fill_slots()
+    unrolled.fill_slots("nn")
     return advance(layer, x, state)
 
 

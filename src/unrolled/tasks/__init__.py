@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from unrolled.model.registry import Home, announce_task
 
 if TYPE_CHECKING:
     from unrolled.tasks.classify import Classifier
@@ -25,7 +27,17 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+for _task, _name in (
+    ("classify", "Classifier"),
+    ("tag", "Tagger"),
+    ("language", "LanguageModel"),
+    ("translate", "Translator"),
+    ("forecast", "Forecaster"),
+):
+    announce_task(_task, Home(f"unrolled.tasks.{_HOMES[_name]}", _name, f"unrolled.tasks.commands.{_task}"))
+
+
+def __getattr__(name: str) -> object:
     if name in _HOMES:
         return getattr(importlib.import_module(f"unrolled.tasks.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

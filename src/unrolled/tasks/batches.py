@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 
 from unrolled.align.mode import evaluating
 from unrolled.data.batch.batching import Rows, plan_batches
@@ -14,25 +16,27 @@ from unrolled.state import map_state
 
 __all__ = ["STEPS", "batches", "per_row"]
 
+B = TypeVar("B")
+
 # Time steps of one batch in prediction: enough to keep the processor busy, little memory.
 STEPS = 4096
 
 
-def batches(data: Examples[Any], device: Any, steps: int = STEPS) -> Iterator[tuple[Rows, Any]]:
+def batches(data: Examples[B], device: torch.device, steps: int = STEPS) -> Iterator[tuple[Rows, B]]:
     """Row numbers and the batch of them, rows of similar length together."""
     budget = max(steps, int(data.lengths.max(initial=1)))
     for rows in plan_batches(data, batch_size=None, token_budget=budget, seed=0, epoch=0, shuffle=False):
         yield rows, map_state(lambda leaf: leaf.to(device), data.batch(rows))
 
 
-def per_row(data: Examples[Any], net: Any, predict: Callable[[Any], Any], steps: int = STEPS) -> list[np.ndarray]:
+def per_row(data: Examples[B], net: nn.Module, predict: Callable[[B], Tensor], steps: int = STEPS) -> list[np.ndarray]:
     """What `predict` says of each row: it takes a batch and gives a tensor whose first dimension is the rows.
 
     Without gradients, dropout off.
     """
     if not len(data):
         return []
-    found: list[Any] = [None] * len(data)
+    found: list[np.ndarray] = [np.empty(0)] * len(data)
     device = next(net.parameters()).device
     with evaluating(net):
         for rows, batch in batches(data, device, steps):

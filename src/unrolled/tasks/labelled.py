@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from unrolled.data.read.records import Records, read_records
 from unrolled.data.read.series import read_series
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
+from unrolled.tasks.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
 __all__ = ["Columns", "Examples", "read_examples"]
@@ -56,14 +56,13 @@ class Columns:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """n inputs, all texts or all series (T, D).
+    """n inputs of one kind.
 
     labels: of each as text, None where there are none. kind: what they are: "text", "whole" (numbers) or "truth" (True
     and False). columns: where they stood in a table.
     """
 
-    texts: Texts | None
-    series: list[np.ndarray] | None
+    inputs: Inputs
     labels: list[str] | None
     kind: str
     places: Places
@@ -72,9 +71,15 @@ class Examples:
     def __len__(self) -> int:
         return len(self.places.numbers)
 
+    def check_kind(self, owner: str, wanted: str) -> None:
+        """Raises `DataError` where the inputs are of another kind than `wanted`."""
+        came = self.inputs.kind
+        if len(self) and came != wanted:
+            raise DataError(f"{owner}: expected {wanted}, as in training, got {came}; give {wanted}.")
+
 
 def read_examples(
-    source: Any, labels: Iterable[Any] | None, columns: Columns, shape: Text, *, labelled: bool
+    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, *, labelled: bool
 ) -> Examples:
     """What a classifier takes: a table, a folder of classes, a file of series, or inputs with their labels.
 
@@ -85,18 +90,21 @@ def read_examples(
         if labels is not None:
             raise DataError(f"The folder {found.source!r} has its labels in the names of its folders: leave y out.")
         kept = found.columns["label"] if labelled else None
-        return _of(found.columns.get("text"), found.columns.get("series"), kept, found.places, columns, shape)
+        return _labelled(inputs_of(found.columns, shape), kept, found.places, columns)
     if is_path(source) and suffix(source) in SERIES_FILES:
         series = read_series(source, labels)
         if labelled and series.labels is None:
             raise DataError(f"{series.source} has no labels: give them as y.")
-        return _of(None, series.values, series.labels if labelled else None, series.places, columns, shape)
+        known = series.labels if labelled else None
+        return _labelled(SeriesInputs(series.values), known, series.places, columns)
     if is_path(source) or holds_columns(source):
         return _from_table(source, labels, columns, shape, labelled)
     return _from_memory(source, labels, columns, shape, labelled)
 
 
-def _from_table(source: Any, labels: Iterable[Any] | None, columns: Columns, shape: Text, labelled: bool) -> Examples:
+def _from_table(
+    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, labelled: bool
+) -> Examples:
     records: Records = read_records(source, names=columns.names)
     own = labelled and labels is None
     columns = (columns.settled if own else columns.texts_alone)(list(records.columns), records.source)
@@ -107,10 +115,12 @@ def _from_table(source: Any, labels: Iterable[Any] | None, columns: Columns, sha
         given = records.columns[columns.label or ""]
     elif labelled:
         given = _matched(labels, len(records))
-    return _of(texts, None, given, records.places, columns, shape)
+    return _labelled(TextInputs(Texts(texts, shape)), given, records.places, columns)
 
 
-def _from_memory(source: Any, labels: Iterable[Any] | None, columns: Columns, shape: Text, labelled: bool) -> Examples:
+def _from_memory(
+    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, labelled: bool
+) -> Examples:
     if not is_several(source):
         raise DataError(
             f"Expected texts, series, a table or a file, but got {type(source).__name__}: pass one of these."
@@ -123,21 +133,22 @@ def _from_memory(source: Any, labels: Iterable[Any] | None, columns: Columns, sh
     if not len(items):
         if labelled:
             raise DataError("Expected labelled examples, but got none: give some.")
-        return _of(None, [], None, Places("the inputs", "row", np.arange(0)), columns, shape)
+        return _labelled(SeriesInputs([]), None, Places("the inputs", "row", np.arange(0)), columns)
     if items.dtype.kind in "UO" if isinstance(items, np.ndarray) else any(isinstance(item, str) for item in items):
         places = Places("the texts", "row", np.arange(len(items)))
-        return _of([_said(item, places.of(row)) for row, item in enumerate(items)], None, given, places, columns, shape)
+        texts = Texts([_said(item, places.of(row)) for row, item in enumerate(items)], shape)
+        return _labelled(TextInputs(texts), given, places, columns)
     series = read_series(items)
-    return _of(None, series.values, given, series.places, columns, shape)
+    return _labelled(SeriesInputs(series.values), given, series.places, columns)
 
 
-def _said(text: Any, place: str) -> str:
+def _said(text: object, place: str) -> str:
     if isinstance(text, str):
         return str(text)
     raise DataError(f"Expected a text in {place}, but got {text!r}: fill it in or leave it out.")
 
 
-def _matched(labels: Iterable[Any] | None, count: int) -> list[Any]:
+def _matched(labels: Iterable[object] | None, count: int) -> list[object]:
     """The labels as Python has them, one for each input."""
     if labels is None or not is_several(labels):
         raise DataError(f"Expected a list of labels, one for each of the inputs, but got {labels!r}: give such a list.")
@@ -150,28 +161,20 @@ def _matched(labels: Iterable[Any] | None, count: int) -> list[Any]:
     return given
 
 
-def _of(
-    texts: list[str] | None,
-    series: list[np.ndarray] | None,
-    labels: Sequence[Any] | None,
-    places: Places,
-    columns: Columns,
-    shape: Text,
-) -> Examples:
-    read = None if texts is None else Texts(texts, shape)
+def _labelled(inputs: Inputs, labels: Sequence[object] | None, places: Places, columns: Columns) -> Examples:
     if labels is None:
-        return Examples(read, series, None, "text", places, columns)
+        return Examples(inputs, None, "text", places, columns)
     for row, label in enumerate(labels):
         if is_several(label):
             raise DataError(f"Expected one value as the label of {places.of(row)}, but got {label!r}: give one class.")
         if label is None or label == "" or (not isinstance(label, str) and str(label) in MISSING):
             raise DataError(f"{places.of(row)} has no label: fill it in or leave the example out.")
     kind = _kind(labels)
-    said = [str(int(label)) if kind == "whole" else str(label) for label in labels]
-    return Examples(read, series, said, kind, places, columns)
+    said = [str(int(label)) if kind == "whole" and isinstance(label, int | float) else str(label) for label in labels]
+    return Examples(inputs, said, kind, places, columns)
 
 
-def _kind(labels: Sequence[Any]) -> str:
+def _kind(labels: Sequence[object]) -> str:
     if all(isinstance(label, bool) for label in labels):
         return "truth"
     whole = all(

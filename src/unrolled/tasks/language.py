@@ -2,121 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import ClassVar, Self, cast
 
 import numpy as np
-import torch
-from pydantic import Field
 from torch import nn
 
 from unrolled.align.mode import evaluating
-from unrolled.align.next import Next, NextOptions
+from unrolled.align.next import Next
 from unrolled.check import check_size
 from unrolled.data.batch.stream import Stream
 from unrolled.errors import DataError, OptionError
-from unrolled.fields.text import BEGIN, END, SPECIALS, UNKNOWN, Text
-from unrolled.fields.tokens import JOINER
-from unrolled.nn.build import EncoderOptions, Rate, make_encoder
-from unrolled.score.text import bits, perplexity
-from unrolled.search import Forbid, NoRepeat, Opening, sample, stream
+from unrolled.fields.text import UNKNOWN
+from unrolled.nn.build import ForwardOptions
+from unrolled.search import sample, stream
 from unrolled.state import map_state
 from unrolled.tasks.complete import Completion, complete
-from unrolled.tasks.frame import SequenceTask, Training, given_source, held_out
-from unrolled.tasks.options import enough_epochs
-from unrolled.tasks.running import Running, read_running, running_codes
+from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source, held_out
+from unrolled.tasks.laws import generators
+from unrolled.tasks.notes import Notes
+from unrolled.tasks.options import TaskOptions, enough_epochs
+from unrolled.tasks.prompts import Prompt, newline_of
+from unrolled.tasks.reports import LanguageReport
+from unrolled.tasks.running import Running, StreamOptions, read_running, running_codes
+from unrolled.tasks.successor import SuccessorOptions
 from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts, width_of
-from unrolled.train import Callback, TrainOptions
+from unrolled.train import Callback, RunOptions, TrainOptions
 
 __all__ = ["LanguageModel", "LanguageOptions", "LanguageReport"]
 
 
-class LanguageOptions(TextOptions):
-    """Every option of a `LanguageModel`.
+class LanguageOptions(TaskOptions):
+    """Every option of a `LanguageModel`, in groups.
 
-    Text: those of `TextOptions` (level, lower, min_count, ...). Network: those of `EncoderOptions`; tied (the output
-    reads with the rows that the input is written with), input_dropout, output_dropout (one mask a window, on the
-    vectors read and on what the encoder gives), samples (sampled softmax in training: so many words stand for all; 0:
-    all of them; left out: 1000 where there are 4000 or more).
-    Regularisation of AWD-LSTM: weight_dropout, embedding_dropout, activation_penalty (alpha), slowness_penalty (beta),
-    and average="asgd" with optimizer="sgd". Training: streams (texts read side by side), steps (of a window, where
-    gradients end), and every option of `TrainOptions`.
+    text: `TextOptions`. encoder: `ForwardOptions`, but for the two masks that the head draws. head: `SuccessorOptions`.
+    window: `StreamOptions`. train: `RunOptions`.
     """
 
     owner = "LanguageModel"
+    absent: ClassVar[Mapping[str, str]] = {
+        "batch_size": "for running text has no rows; say with streams= how many texts are read side by side",
+        "token_budget": "for running text has no rows; say with streams= how many texts are read side by side",
+        "bidirectional": "for what comes next is what is learned",
+        "spelling": "for what it reads is what it writes; choose level='char'",
+        "spelling_size": "for what it reads is what it writes; choose level='char'",
+        "reading_dropout": "use input_dropout",
+    }
 
-    lower: bool = False
-    tied: bool = True
-    input_dropout: Rate | None = None
-    output_dropout: Rate | None = None
-    samples: int | None = Field(default=None, ge=0)
-    activation_penalty: float = Field(default=0.0, ge=0)
-    slowness_penalty: float = Field(default=0.0, ge=0)
-    streams: int | None = Field(default=None, ge=1)
-    steps: int | None = Field(default=None, ge=1)
-
-    def check(self) -> None:
-        super().check()
-        for name in ("batch_size", "token_budget"):
-            if self.train.get(name) is not None:
-                raise OptionError(
-                    f"LanguageModel: {name}={self.train[name]} has no meaning for running text; say with streams= how "
-                    "many texts are read side by side."
-                )
-        if self.spelling != "none":
-            raise OptionError(f"LanguageModel: spelling must be 'none', got {self.spelling!r}; choose level='char'.")
-        if self.reading_dropout:
-            raise OptionError(
-                f"LanguageModel: there is no reading_dropout here, got {self.reading_dropout}; use input_dropout."
-            )
-        if self.encoder.get("bidirectional"):
-            raise OptionError("LanguageModel: bidirectional must be False, for what comes next is what is learned.")
-
-
-class LanguageReport(NamedTuple):
-    """nats: -log p of all tokens, ends of lines included. unknown: the share of tokens that are not known."""
-
-    nats: float
-    tokens: int
-    characters: int
-    unknown: float
-
-    @property
-    def perplexity(self) -> float:
-        """exp of the nats a token."""
-        return perplexity(self.nats, self.tokens)
-
-    @property
-    def bits_per_character(self) -> float:
-        """Bits for one character of the text, whatever the tokens are."""
-        return bits(self.nats, self.characters)
-
-    def __str__(self) -> str:
-        return (
-            f"perplexity {self.perplexity:.2f} a token, {self.nats / self.tokens:.4f} nats a token, "
-            f"{self.bits_per_character:.4f} bits a character ({self.tokens} tokens, {self.unknown:.1%} unknown)"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {**self._asdict(), "perplexity": self.perplexity, "bits_per_character": self.bits_per_character}
+    text: TextOptions = TextOptions(lower=False)
+    encoder: ForwardOptions = ForwardOptions()
+    head: SuccessorOptions = SuccessorOptions()
+    window: StreamOptions = StreamOptions()
+    train: RunOptions = RunOptions()
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
-ENCODER = {"cell": "lstm"}
+CELL = "lstm"
 HIDDEN = {"word": 400, "subword": 400, "char": 512}
 WIDTH = {"word": 400, "subword": 400, "char": 64}
-# From so many codes on, the softmax in training is over some of them.
-MANY, SAMPLES = 4000, 1000
-DROPOUT = {"word": (0.2, 0.4), "subword": (0.2, 0.4), "char": (0.0, 0.3)}
 STREAMS, STEPS = 32, {"word": 35, "subword": 50, "char": 100}
 EPOCHS, PATIENCE = 10, 3
 # Steps that a short text is trained for at least.
 UPDATES, WARMUP = 400, 100
 
 
-class LanguageModel(SequenceTask):
+@dataclass(frozen=True)
+class LanguageNotes(Notes):
+    """streams: texts read side by side in training. width: of the file of vectors."""
+
+    streams: int | None = None
+    width: int | None = None
+
+
+class LanguageModel(SequenceTask[Running, Stream]):
     """Learns from text what comes next.
 
     options: any of `LanguageOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
@@ -124,12 +84,15 @@ class LanguageModel(SequenceTask):
 
     task = "language"
     options_kind = LanguageOptions
+    options: LanguageOptions
+    notes_kind = LanguageNotes
+    notes: LanguageNotes
 
     def fit(
         self,
-        source: Any,
+        source: object,
         *,
-        valid: Any = 0.05,
+        valid: object = 0.05,
         refit: bool = False,
         run: str | Path | None = None,
         progress: bool = False,
@@ -145,20 +108,20 @@ class LanguageModel(SequenceTask):
             refit: learn from the part that decided when to stop, too, in the end.
             run, progress, resume, callbacks: as in `unrolled.train.fit`.
         """
-        corpus = read_running(source, self.options.shape)
+        corpus = read_running(source, self.options.text.shape)
         # A tuple of texts is documents as a list of them is, not a pair of inputs and labels.
         held = list(valid) if isinstance(valid, tuple) else valid
-        part, later = given_source(held, lambda text, _: read_running(text, self.options.shape))
+        part, later = given_source(held, lambda text, _: read_running(text, self.options.text.shape))
         if part and len(corpus) < 2:
             raise DataError("fit: expected several lines, of which the last are held out, got one line; give valid=0.")
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        with self.anew({}):
+        with self.anew(LanguageNotes()):
             return self.learn(corpus, later, part=part, refit=refit, training=training, least=1)
 
-    def evaluate(self, source: Any) -> LanguageReport:
+    def evaluate(self, source: object) -> LanguageReport:
         """How well the model predicts a text: every token given all before it in its document."""
-        net: Any = self.fitted()
-        running = read_running(source, self.options.shape)
+        net = cast("Next[object]", self.fitted())
+        running = read_running(source, self.options.text.shape)
         codes, starts = running_codes(running, np.arange(len(running)), self.fields["text"])
         data = Stream(codes, 1, 512, first=self._first, starts=starts)
         nats, state = 0.0, None
@@ -197,90 +160,82 @@ class LanguageModel(SequenceTask):
             no_repeat: no run of so many tokens twice.
             seed: the same seed gives the same texts.
         """
-        net: Any = self.fitted()
+        net = cast("Next[object]", self.fitted())
         check_size("generate", "samples", samples)
-        prefix, rules = self._prompt(prompt, length, no_repeat)
+        begun = Prompt(prompt, self.fields["text"], length)
         # A prompt of several lines holds the end of a line; the search ends at the first it writes itself.
-        end = self._newline if one_line and self._newline not in prefix else None
+        end = self._first if one_line and self._first not in begun.codes else None
         with evaluating(net):
             found = sample(
-                net.step, net.begin(samples), begin=self._first, end=end, limit=length, temperature=temperature,
-                top_k=top_k, top_p=top_p, seed=seed, prefix=[prefix] * samples, constraints=rules,
+                net.step, net.begin(samples), begin=self._first, end=end, limit=begun.length, temperature=temperature,
+                top_k=top_k, top_p=top_p, seed=seed, prefix=[begun.codes] * samples,
+                constraints=begun.constraints(no_repeat),
             )  # fmt: skip
-        texts = [self._written(each.codes, prefix, prompt) for each in found]
+        texts = [begun.written(each.codes) for each in found]
         return [text.split("\n")[0] for text in texts] if one_line else texts
 
-    def stream(self, prompt: str = "", *, length: int = 100, seed: int = 0, **how: Any) -> Iterator[str]:
-        """The text that `generate` would give, piece by piece as it is drawn; how: its temperature, top_k, top_p."""
-        net: Any = self.fitted().eval()
-        prefix, rules = self._prompt(prompt, length, None)
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 100,
+        seed: int = 0,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+    ) -> Iterator[str]:
+        """The text that `generate` would give of these, piece by piece as it is drawn."""
+        net = cast("Next[object]", self.fitted()).eval()
+        begun = Prompt(prompt, self.fields["text"], length)
         live = stream(
-            net.step, net.begin(1), begin=self._first, end=None, limit=length, seed=seed, prefix=prefix,
-            constraints=rules, **how,
+            net.step, net.begin(1), begin=self._first, end=None, limit=begun.length, seed=seed, prefix=begun.codes,
+            constraints=begun.constraints(), temperature=temperature, top_k=top_k, top_p=top_p,
         )  # fmt: skip
-        return self._pieces(live, prefix, prompt)
-
-    def _pieces(self, live: Iterator[int], prefix: list[int], prompt: str) -> Iterator[str]:
-        codes, text, shown = list(prefix), "", 0
-        for code in live:
-            codes.append(code)
-            text = self._written(np.array(codes, np.int64), prefix, prompt)
-            # A character may take several pieces: until it is whole it is not shown.
-            whole = text.rstrip("\ufffd")
-            yield whole[shown:]
-            shown = max(shown, len(whole))
-        yield text[shown:]
+        return begun.pieces(live)
 
     def complete(self, prefix: str, k: int = 5) -> list[Completion]:
         """The k likeliest words that go on from the text typed so far, also inside a half-typed word, best first."""
         if k < 1:
             raise OptionError(f"complete: k must be at least 1, got {k}.")
-        net: Any = self.fitted()
+        net = cast("Next[object]", self.fitted())
         with evaluating(net):
             return complete(net, self.fields["text"], prefix, k, first=self._first)
 
-    def make_fields(self, corpus: Running, rows: np.ndarray) -> dict[str, Any]:
-        return {"text": corpus.lines.fit(rows, self.options)}
+    def make_fields(self, corpus: Running, rows: np.ndarray) -> Fields:
+        return {"text": corpus.lines.fit(rows, self.options.text)}
 
     def make_data(self, corpus: Running, rows: np.ndarray) -> Stream:
         codes, starts = running_codes(corpus, rows, self.fields["text"])
-        steps = self.options.steps or STEPS[self.options.level]
+        steps = self.options.window.steps or STEPS[self.options.text.level]
         # A short text has no room for many streams of a window each.
         room = max(1, len(codes) // (2 * steps))
-        streams = self.notes.setdefault("streams", self.options.streams or min(STREAMS, room))
-        return Stream(codes, streams, steps, first=self._first, starts=starts)
+        if self.notes.streams is None:
+            self.notes = replace(self.notes, streams=self.options.window.streams or min(STREAMS, room))
+        return Stream(codes, self._streams, steps, first=self._first, starts=starts)
 
-    def make_net(self, corpus: Any | None = None) -> nn.Module:
-        chosen, text = self.options, self.fields["text"]
-        vectors = None if corpus is None else corpus.lines.vectors(chosen)
-        width = width_of(chosen, vectors, WIDTH[chosen.level], self.notes)
-        embedding = make_embedding(text, chosen, width, vectors)
-        encoder = make_encoder(
-            embedding.output_size, EncoderOptions(**{**ENCODER, "hidden_size": HIDDEN[chosen.level], **chosen.encoder})
-        )
-        given = (chosen.input_dropout, chosen.output_dropout)
-        rates = [own if own is not None else usual for own, usual in zip(given, DROPOUT[chosen.level], strict=True)]
-        options = NextOptions(
-            tied=chosen.tied,
-            input_dropout=rates[0],
-            output_dropout=rates[1],
-            samples=_samples(chosen.samples, text.size),
-            activation_penalty=chosen.activation_penalty,
-            slowness_penalty=chosen.slowness_penalty,
-        )
-        return Next(embedding, encoder, text.size, options)
+    def make_net(self, corpus: Running | None = None) -> nn.Module:
+        chosen, text, head = self.options, self.fields["text"], self.options.head
+        level = chosen.text.level
+        vectors = None if corpus is None else corpus.lines.vectors(chosen.text)
+        self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
+        embedding = make_embedding(text, chosen.text, self.notes.width or WIDTH[level], vectors)
+        encoder = chosen.make_encoder(embedding.output_size, cell=CELL, hidden_size=HIDDEN[level])
+        return Next(embedding, encoder, text.size, head.settled(level, text.size))
 
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
-        batches = len(data) // self.notes["streams"]
+    def make_training(self, data: Stream, *, scored: bool) -> TrainOptions:
+        batches = len(data) // self._streams
         epochs = enough_epochs(EPOCHS, batches, UPDATES)
-        chosen: dict[str, Any] = {
-            "seed": self.options.seed, "learning_rate": 4e-3, "epochs": epochs, "schedule": "cosine",
-            "warmup": min(WARMUP, batches * epochs // 10),
-            "weight_decay": 0.0, "clip_norm": 1.0,
-        }  # fmt: skip
-        if scored:
-            chosen |= {"patience": PATIENCE}
-        return TrainOptions.from_json({**chosen, **self.options.train, "batch_size": self.notes["streams"]})
+        stopped: dict[str, object] = {"patience": PATIENCE} if scored else {}
+        return self.options.training(
+            learning_rate=4e-3,
+            epochs=epochs,
+            schedule="cosine",
+            warmup=min(WARMUP, batches * epochs // 10),
+            weight_decay=0.0,
+            clip_norm=1.0,
+            batch_size=self._streams,
+            **stopped,
+        )
 
     def split(self, corpus: Running, part: float) -> tuple[np.ndarray, np.ndarray]:
         """The last lines are held out: lines in between would tell what stands around them."""
@@ -289,66 +244,16 @@ class LanguageModel(SequenceTask):
         return rows[:cut], rows[cut:]
 
     def made_up(self, seed: int, rows: int) -> Running:
-        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
-        texts = random_texts(self.fields["text"], draw)
+        texts = random_texts(self.fields["text"], generators(seed, rows))
         sizes = np.array([len(text) + 1 for text in texts], np.int64)
-        ends = "" if self.options.level == "word" else "\n"
-        return Running(Texts([text + ends for text in texts], self.options.shape), np.array([0]), sizes)
+        ends = "" if self.options.text.level == "word" else "\n"
+        return Running(Texts([text + ends for text in texts], self.options.text.shape), np.array([0]), sizes)
+
+    @property
+    def _streams(self) -> int:
+        return self.notes.streams or 1
 
     @property
     def _first(self) -> int:
         """What stands before a text: the end of a line, as if one had just ended."""
-        return self._newline
-
-    @property
-    def _newline(self) -> int:
-        text: Text = self.fields["text"]
-        if text.level == "word":
-            return END
-        code = int(text.encode("\n")[-1])
-        return code if code != UNKNOWN else BEGIN
-
-    def _prompt(self, prompt: str, length: int, no_repeat: int | None) -> tuple[list[int], list[Any]]:
-        """The codes of a text that goes on, and what may follow: a line that has not ended has no END."""
-        if isinstance(length, bool) or not isinstance(length, int) or length < 0:
-            raise OptionError(f"generate: length must be an integer of at least 0, got {length!r}.")
-        text: Text = self.fields["text"]
-        rules = [Forbid(code for code in range(len(SPECIALS)) if code != END or text.level != "word")]
-        several = [] if no_repeat is None else [NoRepeat(no_repeat)]
-        if text.level == "char" or not prompt.endswith(" "):
-            return self._begun(prompt), [*rules, *several]
-        # What was typed ends in a space: a piece holds the space itself, and no mark may touch what stands before it.
-        prefix = self._begun(prompt[:-1])
-        apart = [
-            text.join([token]).startswith(" ") if text.level == "subword" else not token.startswith(JOINER)
-            for token in text.tokens
-        ]
-        return prefix, [*rules, *several, Opening(torch.tensor(apart), len(prefix))]
-
-    def _begun(self, prompt: str) -> list[int]:
-        text: Text = self.fields["text"]
-        if text.level != "word":
-            return [int(code) for code in text.encode(prompt)]
-        lines = [[*text.encode(line).tolist(), END] for line in prompt.split("\n")]
-        return [code for line in lines for code in line][:-1]
-
-    def _written(self, codes: np.ndarray, prefix: list[int], prompt: str) -> str:
-        """The text of the codes after the prefix, joined to the prompt as a text is."""
-        text: Text = self.fields["text"]
-        whole, before = (self._lines(text, part) for part in (codes, codes[: len(prefix)]))
-        apart = text.level != "char" and prompt.endswith(" ")
-        return whole[len(before) :].removeprefix(" ") if apart else whole[len(before) :]
-
-    @staticmethod
-    def _lines(text: Text, codes: np.ndarray) -> str:
-        if text.level != "word":
-            return text.decode(codes)
-        ends = np.flatnonzero(codes == END)
-        return "\n".join(text.decode(part) for part in np.split(codes, ends))
-
-
-def _samples(wanted: int | None, size: int) -> int | None:
-    """How many codes stand for all in the softmax of training; None: all."""
-    if wanted is None:
-        return SAMPLES if size >= MANY else None
-    return min(wanted, size) or None
+        return newline_of(self.fields["text"])

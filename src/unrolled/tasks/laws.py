@@ -19,7 +19,9 @@ from unrolled.state import map_state
 if TYPE_CHECKING:
     from unrolled.tasks.frame import SequenceTask
 
-__all__ = ["sequence_laws"]
+    AnyTask = SequenceTask[Any, Any]
+
+__all__ = ["generators", "sequence_laws"]
 
 ROWS = 8
 # Steps of padding that even the longest row gets.
@@ -28,7 +30,7 @@ MORE = 2
 CLOSE = 1e-9
 
 
-def sequence_laws(model: SequenceTask) -> list[Law]:
+def sequence_laws(model: AnyTask) -> list[Law]:
     """Padding, batch, round trip and leak on made-up rows."""
     laws = [
         Law("padding", "what stands in the padding reaches no loss and no gradient", lambda: _padding(model), CLOSE),
@@ -41,16 +43,21 @@ def sequence_laws(model: SequenceTask) -> list[Law]:
     return laws
 
 
-def _data(model: SequenceTask) -> Any:
+def generators(seed: int, rows: int) -> list[np.random.Generator]:
+    """One for each made-up row; the seed changes the second half of them alone."""
+    return [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
+
+
+def _data(model: AnyTask) -> Any:
     return model.make_data(model.made_up(0, ROWS), np.arange(ROWS))
 
 
-def _whole(model: SequenceTask) -> Any:
+def _whole(model: AnyTask) -> Any:
     data = _data(model)
     return data.batch(np.arange(min(ROWS, len(data))))
 
 
-def _exact(model: SequenceTask) -> Any:
+def _exact(model: AnyTask) -> Any:
     return copy.deepcopy(model.fitted()).cpu().double().eval()
 
 
@@ -58,7 +65,7 @@ def _doubled(batch: Any) -> Any:
     return map_state(lambda leaf: leaf.double() if leaf.is_floating_point() else leaf, batch)
 
 
-def _padding(model: SequenceTask) -> float:
+def _padding(model: AnyTask) -> float:
     clean = _doubled(_whole(model))
     results = []
     for batch in (clean, _spoiled(clean)):
@@ -100,7 +107,7 @@ def _dirty(values: Tensor, lengths: Tensor, rubbish: int = 1) -> Tensor:
 
 
 @torch.no_grad()
-def _batch(model: SequenceTask) -> float:
+def _batch(model: AnyTask) -> float:
     net, data = _exact(model), _data(model)
     whole = net.loss(_doubled(data.batch(np.arange(ROWS))), None)[:2]
     alone = [net.loss(_doubled(data.batch(np.array([row]))), None)[:2] for row in range(ROWS)]
@@ -108,13 +115,13 @@ def _batch(model: SequenceTask) -> float:
     return difference(sums, tuple(torch.as_tensor(part).double() for part in whole))
 
 
-def _fields(model: SequenceTask) -> float:
+def _fields(model: AnyTask) -> float:
     same = all(type(field).from_json(field.to_json()).to_json() == field.to_json() for field in model.fields.values())
     return 0.0 if same else float("inf")
 
 
 @torch.no_grad()
-def _saved(model: SequenceTask) -> float:
+def _saved(model: AnyTask) -> float:
     with tempfile.TemporaryDirectory() as folder:
         again: Any = load(model.save(Path(folder) / "model.unrolled"))
     own: Any = copy.deepcopy(model.fitted()).cpu().eval()
@@ -122,11 +129,11 @@ def _saved(model: SequenceTask) -> float:
     return difference(*(net.loss(batch, None)[0] for net in (again.fitted(), own)))
 
 
-def _leak(model: SequenceTask) -> float:
+def _leak(model: AnyTask) -> float:
     # A file of vectors adds the same words whatever is learned from, and may be gone.
     twin = copy.copy(model)
-    twin.notes = dict(model.notes)
-    twin.options = model.options.model_copy(update={"vectors": None})
+    if "vectors" in model.options.names():
+        twin.options = model.options.replaced(vectors=None)
     rows = np.arange(ROWS // 2)
     fitted = [twin.make_fields(model.made_up(seed, ROWS), rows) for seed in (1, 2)]
     plain = [{name: field.to_json() for name, field in fields.items()} for fields in fitted]

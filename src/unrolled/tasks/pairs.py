@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 
@@ -16,7 +16,18 @@ from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
-__all__ = ["TURN", "Pairs", "PairColumns", "check_table", "copied", "joined", "read_pairs", "read_sources", "rows_of"]
+__all__ = [
+    "TURN",
+    "Pairs",
+    "PairColumns",
+    "check_table",
+    "copied",
+    "joined",
+    "read_pairs",
+    "read_references",
+    "read_sources",
+    "rows_of",
+]
 
 # Stands between the turns of a dialogue.
 TURN = " ¶ "
@@ -47,7 +58,7 @@ class Pairs:
         return len(self.sources)
 
 
-def read_pairs(source: Any, target: Any, columns: PairColumns, source_shape: Text, target_shape: Text) -> Pairs:
+def read_pairs(source: object, target: object, columns: PairColumns, source_shape: Text, target_shape: Text) -> Pairs:
     """Two parallel files or lists, or one table; each text is read once."""
     if isinstance(source, tuple) and target is None:
         if len(source) != 2:
@@ -55,7 +66,7 @@ def read_pairs(source: Any, target: Any, columns: PairColumns, source_shape: Tex
         source, target = source
     if target is not None:
         lines = is_path(source) or is_path(target)
-        pairs = read_parallel(source, target) if lines else _in_memory(source, target)
+        pairs = _lines(source, target) if lines else _in_memory(source, target)
     else:
         check_table(source)
         pairs = rows_of(source, columns)
@@ -65,7 +76,7 @@ def read_pairs(source: Any, target: Any, columns: PairColumns, source_shape: Tex
     return Pairs(sources, targets)
 
 
-def read_sources(source: Any, columns: PairColumns, shape: Text) -> Pairs:
+def read_sources(source: object, columns: PairColumns, shape: Text) -> Pairs:
     """Texts without targets: a list of texts or of dialogues, a table with the source column, or a file of lines."""
     if is_path(source) and suffix(source) not in TABLES:
         return Pairs(Texts(read_lines(source), shape), None)
@@ -77,7 +88,7 @@ def read_sources(source: Any, columns: PairColumns, shape: Text) -> Pairs:
     return Pairs(Texts([joined(text, columns.context) for text in _texts(source, "sources")], shape), None)
 
 
-def check_table(source: Any) -> None:
+def check_table(source: object) -> None:
     """Raises DataError if a source that comes without targets is no table that could hold them."""
     if not is_path(source) and not holds_columns(source):
         raise DataError(
@@ -86,7 +97,7 @@ def check_table(source: Any) -> None:
         )
 
 
-def joined(text: Any, context: int) -> str:
+def joined(text: object, context: int) -> str:
     """A text as it is; of the turns of a dialogue the last `context` ones, with a mark between them."""
     if not isinstance(text, list | tuple | np.ndarray):
         return _text(text)
@@ -127,7 +138,7 @@ def _forms(texts: Texts, field: Text) -> tuple[Ragged, Sequence[str]]:
     return texts.codes(field), field.tokens
 
 
-def rows_of(source: Any, columns: PairColumns) -> Iterator[tuple[str, str]]:
+def rows_of(source: object, columns: PairColumns) -> Iterator[tuple[str, str]]:
     """The pairs of a table, one at a time."""
     if columns.turns is not None:
         for row in iterate_records(source, [columns.turns], names=columns.names):
@@ -145,14 +156,19 @@ def rows_of(source: Any, columns: PairColumns) -> Iterator[tuple[str, str]]:
         yield _text(row.get(columns.source)), _text(row.get(columns.target))
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """A value of a table as text: nothing where it is missing, the sentences of a list one after another."""
     if value is None or (isinstance(value, float) and value != value):
         return ""
     return " ".join(map(_text, value)) if is_several(value) else str(value)
 
 
-def _in_memory(source: Any, target: Any) -> Iterator[tuple[str, str]]:
+def _lines(source: object, target: object) -> Iterator[tuple[str, str]]:
+    """Of two files, or one and a list; a side that is neither is told as such when it is read."""
+    return read_parallel(cast("Iterable[str]", source), cast("Iterable[str]", target))
+
+
+def _in_memory(source: object, target: object) -> Iterator[tuple[str, str]]:
     sources, targets = _texts(source, "sources"), _texts(target, "targets")
     if len(sources) != len(targets):
         raise DataError(
@@ -161,7 +177,7 @@ def _in_memory(source: Any, target: Any) -> Iterator[tuple[str, str]]:
     return zip(map(_text, sources), map(_text, targets), strict=True)
 
 
-def _texts(values: Any, what: str) -> list[Any]:
+def _texts(values: object, what: str) -> list[object]:
     """Texts, or lists of them, in memory."""
     if holds_columns(values) or not is_several(values):
         raise DataError(
@@ -174,3 +190,26 @@ def _texts(values: Any, what: str) -> list[Any]:
         if wrong:
             raise DataError(f"Translator: expected text in row {row} of the {what}, got {wrong[0]!r}; fill it in.")
     return found
+
+
+def read_references(
+    source: object, target: object, columns: PairColumns
+) -> tuple[list[object], Sequence[str] | Sequence[Sequence[str]]]:
+    """Sources as predict takes them, and the reference, or the list of references, of each."""
+    pairs: Sequence[tuple[object, object]]
+    if target is None:
+        check_table(source)
+        pairs = list(rows_of(source, columns))
+    elif is_path(source) or is_path(target):
+        pairs = list(_lines(source, target))
+    else:
+        sources, targets = list(cast("Iterable[object]", source)), list(cast("Iterable[object]", target))
+        if len(sources) != len(targets):
+            raise DataError(
+                f"evaluate: expected a target for each source, got {len(sources)} sources and {len(targets)} targets: "
+                "pair them up."
+            )
+        pairs = list(zip(sources, targets, strict=True))
+    if not pairs:
+        raise DataError("evaluate: expected at least one source and its reference, got none; give some.")
+    return [first for first, _ in pairs], cast("Sequence[str]", [second for _, second in pairs])

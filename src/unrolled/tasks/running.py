@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from pydantic import Field
 
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.batch.runs import offsets_of
 from unrolled.data.read.lines import read_lines
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
+from unrolled.options import Options
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
-__all__ = ["Running", "read_running", "running_codes"]
+__all__ = ["Running", "StreamOptions", "read_running", "running_codes"]
+
+
+class StreamOptions(Options):
+    """How running text is cut. streams: texts read side by side. steps: of a window, where gradients end."""
+
+    streams: int | None = Field(default=None, ge=1)
+    steps: int | None = Field(default=None, ge=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +39,7 @@ class Running:
         return len(self.lines)
 
 
-def read_running(source: Any, shape: Text) -> Running:
+def read_running(source: object, shape: Text) -> Running:
     """A text file (also .gz), "-", a folder of text files, which are one text; or a list of texts, each a document."""
     starts, sizes = [0], list[int]()
     documents: Iterable[Iterable[str]]
@@ -82,14 +90,14 @@ def _ended(lines: Ragged) -> Ragged:
     return Ragged(values, offsets)
 
 
-def _lines_of(document: Any) -> Sequence[str]:
+def _lines_of(document: object) -> Sequence[str]:
     """The lines of a text as those of a file are read: what ends the last one begins no other."""
     if not isinstance(document, str):
         raise _no_text(document)
     return [line.removesuffix("\r") for line in document.removesuffix("\n").split("\n")]
 
 
-def _no_text(found: Any) -> DataError:
+def _no_text(found: object) -> DataError:
     return DataError(
         f"LanguageModel: expected a file or a list of texts, got {type(found).__name__} in its place: give one of them."
     )

@@ -2,93 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import ClassVar, Literal, Self, cast
 
 import numpy as np
-from pydantic import Field
 from torch import nn
 
 from unrolled.align.each import Each, EachOptions, Tagged
 from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
-from unrolled.data.read.conll import Sentences, read_conll
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags
-from unrolled.fields.tokens import spans, to_bio, to_iobes
-from unrolled.nn.build import EncoderOptions, Rate, make_encoder
+from unrolled.fields.tokens import spans
+from unrolled.nn.build import Rate
+from unrolled.nn.reading.reader import WordReader
+from unrolled.options import Options
 from unrolled.score.classes import accuracy
-from unrolled.score.spans import SpanReport, span_f1
+from unrolled.score.spans import span_f1
 from unrolled.tasks.batches import per_row
-from unrolled.tasks.frame import SequenceTask, Training, given_source
-from unrolled.tasks.texts import TextOptions, Texts, is_path, is_several, make_words, random_texts, width_of
+from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
+from unrolled.tasks.laws import generators
+from unrolled.tasks.notes import Notes
+from unrolled.tasks.options import TaskOptions
+from unrolled.tasks.reports import TagReport
+from unrolled.tasks.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged
+from unrolled.tasks.texts import (
+    SpellingOptions,
+    Texts,
+    WordOptions,
+    make_embedding,
+    make_spelling,
+    random_texts,
+    width_of,
+)
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["TagReport", "Tagger", "TaggerOptions"]
 
 
-class TaggerOptions(TextOptions):
-    """Every option of a `Tagger`: those of `TextOptions` and `EncoderOptions`, crf (tags depend on their neighbours;
-    left out: where the tags form chunks), scheme ("BIO", "IOBES": how chunks are learned; left out: as they came),
-    head_dropout, and every option of `TrainOptions`. Its level is "word"."""
+class TagOptions(Options):
+    """How tags are told. crf: tags depend on their neighbours; left out: where the tags form chunks. scheme ("BIO",
+    "IOBES"): how chunks are learned; left out: as they came. head_dropout: as in `EachOptions`."""
 
-    owner = "Tagger"
-
-    split: Literal["punctuation", "space"] = "space"
-    min_count: int = Field(default=2, ge=1)
-    spelling: Literal["none", "cnn", "lstm"] = "cnn"
     crf: bool | None = None
     scheme: Literal["BIO", "IOBES"] | None = None
     head_dropout: Rate = 0.3
-    embedding_dropout: Rate | None = 0.1
-    reading_dropout: Rate | None = 0.3
 
-    def check(self) -> None:
-        super().check()
-        if self.level != "word":
-            raise OptionError(
-                f"Tagger: tags belong to words, so level must be 'word', got {self.level!r}; leave it out."
-            )
+
+class TaggerOptions(TaskOptions):
+    """Every option of a `Tagger`, in groups.
+
+    text: `WordOptions`. spelled: `SpellingOptions`. reading_dropout: of single features of what the encoder reads.
+    encoder: `EncoderOptions`. head: `TagOptions`. train: `BatchedOptions`.
+    """
+
+    owner = "Tagger"
+    absent: ClassVar[Mapping[str, str]] = {"level": "for tags belong to words, which are what it reads"}
+
+    text: WordOptions = WordOptions(split="space", min_count=2, embedding_dropout=0.1)
+    spelled: SpellingOptions = SpellingOptions(spelling="cnn")
+    reading_dropout: Rate | None = 0.3
+    head: TagOptions = TagOptions()
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
-ENCODER = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
+ENCODER: dict[str, object] = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
 WIDTH = 100
 EPOCHS, PATIENCE = 30, 5
 
 
-class TagReport(NamedTuple):
-    """accuracy: of the single tags. spans: precision, recall and F1 of whole chunks; None where tags form none."""
+@dataclass(frozen=True)
+class TaggerNotes(Notes):
+    """column: of the tags, None as `read_conll` chooses. scheme: that of the tags that came. width: of the file of
+    vectors."""
 
-    accuracy: float
-    spans: SpanReport | None
-
-    def __str__(self) -> str:
-        chunks = "" if self.spans is None else f"\n{self.spans}"
-        return f"accuracy of the tags {self.accuracy:.4f}{chunks}"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        return {"accuracy": self.accuracy, "spans": None if self.spans is None else self.spans.to_json()}
+    column: str | int | None = None
+    scheme: str = "none"
+    width: int | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Corpus:
-    """Sentences: their words, and their tags, None where they are not known."""
-
-    words: Texts
-    tags: list[list[str]] | None
-    places: Places
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-
-class Tagger(SequenceTask):
+class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
     """Learns from tagged sentences: part-of-speech tags, named entities, any other label of words.
 
     options: any of `TaggerOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
@@ -96,14 +93,17 @@ class Tagger(SequenceTask):
 
     task = "tag"
     options_kind = TaggerOptions
+    options: TaggerOptions
+    notes_kind = TaggerNotes
+    notes: TaggerNotes
     score_name = "1 - F1 of chunks, or the share of wrong tags where there are none,"
 
     def fit(
         self,
-        source: Any,
+        source: object,
         *,
         column: str | int | None = None,
-        valid: Any = 0.1,
+        valid: object = 0.1,
         refit: bool = True,
         run: str | Path | None = None,
         progress: bool = False,
@@ -123,32 +123,32 @@ class Tagger(SequenceTask):
         Chunks that break their scheme are repaired: an I-X that continues nothing begins a chunk, so it becomes B-X.
 
         Raises:
-            DataError, OptionError: the data or an option cannot be used, in one sentence.
+            DataError: the data or an option cannot be used, in one sentence.
         """
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        with self.anew({"column": column}):
+        with self.anew(TaggerNotes(column)):
             corpus = self._read(source)
-            self.notes["scheme"] = Tags.fit(corpus.tags or []).scheme
+            self.notes = replace(self.notes, scheme=Tags.fit(corpus.tags or []).scheme)
             part, later = given_source(valid, lambda some, tags: self._read(some if tags is None else (some, tags)))
             return self.learn(corpus, later, part=part, refit=refit, training=training)
 
-    def predict(self, sentences: Any) -> list[list[str]]:
+    def predict(self, sentences: object) -> list[list[str]]:
         """The tags of each sentence: a file as in `fit`, or sentences as lists of words (a string is split at spaces).
 
         Chunks come in the scheme of the training data.
         """
         self.fitted()
-        return self._tags(self._read(sentences, tagged=False))
+        return self._tags(read_untagged(sentences, self.notes.column, self.options.text.shape))
 
-    def spans(self, sentences: Any) -> list[list[tuple[str, int, int]]]:
+    def spans(self, sentences: object) -> list[list[tuple[str, int, int]]]:
         """The chunks of each sentence, as (type, first word, last word + 1)."""
         return [spans(tags) for tags in self.predict(sentences)]
 
-    def evaluate(self, source: Any) -> TagReport:
+    def evaluate(self, source: object) -> TagReport:
         """Accuracy, and the F1 of chunks as conlleval counts them, on tagged sentences as in `fit`."""
         self.fitted()
         corpus = self._read(source)
-        gold, found = [_written(tags, self.notes["scheme"]) for tags in corpus.tags or []], self._tags(corpus)
+        gold, found = [in_scheme(tags, self.notes.scheme) for tags in corpus.tags or []], self._tags(corpus)
         values = {tag: code for code, tag in enumerate({tag for tags in [*gold, *found] for tag in tags})}
         flat = [np.array([values[tag] for tags in each for tag in tags], np.int64) for each in (gold, found)]
         if not len(flat[0]):
@@ -156,44 +156,44 @@ class Tagger(SequenceTask):
         chunks = span_f1([spans(tags) for tags in gold], [spans(tags) for tags in found]) if self._chunked else None
         return TagReport(accuracy(*flat), chunks)
 
-    def make_fields(self, corpus: Corpus, rows: np.ndarray) -> dict[str, Any]:
-        vectors = corpus.words.vectors(self.options)
-        text = corpus.words.fit(rows, self.options, () if vectors is None else vectors.words)
+    def make_fields(self, corpus: TaggedSentences, rows: np.ndarray) -> Fields:
+        vectors = corpus.words.vectors(self.options.text)
+        text = corpus.words.fit(rows, self.options.text, () if vectors is None else vectors.words)
         tags = Tags.fit([self._learned((corpus.tags or [])[i]) for i in rows.tolist()])
-        fields: dict[str, Any] = {"text": text, "tags": tags}
-        if self.options.spelling != "none":
+        fields: Fields = {"text": text, "tags": tags}
+        if self.options.spelled.spelling != "none":
             fields["spelling"] = Spelling.fit(corpus.words.spelled(rows))
         return fields
 
-    def make_data(self, corpus: Corpus, rows: np.ndarray) -> Examples[Tagged]:
+    def make_data(self, corpus: TaggedSentences, rows: np.ndarray) -> Examples[Tagged]:
         words = corpus.words.column(self.fields["text"], self.fields.get("spelling"))
         lengths = corpus.words.lengths(words)
         known = corpus.tags or [[""] * int(n) for n in lengths]
         codes = Ragged.from_list((self.fields["tags"].encode(self._learned(each)) for each in known), np.int64)
         return Examples(Tagged, (words, TagColumn(codes)), lengths).select(rows)
 
-    def make_net(self, corpus: Corpus | None = None) -> nn.Module:
+    def make_net(self, corpus: TaggedSentences | None = None) -> nn.Module:
         chosen, tags = self.options, self.fields["tags"]
-        vectors = None if corpus is None else corpus.words.vectors(chosen)
-        width = width_of(chosen, vectors, WIDTH, self.notes)
-        reader = make_words(self.fields["text"], self.fields.get("spelling"), chosen, width, vectors)
-        crf = self._chunked if chosen.crf is None else chosen.crf
-        encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
-        options = EachOptions(crf=crf, dropout=chosen.head_dropout)
+        vectors = None if corpus is None else corpus.words.vectors(chosen.text)
+        self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
+        spelled = make_spelling(self.fields.get("spelling"), chosen.spelled)
+        embedding = make_embedding(self.fields["text"], chosen.text, self.notes.width or WIDTH, vectors)
+        reader = WordReader(embedding, spelled, chosen.reading_dropout or 0.0)
+        crf = self._chunked if chosen.head.crf is None else chosen.head.crf
+        encoder = chosen.make_encoder(reader.output_size, **ENCODER)
+        options = EachOptions(crf=crf, dropout=chosen.head.head_dropout)
         return Each(reader, encoder, tags.size, options, tags.legal() if crf else None)
 
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
-        chosen: dict[str, Any] = {"seed": self.options.seed, "learning_rate": 2e-3, "epochs": EPOCHS}
-        if scored:
-            chosen |= {"patience": PATIENCE}
-        return TrainOptions.from_json({**chosen, **self.options.train})
+    def make_training(self, data: Examples[Tagged], *, scored: bool) -> TrainOptions:
+        stopped: dict[str, object] = {"patience": PATIENCE} if scored else {}
+        return self.options.training(learning_rate=2e-3, epochs=EPOCHS, **stopped)
 
-    def score_on(self, corpus: Corpus, rows: np.ndarray) -> Callable[[Any], float]:
+    def score_on(self, corpus: TaggedSentences, rows: np.ndarray) -> Callable[[nn.Module], float]:
         """1 - F1 of chunks, or the share of wrong tags."""
         data, gold = self.make_data(corpus, rows), [(corpus.tags or [])[i] for i in rows.tolist()]
         wanted = [spans(tags) for tags in gold]
 
-        def score(net: Any) -> float:
+        def score(net: nn.Module) -> float:
             found = self._decoded(data, net)
             if self._chunked:
                 return 1 - span_f1(wanted, [spans(tags) for tags in found]).f1
@@ -204,78 +204,31 @@ class Tagger(SequenceTask):
 
         return score
 
-    def made_up(self, seed: int, rows: int) -> Corpus:
-        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
+    def made_up(self, seed: int, rows: int) -> TaggedSentences:
+        draw = generators(seed, rows)
         words = [text.split() or ["a"] for text in random_texts(self.fields["text"], draw)]
         values = self.fields["tags"].values
         tags = [[values[int(r.integers(len(values)))] for _ in line] for r, line in zip(draw, words, strict=True)]
         places = Places("the made-up sentences", "row", np.arange(rows))
-        return Corpus(Texts(words, self.options.shape, words=True), tags, places)
+        return TaggedSentences(Texts(words, self.options.text.shape, words=True), tags, places)
 
     @property
     def _chunked(self) -> bool:
         return bool(self.fields["tags"].scheme != "none")
 
-    def _read(self, source: Any, *, tagged: bool = True) -> Corpus:
-        if isinstance(source, Sentences) or is_path(source):
-            found = source if isinstance(source, Sentences) else read_conll(source, self.notes["column"])
-            return Corpus(
-                Texts(found.words, self.options.shape, words=True), found.tags if tagged else None, found.places
-            )
-        if not tagged:
-            return _in_memory(source, None, self.options)
-        if not isinstance(source, tuple) or len(source) != 2:
-            raise DataError(
-                f"Tagger: expected a file, or a pair (sentences, tags), got {type(source).__name__}; give one."
-            )
-        return _in_memory(*source, self.options)
+    def _read(self, source: object) -> TaggedSentences:
+        return read_tagged(source, self.notes.column, self.options.text.shape)
 
     def _learned(self, tags: Sequence[str]) -> list[str]:
         """Tags as the network knows them: repaired, and in the scheme that was asked for."""
-        came = self.notes["scheme"]
-        return _written(tags, came if came == "none" else self.options.scheme or came)
+        came = self.notes.scheme
+        return in_scheme(tags, came if came == "none" else self.options.head.scheme or came)
 
-    def _tags(self, corpus: Corpus) -> list[list[str]]:
+    def _tags(self, corpus: TaggedSentences) -> list[list[str]]:
         return self._decoded(self.make_data(corpus, np.arange(len(corpus))), self.fitted())
 
-    def _decoded(self, data: Examples[Tagged], net: Any) -> list[list[str]]:
-        codes = per_row(data, net, lambda batch: net.predict(batch.x))
+    def _decoded(self, data: Examples[Tagged], net: nn.Module) -> list[list[str]]:
+        each = cast("Each[object]", net)
+        codes = per_row(data, each, lambda batch: each.predict(batch.x))
         tags: Tags = self.fields["tags"]
-        return [_written(tags.decode(row[row >= 0]), self.notes["scheme"]) for row in codes]
-
-
-def _written(tags: Sequence[str], scheme: str) -> list[str]:
-    if scheme == "none":
-        return list(tags)
-    return to_iobes(tags) if scheme == "IOBES" else to_bio(tags)
-
-
-def _in_memory(sentences: Any, tags: Any, options: TaggerOptions) -> Corpus:
-    lines, own = _listed(sentences, "sentences"), None if tags is None else _listed(tags, "tags")
-    if own is not None and len(own) != len(lines):
-        raise DataError(f"Tagger: expected tags for each of the {len(lines)} sentences, got {len(own)}; pair them up.")
-    places = Places("the sentences", "row", np.arange(len(lines)))
-    words = [
-        line.split() if isinstance(line, str) else _texts(line, "words", places.of(row))
-        for row, line in enumerate(lines)
-    ]
-    known = None if own is None else [_texts(each, "tags", places.of(row)) for row, each in enumerate(own)]
-    for row, (line, each) in enumerate(zip(words, known or (), strict=False)):
-        if len(line) != len(each):
-            raise DataError(f"Tagger: {places.of(row)} has {len(line)} words but {len(each)} tags; give one a word.")
-    return Corpus(Texts(words, options.shape, words=True), known, places)
-
-
-def _listed(values: Any, what: str) -> list[Any]:
-    if not is_several(values):
-        raise DataError(f"Tagger: expected a list of {what}, got {type(values).__name__}; give one for each sentence.")
-    return list(values)
-
-
-def _texts(values: Any, what: str, place: str) -> list[str]:
-    several = is_several(values)
-    found = list(values) if several else [values]
-    wrong = next((value for value in found if not isinstance(value, str) or not value), values)
-    if not several or wrong is not values:
-        raise DataError(f"Tagger: expected a list of {what} in {place}, each a text, got {wrong!r}; mend it.")
-    return [str(value) for value in found]
+        return [in_scheme(tags.decode(row[row >= 0]), self.notes.scheme) for row in codes]

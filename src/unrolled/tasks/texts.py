@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -15,27 +15,29 @@ from torch import Tensor
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.intern import Interning, intern
 from unrolled.data.batch.ragged import Ragged
+from unrolled.data.read.files import suffix
 from unrolled.data.read.records import Records
+from unrolled.data.read.table import DELIMITERS
 from unrolled.data.read.vectors import Vectors, read_vectors, vectors_for
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.text import SPECIALS, Text
-from unrolled.nn.build import EncoderOptions, Rate
-from unrolled.nn.cells import make_cell
+from unrolled.nn.build import Rate
 from unrolled.nn.reading.embedding import Embedding
-from unrolled.nn.reading.reader import WordReader
 from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.options import Options
-from unrolled.tasks.options import TaskOptions
 
 __all__ = [
+    "SpellingOptions",
     "TextOptions",
     "Texts",
+    "WordOptions",
     "holds_columns",
+    "is_delimited",
     "is_path",
     "is_several",
     "make_embedding",
-    "make_words",
+    "make_spelling",
     "random_texts",
     "width_of",
 ]
@@ -44,21 +46,17 @@ __all__ = [
 LONGEST_NAME = 200
 
 
-class TextOptions(TaskOptions):
-    """How a task reads text.
+class WordOptions(Options):
+    """How a task reads words, and what becomes of them.
 
-    level: "word", "char" or "subword". lower: upper and lower case are one. split: at word level, "punctuation" or
-    "space". min_count, max_size: how often a token must stand in the training part to be known, and how many are.
+    lower: upper and lower case are one. split: at word level, "punctuation" or "space". min_count, max_size: how often
+    a token must stand in the training part to be known, and how many are.
 
     embedding_size: features of a token's vector. vectors: a GloVe or word2vec text file whose vectors the words of
     this language start from (its width is then the embedding_size); with vectors_frozen they stay as they are.
-    spelling: "cnn" or "lstm" also reads each word by its characters, into spelling_size features. embedding_dropout:
-    whole words, reading_dropout: single features of what the encoder reads.
+    embedding_dropout: of whole words.
     """
 
-    groups: ClassVar[Mapping[str, type[Options]]] = {**TaskOptions.groups, "encoder": EncoderOptions}
-
-    level: Literal["word", "char", "subword"] = "word"
     lower: bool = True
     split: Literal["punctuation", "space"] = "punctuation"
     min_count: int = Field(default=1, ge=1)
@@ -66,28 +64,29 @@ class TextOptions(TaskOptions):
     embedding_size: int | None = Field(default=None, ge=1)
     vectors: str | None = None
     vectors_frozen: bool = False
-    spelling: Literal["none", "cnn", "lstm"] = "none"
-    spelling_size: int = Field(default=64, ge=1)
     embedding_dropout: Rate | None = None
-    reading_dropout: Rate | None = None
-    encoder: dict[str, Any] = Field(default_factory=dict)
-
-    def check(self) -> None:
-        super().check()
-        encoder = EncoderOptions(**self.encoder)
-        if "cell" in self.encoder:
-            with torch.random.fork_rng(devices=[]):
-                make_cell(encoder.cell, encoder.hidden_size, encoder.hidden_size, **encoder.cell_options)
-        if self.spelling != "none" and self.level != "word":
-            raise OptionError(
-                f"{self.owner}: spelling={self.spelling!r} reads the characters of words, got level={self.level!r}; "
-                "choose level='word', or leave spelling out."
-            )
 
     @property
     def shape(self) -> Text:
         """A text field without words: how texts are split."""
+        return Text("word", self.lower, self.split, SPECIALS)
+
+
+class TextOptions(WordOptions):
+    """How a task reads text: as `WordOptions`, and level: "word", "char" or "subword"."""
+
+    level: Literal["word", "char", "subword"] = "word"
+
+    @property
+    def shape(self) -> Text:
         return Text(self.level, self.lower, self.split, SPECIALS)
+
+
+class SpellingOptions(Options):
+    """spelling: "cnn" or "lstm" also reads each word by its characters, into spelling_size features."""
+
+    spelling: Literal["none", "cnn", "lstm"] = "none"
+    spelling_size: int = Field(default=64, ge=1)
 
 
 class Texts:
@@ -126,15 +125,15 @@ class Texts:
     def __len__(self) -> int:
         return len(self.interned.tokens) if self.whole is None else len(self.whole)
 
-    def fit(self, rows: np.ndarray, options: TextOptions, extra: Iterable[str] = ()) -> Text:
+    def fit(self, rows: np.ndarray, options: WordOptions, extra: Iterable[str] = ()) -> Text:
         """The text field of these rows."""
-        how: dict[str, Any] = {"level": options.level, "lower": options.lower, "split": options.split}
+        how: dict[str, Any] = {"level": self.shape.level, "lower": self.shape.lower, "split": self.shape.split}
         size: dict[str, Any] = {"min_count": options.min_count, "max_size": options.max_size}
         if self.whole is not None:
             return Text.fit((self.whole[i] for i in rows.tolist()), **how, **size)
         return Text.from_counts(self.interned.forms, self.interned.counts(rows), **how, **size, extra=extra)
 
-    def vectors(self, options: TextOptions) -> Vectors | None:
+    def vectors(self, options: WordOptions) -> Vectors | None:
         """The word vectors asked for, read once for each set of texts: fields and networks both need them."""
         if self._vectors is None and options.vectors is not None:
             self._vectors = read_vectors(options.vectors)
@@ -169,7 +168,7 @@ class Texts:
         return WordColumn(codes, self.interned.tokens, spelling.encode_all(self.interned.forms))
 
 
-def is_path(source: Any) -> bool:
+def is_path(source: object) -> TypeGuard[str | Path]:
     """Whether a source is the name of a file or folder. Raises DataError for a text in its place."""
     if isinstance(source, str):
         text = not source or len(source) > LONGEST_NAME or any(character.isspace() for character in source)
@@ -178,13 +177,18 @@ def is_path(source: Any) -> bool:
     return isinstance(source, str | Path)
 
 
-def is_several(values: Any) -> bool:
+def is_delimited(source: object) -> bool:
+    """Whether a source is a file of delimited text: no other kind of table can lack the names of its columns."""
+    return isinstance(source, str | Path) and suffix(source) in DELIMITERS
+
+
+def is_several(values: object) -> TypeGuard[Iterable[object]]:
     """Whether it holds values one after another: anything that can be gone through, but a text."""
     alone = isinstance(values, np.ndarray) and values.ndim == 0
     return isinstance(values, Iterable) and not isinstance(values, str | bytes) and not alone
 
 
-def holds_columns(source: Any) -> bool:
+def holds_columns(source: object) -> bool:
     """Whether a source is a table in memory: a dataframe, a dict of columns, a list of dicts, or Records."""
     from narwhals.dependencies import is_into_dataframe
 
@@ -193,23 +197,23 @@ def holds_columns(source: Any) -> bool:
     return isinstance(source, list) and len(source) > 0 and isinstance(source[0], Mapping)
 
 
-def width_of(options: TextOptions, vectors: Vectors | None, usual: int, notes: dict[str, Any]) -> int:
-    """The features of a token's vector where none were asked for: those of the file of vectors, which `notes` remember,
-    or `usual`.
+def width_of(options: WordOptions, vectors: Vectors | None, known: int | None, owner: str) -> int | None:
+    """The features of the vectors of a file, or those `known` of the file that was learned from; None without one.
 
     Raises OptionError where a file and an option do not agree.
     """
-    if vectors is not None:
-        notes["width"] = width = int(vectors.matrix.shape[1])
-        if options.embedding_size not in (None, width):
-            raise OptionError(
-                f"{options.owner}: got embedding_size={options.embedding_size}, but the vectors of {options.vectors} "
-                f"have {width} features; leave embedding_size out."
-            )
-    return int(notes.get("width", usual))
+    if vectors is None:
+        return known
+    width = int(vectors.matrix.shape[1])
+    if options.embedding_size not in (None, width):
+        raise OptionError(
+            f"{owner}: got embedding_size={options.embedding_size}, but the vectors of {options.vectors} "
+            f"have {width} features; leave embedding_size out."
+        )
+    return width
 
 
-def make_embedding(text: Text, options: TextOptions, width: int, vectors: Vectors | None) -> Embedding:
+def make_embedding(text: Text, options: WordOptions, width: int, vectors: Vectors | None) -> Embedding:
     """The vectors of a text field; `width` where no embedding_size was asked for."""
     start: Tensor | None = None
     found: Tensor | None = None
@@ -226,15 +230,11 @@ def make_embedding(text: Text, options: TextOptions, width: int, vectors: Vector
     )
 
 
-def make_words(
-    text: Text, spelling: Spelling | None, options: TextOptions, width: int, vectors: Vectors | None
-) -> WordReader:
-    """What turns the words of a text field into the vectors that an encoder reads."""
-    spelled = None
-    if spelling is not None:
-        kind: Any = options.spelling
-        spelled = SpellingEncoder(spelling.size, output_size=options.spelling_size, kind=kind)
-    return WordReader(make_embedding(text, options, width, vectors), spelled, options.reading_dropout or 0.0)
+def make_spelling(field: Spelling | None, options: SpellingOptions) -> SpellingEncoder | None:
+    """What reads words by their characters, where a field says how they are spelled."""
+    if field is None or options.spelling == "none":
+        return None
+    return SpellingEncoder(field.size, output_size=options.spelling_size, kind=options.spelling)
 
 
 def random_texts(text: Text, draw: Sequence[np.random.Generator]) -> list[str]:

@@ -2,114 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import ClassVar, Self, cast
 
 import numpy as np
-import torch
-from pydantic import Field
 from torch import nn
 
 from unrolled.align.decode import Decode, DecodeOptions, Pair
-from unrolled.align.mode import evaluating
 from unrolled.check import check_size
 from unrolled.data.batch.examples import Examples, PaddedColumn, TagColumn
-from unrolled.data.read.files import suffix
-from unrolled.data.read.lines import read_parallel
-from unrolled.data.read.table import DELIMITERS
-from unrolled.errors import DataError, OptionError
-from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
-from unrolled.nn.build import EncoderOptions, Rate, make_encoder
-from unrolled.score.text import Rouge, TextScore, bleu, chrf, rouge
-from unrolled.search import Forbid, Found, NoRepeat, beam
+from unrolled.errors import OptionError
+from unrolled.fields.text import Text
+from unrolled.nn.build import Rate
+from unrolled.nn.reading.reader import WordReader
+from unrolled.score.text import bleu, chrf, rouge
 from unrolled.state import map_state
-from unrolled.tasks.batches import batches
-from unrolled.tasks.frame import SequenceTask, Training, given_source
-from unrolled.tasks.options import enough_epochs
-from unrolled.tasks.pairs import PairColumns, Pairs, check_table, copied, read_pairs, read_sources, rows_of
-from unrolled.tasks.texts import TextOptions, Texts, is_path, make_embedding, make_words, random_texts, width_of
+from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
+from unrolled.tasks.laws import generators
+from unrolled.tasks.notes import Notes
+from unrolled.tasks.options import TaskOptions, enough_epochs
+from unrolled.tasks.pairs import PairColumns, Pairs, copied, read_pairs, read_references, read_sources
+from unrolled.tasks.reports import TranslatorReport
+from unrolled.tasks.texts import TextOptions, Texts, is_delimited, make_embedding, random_texts, width_of
+from unrolled.tasks.writing import Attended, Search, Writer, WriterOptions
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Attended", "Translator", "TranslatorOptions", "TranslatorReport"]
 
 
-class TranslatorOptions(TextOptions):
-    """Every option of a `Translator`.
+class TranslatorOptions(TaskOptions):
+    """Every option of a `Translator`, in groups.
 
-    Text: those of `TextOptions`, for both sides (max_size counts for each). Encoder: those of `EncoderOptions`.
-    Decoder: decoder_layers, attention ("additive", "dot", "none"), feeding (the context of a step enters the next
-    one), sampling (rate of scheduled sampling), copying ("none"; "unknown": an unknown word is replaced by the source
-    word attended to most; "pointer": words are copied from the source as the model learns to), label_smoothing, tied
-    (the output reads with the rows that the input is written with), head_dropout. Training: every option of
-    `TrainOptions`.
+    text: `TextOptions`, for both sides (max_size counts for each). reading_dropout: of single features of what the
+    encoder reads. encoder: `EncoderOptions`. head: `WriterOptions`. train: `BatchedOptions`.
     """
 
     owner = "Translator"
+    absent: ClassVar[Mapping[str, str]] = {
+        "spelling": "for level='subword' and 'char' read the inside of words",
+        "spelling_size": "for level='subword' and 'char' read the inside of words",
+    }
 
-    level: Literal["word", "char", "subword"] = "subword"
-    lower: bool = False
-    max_size: int | None = Field(default=5000, ge=1)
-    decoder_layers: int = Field(default=1, ge=1)
-    attention: Literal["additive", "dot", "none"] = "dot"
-    feeding: bool = False
-    sampling: Rate = 0.0
-    copying: Literal["none", "unknown", "pointer"] = "none"
-    label_smoothing: Rate = 0.1
-    tied: bool = True
-    head_dropout: Rate = 0.3
+    text: TextOptions = TextOptions(level="subword", lower=False, max_size=5000)
     reading_dropout: Rate | None = 0.2
-
-    def check(self) -> None:
-        super().check()
-        if self.spelling != "none":
-            raise OptionError(f"Translator: spelling must be 'none', got {self.spelling!r}; choose another level.")
-        if self.attention == "none" and (self.feeding or self.copying != "none"):
-            raise OptionError(
-                f"Translator: feeding={self.feeding} and copying={self.copying!r} need an attention, got 'none'; "
-                "choose 'dot' or 'additive'."
-            )
+    head: WriterOptions = WriterOptions()
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
-ENCODER = {"cell": "gru", "hidden_size": 256, "bidirectional": True}
+ENCODER: dict[str, object] = {"cell": "gru", "hidden_size": 256, "bidirectional": True}
 WIDTH = 256
 EPOCHS, PATIENCE = 10, 4
-# Tokens of both sides in a batch: in training, and in a search, where each row has `width` hypotheses.
-TOKENS, SEARCHED = 1500, 12000
+# Tokens of both sides in a batch.
+TOKENS = 1500
 # Batches of an epoch, and steps of a training, at least.
 BATCHES, UPDATES, WARMUP = 10, 600, 200
-# Target tokens beyond the longest one in training that a search may write.
-SLACK = 10
 
 
-class Attended(NamedTuple):
-    """weights (target tokens, source tokens): how much each target token (END the last) looked at each source token."""
+@dataclass(frozen=True)
+class TranslatorNotes(Notes):
+    """columns: the parts of `PairColumns`. longest: tokens of the longest target. width: of the file of vectors."""
 
-    weights: np.ndarray
-    source: list[str]
-    target: list[str]
-
-
-class TranslatorReport(NamedTuple):
-    """Scores of the corpus, by sacrebleu with its signature, and ROUGE (F1 in percent)."""
-
-    bleu: TextScore
-    chrf: TextScore
-    rouge: Rouge
-    sentences: int
-
-    def __str__(self) -> str:
-        parts = " / ".join(f"{100 * part:.2f}" for part in self.rouge)
-        return f"BLEU {self.bleu}\nchrF {self.chrf}\nROUGE-1/2/L {parts}\n{self.sentences} texts"
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON."""
-        parts = {"bleu": self.bleu._asdict(), "chrf": self.chrf._asdict(), "rouge": self.rouge._asdict()}
-        return {**parts, "sentences": self.sentences}
+    columns: tuple[str, str, str | None, int, tuple[str, ...] | None] = ("source", "target", None, 3, None)
+    longest: int = 0
+    width: int | None = None
 
 
-class Translator(SequenceTask):
+class Translator(SequenceTask[Pairs, Examples[Pair]]):
     """Learns from pairs of texts to write the second one when it reads the first.
 
     options: any of `TranslatorOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
@@ -117,14 +77,17 @@ class Translator(SequenceTask):
 
     task = "translate"
     options_kind = TranslatorOptions
+    options: TranslatorOptions
+    notes_kind = TranslatorNotes
+    notes: TranslatorNotes
 
     def fit(
         self,
-        source: Any,
-        target: Any = None,
+        source: object,
+        target: object = None,
         *,
         columns: PairColumns | None = None,
-        valid: Any = 0.03,
+        valid: object = 0.03,
         refit: bool = False,
         run: str | Path | None = None,
         progress: bool = False,
@@ -143,15 +106,14 @@ class Translator(SequenceTask):
             run, progress, resume, callbacks: as in `unrolled.train.fit`.
         """
         chosen = PairColumns() if columns is None else columns
-        names = None if chosen.names is None else list(chosen.names)
         corpus = read_pairs(source, target, chosen, self._shape, self._shape)
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        with self.anew({"columns": [chosen.source, chosen.target, chosen.turns, chosen.context, names]}):
+        with self.anew(TranslatorNotes(astuple(chosen))):
             part, later = given_source(valid, self._read)
             return self.learn(corpus, later, part=part, refit=refit, training=training)
 
     def predict(
-        self, sources: Any, *, width: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None
+        self, sources: object, *, width: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None
     ) -> list[str]:
         """The best target of each source that a beam of `width` finds; width 1 is greedy.
 
@@ -162,7 +124,13 @@ class Translator(SequenceTask):
         return [found[0][0] for found in best]
 
     def candidates(
-        self, sources: Any, *, width: int = 5, nbest: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None
+        self,
+        sources: object,
+        *,
+        width: int = 5,
+        nbest: int = 5,
+        length_penalty: float = 1.0,
+        no_repeat: int | None = None,
     ) -> list[list[tuple[str, float]]]:
         """The `nbest` best targets of each source, best first, each with the score that ranks it."""
         self.fitted()
@@ -170,36 +138,29 @@ class Translator(SequenceTask):
         if not 1 <= check_size("predict", "nbest", nbest) <= width:
             raise OptionError(f"predict: nbest must be from 1 to the width of {width}, got {nbest}.")
         pairs = read_sources(sources, self._columns(sources), self._shape)
-        found: list[list[tuple[str, float]]] = [[] for _ in range(len(pairs))]
-        for rows, batch, words, results in self._search(pairs, width, nbest, length_penalty, no_repeat):
-            for i, row in enumerate(rows.tolist()):
-                for one in results[i]:
-                    said = self._tokens(one.codes, words[row])
-                    if self.options.copying == "unknown" and UNKNOWN in one.codes:
-                        said = self._replaced(one, said, pairs, row, batch, i)
-                    found[row].append((self.fields["target"].join(said), one.score))
-        return found
+        data = self.make_data(pairs, np.arange(len(pairs)))
+        return self._writer().write(pairs, data, Search(width, nbest, length_penalty, no_repeat))
 
     def evaluate(
-        self, source: Any, target: Any = None, *, width: int = 5, length_penalty: float = 1.0
+        self, source: object, target: object = None, *, width: int = 5, length_penalty: float = 1.0
     ) -> TranslatorReport:
         """BLEU, chrF and ROUGE of what is predicted; a target may be a list of references, the best of which counts."""
         self.fitted()
         if isinstance(source, tuple) and target is None and len(source) == 2:
             source, target = source
-        sources, references = _references(source, target, self._columns(source))
+        sources, references = read_references(source, target, self._columns(source))
         said = self.predict(sources, width=width, length_penalty=length_penalty)
         return TranslatorReport(bleu(said, references), chrf(said, references), rouge(said, references), len(said))
 
     def attention(self, source: str, target: str | None = None) -> Attended:
         """Where the decoder looks while it writes the target; None: the best target."""
-        if self.options.attention == "none":
+        if self.options.head.attention == "none":
             raise OptionError("Translator: expected a model with attention, but it has attention='none'; fit another.")
         said = self.predict([source])[0] if target is None else target
         data = self.make_data(self._read([source], [said]), np.arange(1))
         batch = map_state(lambda leaf: leaf.to(self.device), data.batch(np.arange(1)))
         codes = batch.target.values[0, : int(batch.target.lengths[0])].tolist()
-        weights = self._weights(batch, 0, codes)
+        weights = self._writer().weights(batch, 0, codes)
         text: Text = self.fields["target"]
         return Attended(weights, self.fields["source"].split_text(source), [*text.split_text(said), "</s>"])
 
@@ -210,16 +171,17 @@ class Translator(SequenceTask):
         found = self.attention(source, target)
         return draw_attention(found.weights, found.source, found.target, path)
 
-    def make_fields(self, corpus: Pairs, rows: np.ndarray) -> dict[str, Any]:
+    def make_fields(self, corpus: Pairs, rows: np.ndarray) -> Fields:
         assert corpus.targets is not None
-        return {"source": corpus.sources.fit(rows, self.options), "target": corpus.targets.fit(rows, self.options)}
+        words = self.options.text
+        return {"source": corpus.sources.fit(rows, words), "target": corpus.targets.fit(rows, words)}
 
     def make_data(self, corpus: Pairs, rows: np.ndarray) -> Examples[Pair]:
         source, target = self.fields["source"], self.fields["target"]
         reading = corpus.sources.column(source)
         lengths = corpus.sources.lengths(reading)
         copies = None
-        if self.options.copying == "pointer":
+        if self.options.head.copying == "pointer":
             places, known, _ = copied(corpus, source, target)
             copies = TagColumn(places)
             writing = None if known is None else PaddedColumn(known)
@@ -229,125 +191,69 @@ class Translator(SequenceTask):
             lengths = lengths + writing.ragged.lengths + 1
         return Examples(Pair, (reading, writing, copies), lengths).select(rows)
 
-    def take_notes(self, data: Any, rows: np.ndarray) -> None:
+    def take_notes(self, data: Examples[Pair], rows: np.ndarray) -> None:
         """The longest target, in tokens."""
-        self.notes["longest"] = int(data.parts[1].ragged.lengths[rows].max(initial=0))
+        writing = cast("PaddedColumn", data.parts[1])
+        self.notes = replace(self.notes, longest=int(writing.ragged.lengths[rows].max(initial=0)))
 
     def make_net(self, corpus: Pairs | None = None) -> nn.Module:
         chosen, source, target = self.options, self.fields["source"], self.fields["target"]
-        vectors = None if corpus is None else corpus.sources.vectors(chosen)
-        reader = make_words(source, None, chosen, width_of(chosen, vectors, WIDTH, self.notes), vectors)
-        encoder = make_encoder(reader.output_size, EncoderOptions(**{**ENCODER, **chosen.encoder}))
-        embedding = make_embedding(target, chosen, WIDTH, None)
-        inner: dict[str, Any] = {**ENCODER, **chosen.encoder}
+        vectors = None if corpus is None else corpus.sources.vectors(chosen.text)
+        self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
+        words = make_embedding(source, chosen.text, self.notes.width or WIDTH, vectors)
+        reader = WordReader(words, None, chosen.reading_dropout or 0.0)
+        encoder = chosen.make_encoder(reader.output_size, **ENCODER)
+        embedding = make_embedding(target, chosen.text, WIDTH, None)
+        inner, head = chosen.encoder.over(**ENCODER), chosen.head
         options = DecodeOptions(
-            cell=inner["cell"],
-            hidden_size=inner["hidden_size"],
-            layers=chosen.decoder_layers,
-            attention=chosen.attention,
-            feeding=chosen.feeding,
-            dropout=chosen.head_dropout,
-            label_smoothing=chosen.label_smoothing,
-            tied=chosen.tied,
-            sampling=chosen.sampling,
-            copying=chosen.copying,
+            cell=inner.cell,
+            hidden_size=inner.hidden_size,
+            layers=head.decoder_layers,
+            attention=head.attention,
+            feeding=head.feeding,
+            dropout=head.head_dropout,
+            label_smoothing=head.label_smoothing,
+            tied=head.tied,
+            sampling=head.sampling,
+            copying=head.copying,
         )
         return Decode(reader, encoder, embedding, target.size, options)
 
-    def make_training(self, data: Any, *, scored: bool) -> TrainOptions:
+    def make_training(self, data: Examples[Pair], *, scored: bool) -> TrainOptions:
         # A small set is cut into batches small enough for some steps an epoch.
         budget = max(min(TOKENS, int(data.lengths.sum()) // BATCHES), int(data.lengths.max(initial=1)))
         epochs = enough_epochs(EPOCHS, int(data.lengths.sum()) // budget, UPDATES)
-        chosen: dict[str, Any] = {
-            "seed": self.options.seed, "learning_rate": 2e-3, "epochs": epochs, "schedule": "cosine",
-            "warmup": min(WARMUP, epochs * int(data.lengths.sum()) // budget // 10), "weight_decay": 0.0,
+        usual: dict[str, object] = {
+            "learning_rate": 2e-3, "epochs": epochs, "schedule": "cosine", "weight_decay": 0.0,
+            "warmup": min(WARMUP, epochs * int(data.lengths.sum()) // budget // 10),
         }  # fmt: skip
-        if "batch_size" not in self.options.train:
-            chosen["token_budget"] = budget
+        if "batch_size" not in self.options.train.given():
+            usual["token_budget"] = budget
         if scored:
-            chosen |= {"patience": PATIENCE}
-        return TrainOptions.from_json({**chosen, **self.options.train})
+            usual["patience"] = PATIENCE
+        return self.options.training(**usual)
 
     def made_up(self, seed: int, rows: int) -> Pairs:
-        draw = [np.random.default_rng([seed if i >= rows // 2 else 0, i]) for i in range(rows)]
+        draw = generators(seed, rows)
         sides = [Texts(random_texts(self.fields[side], draw), self._shape) for side in ("source", "target")]
         return Pairs(sides[0], sides[1])
 
     @property
+    def columns(self) -> PairColumns:
+        """The columns of a table that hold the texts, as in the training data."""
+        return PairColumns(*self.notes.columns)
+
+    @property
     def _shape(self) -> Text:
-        shape: Text = self.options.shape
-        return shape
+        return self.options.text.shape
 
-    def _columns(self, source: Any) -> PairColumns:
+    def _columns(self, source: object) -> PairColumns:
         """The columns of the training data; only delimited text has no names of its own."""
-        first, second, turns, context, names = self.notes["columns"]
-        bare = names is not None and isinstance(source, str | Path) and suffix(source) in DELIMITERS
-        return PairColumns(first, second, turns, context, tuple(names) if bare else None)
+        return self.columns if is_delimited(source) else replace(self.columns, names=None)
 
-    def _read(self, source: Any, target: Any = None) -> Pairs:
+    def _writer(self) -> Writer:
+        net, fields = cast("Decode[object]", self.fitted()), self.fields
+        return Writer(net, fields["source"], fields["target"], self.options.head.copying, self.notes.longest)
+
+    def _read(self, source: object, target: object = None) -> Pairs:
         return read_pairs(source, target, self._columns(source), self._shape, self._shape)
-
-    def _search(self, pairs: Pairs, width: int, nbest: int, length_penalty: float, no_repeat: int | None) -> Any:
-        """Row numbers, their batch, the words beyond the vocabulary of every row, and what was found for each."""
-        if not len(pairs):
-            return
-        net: Any = self.fitted()
-        pointer = self.options.copying == "pointer"
-        words = copied(pairs, self.fields["source"], self.fields["target"])[2] if pointer else [[]] * len(pairs)
-        data = self.make_data(pairs, np.arange(len(pairs)))
-        silent = [PAD, BEGIN, *([] if self.options.copying == "unknown" else [UNKNOWN])]
-        rules: list[Any] = [Forbid(silent), *([] if no_repeat is None else [NoRepeat(no_repeat)])]
-        with evaluating(net):
-            for rows, batch in batches(data, self.device, steps=SEARCHED // width):
-                results = beam(
-                    net.step, net.begin(batch.source, batch.copies), begin=BEGIN, end=END,
-                    limit=self.notes["longest"] + SLACK, width=width, nbest=nbest, length_penalty=length_penalty,
-                    constraints=rules,
-                )  # fmt: skip
-                yield rows, batch, words, results
-
-    def _tokens(self, codes: np.ndarray, words: Sequence[str]) -> list[str]:
-        """The tokens of the codes; those beyond the vocabulary are words of the source."""
-        target: Text = self.fields["target"]
-        return [target.tokens[code] if code < target.size else words[code - target.size] for code in codes.tolist()]
-
-    def _replaced(self, one: Found, said: list[str], pairs: Pairs, row: int, batch: Any, place: int) -> list[str]:
-        """Every unknown word replaced by the source word that it looked at most."""
-        texts = pairs.sources
-        forms = [texts.interned.forms[code] for code in texts.interned.tokens[row]] if texts.whole is None else []
-        if not forms:
-            return said
-        looked = self._weights(batch, place, one.codes.tolist())[:, : len(forms)].argmax(1)
-        return [forms[looked[i]] if one.codes[i] == UNKNOWN else word for i, word in enumerate(said)]
-
-    @torch.no_grad()
-    def _weights(self, batch: Any, place: int, codes: Sequence[int]) -> np.ndarray:
-        """(codes and END, source): the attention of one row of a batch while these codes are written."""
-        net: Any = self.fitted().eval()
-        source = type(batch.source)(*(part if part is None else part[place : place + 1] for part in batch.source))
-        state = net.begin(source, None if batch.copies is None else batch.copies[place : place + 1])
-        rows = []
-        for code in [BEGIN, *codes]:
-            _, state = net.step(torch.tensor([code], device=self.device), state)
-            rows.append(state.weights[0, : int(source.lengths[0])].cpu().numpy())
-        return np.stack(rows)
-
-
-def _references(source: Any, target: Any, columns: PairColumns) -> tuple[list[Any], list[Any]]:
-    """Sources as predict takes them, and the references of each."""
-    if target is None:
-        check_table(source)
-        pairs: list[Any] = list(rows_of(source, columns))
-    elif is_path(source) or is_path(target):
-        pairs = list(read_parallel(source, target))
-    else:
-        sources, targets = list(source), list(target)
-        if len(sources) != len(targets):
-            raise DataError(
-                f"evaluate: expected a target for each source, got {len(sources)} sources and {len(targets)} targets: "
-                "pair them up."
-            )
-        pairs = list(zip(sources, targets, strict=True))
-    if not pairs:
-        raise DataError("evaluate: expected at least one source and its reference, got none; give some.")
-    return [first for first, _ in pairs], [second for _, second in pairs]

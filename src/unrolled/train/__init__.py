@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unrolled.train.events import Callback, Evaluation, Event, History
-from unrolled.train.options import TrainOptions
+from unrolled.train.options import BatchedOptions, RunOptions, TrainOptions
 
 if TYPE_CHECKING:
     from unrolled.train.loop import fit
 
-__all__ = ["Callback", "Evaluation", "Event", "History", "TrainOptions", "fit"]
+__all__ = ["BatchedOptions", "Callback", "Evaluation", "Event", "History", "RunOptions", "TrainOptions", "fit"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name == "fit":
         from unrolled.train.loop import fit
 

@@ -16,8 +16,9 @@ import json
 import os
 import shutil
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, NotRequired, TypedDict, cast
 
 from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
@@ -26,17 +27,36 @@ from torch import Tensor
 
 from unrolled.errors import ModelFileError, SaveError
 
-__all__ = ["Checkpoint", "Folder"]
+__all__ = ["Checkpoint", "Folder", "Record"]
+
+Row = tuple[int, int, float | None, float, float | None, float | None, float]
 
 FORMAT = 1
 KEPT = 2
 RECORD, TENSORS, MANIFEST = "checkpoint.json", "tensors.safetensors", "manifest.json"
 
 
-class Checkpoint(NamedTuple):
-    """All that a run needs to go on. record: plain JSON. processes: what each alone knows, as safetensors bytes."""
+class Record(TypedDict):
+    """Where a run stood, as plain JSON; a row of `evaluations` holds the parts of an `Evaluation`."""
 
-    record: dict[str, Any]
+    options: dict[str, object]
+    data: str
+    processes: int
+    finished: str
+    position: Sequence[int]
+    step: int
+    seconds: float
+    since: list[float]
+    best: tuple[float | None, int | None, int]
+    averaged: NotRequired[int]
+    evaluations: Sequence[Row]
+    scaler: dict[str, object] | None
+
+
+class Checkpoint(NamedTuple):
+    """All that a run needs to go on. processes: what each alone knows, as safetensors bytes."""
+
+    record: Record
     tensors: dict[str, Tensor]
     processes: list[bytes]
 
@@ -104,14 +124,15 @@ def read(path: Path) -> Checkpoint:
             "resume it with the version of unrolled that wrote it."
         )
     contents: dict[str, bytes] = {}
-    for name, digest in manifest["files"].items():
+    for name, digest in cast(Mapping[str, str], manifest["files"]).items():
         contents[name] = _read(path / name)
         if hashlib.sha256(contents[name]).hexdigest() != digest:
             raise _damaged(path / name)
     try:
         tensors = read_tensors(contents[TENSORS])
         shares = [contents[f"process-{i}.safetensors"] for i in range(len(contents) - 2)]
-        return Checkpoint(_parse(path / RECORD, contents[RECORD]), tensors, shares)
+        record = cast(Record, _parse(path / RECORD, contents[RECORD]))
+        return Checkpoint(record, tensors, shares)
     except (SafetensorError, KeyError) as error:
         raise _damaged(path) from error
 
@@ -154,7 +175,7 @@ def _read(path: Path) -> bytes:
         raise ModelFileError(f"fit: cannot read {path}: {reason}; the checkpoint is incomplete.") from error
 
 
-def _parse(path: Path, data: bytes) -> dict[str, Any]:
+def _parse(path: Path, data: bytes) -> dict[str, object]:
     try:
         value = json.loads(data)
     except ValueError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from unrolled.data.batch.batching import Dataset, Rows, plan_batches, slice_rows
 from unrolled.train.options import TrainOptions
@@ -27,7 +27,7 @@ class Cursor:
         self._data, self._options, self._processes = data, options, processes
         self.position = position
         self._plan_epoch()
-        self._cut: list[Sequence[Any]] | None = None
+        self._cut: list[Sequence[object]] | None = None
         self._chunks = 1
 
     @property
@@ -41,7 +41,7 @@ class Cursor:
         inside = self.position.batch + self.position.chunk / self._chunks
         return self.position.epoch + inside / len(self._plan)
 
-    def pieces(self) -> list[Any | None]:
+    def pieces(self) -> list[object | None]:
         """This process's piece of the current chunk for each micro-batch; None where its rows have ended before."""
         if self._cut is None:
             self._cut = cut_rows(self._data, self.rows, self._options, self._processes)
@@ -75,14 +75,14 @@ class Cursor:
         )
 
 
-def cut_rows(data: Dataset, rows: Rows, options: TrainOptions, processes: Processes) -> list[Sequence[Any]]:
+def cut_rows(data: Dataset, rows: Rows, options: TrainOptions, processes: Processes) -> list[Sequence[object]]:
     """This process's share of a global batch: for each micro-batch its chunks, none where it has no rows."""
     share = slice_rows(rows, processes.index, processes.count)
     parts = options.micro_batches
     return [_chunks(data, slice_rows(share, i, parts), options.bptt) for i in range(parts)]
 
 
-def _chunks(data: Dataset, rows: Rows, steps: int | None) -> Sequence[Any]:
+def _chunks(data: Dataset, rows: Rows, steps: int | None) -> Sequence[object]:
     if not len(rows):
         return []
     batch = data.batch(rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from statistics import median
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +27,7 @@ def diverged(
     epoch: int,
     batch: int,
     rows: Rows,
-    pieces: Iterable[Any | None],
+    pieces: Iterable[object | None],
     module: nn.Module,
     options: TrainOptions,
     rate: float,
@@ -44,7 +43,7 @@ def diverged(
     )
 
 
-def _in_batch(pieces: Iterable[Any | None]) -> str | None:
+def _in_batch(pieces: Iterable[object | None]) -> str | None:
     for piece in pieces:
         for name, leaf in _named_leaves(piece, "batch"):
             if leaf.is_floating_point() and not bool(torch.isfinite(leaf).all()):
@@ -73,12 +72,12 @@ def _in_course(options: TrainOptions, rate: float, norms: Sequence[float]) -> st
     return f"{cause}; try learning_rate={rate / 10:.3g}"
 
 
-def _named_leaves(value: Any, name: str) -> list[tuple[str, Tensor]]:
+def _named_leaves(value: object, name: str) -> list[tuple[str, Tensor]]:
     if isinstance(value, Tensor):
         return [(name, value)]
     if not isinstance(value, tuple):
         return []
-    fields: Iterable[Any] = getattr(value, "_fields", range(len(value)))
+    fields: Iterable[object] = getattr(value, "_fields", range(len(value)))
     return [leaf for field, part in zip(fields, value, strict=True) for leaf in _named_leaves(part, f"{name}.{field}")]
 
 

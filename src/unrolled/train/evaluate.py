@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +13,7 @@ from unrolled.data.batch.batching import Dataset, plan_batches
 from unrolled.errors import DataError
 from unrolled.train import randomness
 from unrolled.train.cursor import cut_rows
+from unrolled.train.objective import Loss
 from unrolled.train.options import TrainOptions
 from unrolled.train.processes import Processes
 
@@ -62,17 +62,17 @@ def evaluating(module: nn.Module) -> Iterator[None]:
         yield
 
 
-def mean_loss(module: Any, data: Dataset, options: TrainOptions, processes: Processes) -> float:
+def mean_loss(loss: Loss, data: Dataset, options: TrainOptions, processes: Processes) -> float:
     """Total / count of the loss over the whole dataset, summed over all processes."""
     sums = torch.zeros(2, dtype=processes.wide, device=processes.device)
-    states: list[Any] = [None] * options.micro_batches
+    states: list[object] = [None] * options.micro_batches
     size, budget = options.batch_size, options.token_budget
     for rows in plan_batches(data, batch_size=size, token_budget=budget, seed=0, epoch=0, shuffle=False):
         for i, chunks in enumerate(cut_rows(data, rows, options, processes)):
             state = states[i] if data.carries_state else None
             for chunk in chunks:
                 with processes.autocast():
-                    total, count, state = module.loss(processes.place(chunk), state)
+                    total, count, state = loss(processes.place(chunk), state)
                 sums += torch.stack([torch.as_tensor(v).detach().to(sums) for v in (total, count)])
             states[i] = state
     total, count = processes.sum(sums).tolist()

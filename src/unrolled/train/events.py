@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-__all__ = ["Callback", "Evaluation", "Event", "History"]
+__all__ = ["Callback", "Evaluation", "Event", "History", "Kind"]
 
 Kind = Literal["start", "step", "evaluate", "checkpoint", "stop"]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from unrolled.state import detach
+from unrolled.train.objective import Loss
 from unrolled.train.options import TrainOptions
 from unrolled.train.processes import Processes
 
@@ -31,7 +32,7 @@ class Sums(NamedTuple):
 
 
 def accumulate(
-    module: Any, pieces: Sequence[Any | None], states: list[Any], processes: Processes, unit: float
+    loss: Loss, pieces: Sequence[object | None], states: list[object], processes: Processes, unit: float
 ) -> Tensor:
     """Forward and backward for every piece; carries `states` on, detached. Returns [total, count] of this process.
 
@@ -42,7 +43,7 @@ def accumulate(
         if piece is None:
             continue
         with processes.autocast():
-            total, count, state = module.loss(piece, states[i])
+            total, count, state = loss(piece, states[i])
         states[i] = detach(state)
         sums += torch.stack([torch.as_tensor(value).detach().to(sums) for value in (total, count)])
         if total.requires_grad:
@@ -55,7 +56,7 @@ def finish(
     votes: Sequence[float],
     parameters: Sequence[nn.Parameter],
     processes: Processes,
-    optimizer: Any,
+    optimizer: torch.optim.Optimizer,
     unit: float,
 ) -> Sums:
     """Add sums, votes and gradients over the processes, divide by the global count, and measure the norm.

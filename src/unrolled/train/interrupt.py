@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
 __all__ = ["Interrupt"]
+
+
+# What may be said of a signal: a function, or one of the numbers that stand for none.
+Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 class Interrupt:
@@ -19,7 +24,7 @@ class Interrupt:
     def __init__(self, listen: bool) -> None:
         self.requested = False
         self._listen = listen and threading.current_thread() is threading.main_thread()
-        self._before: Any = None
+        self._before: Handler = None
 
     def __enter__(self) -> Self:
         if self._listen:

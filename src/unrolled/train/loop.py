@@ -7,21 +7,22 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
+from torch import nn
 
 from unrolled.data.batch.batching import Dataset, fingerprint
 from unrolled.errors import ModelFileError, NonFiniteError, SaveError, TrainingError
 from unrolled.state import from_bytes
 from unrolled.train import gradient, randomness, snapshot
 from unrolled.train.average import Average
-from unrolled.train.checkpoint import Checkpoint, Folder
+from unrolled.train.checkpoint import Checkpoint, Folder, Record
 from unrolled.train.cursor import Cursor, Position
 from unrolled.train.diagnose import describe, diverged
 from unrolled.train.evaluate import Best, evaluating, mean_loss, modes_kept, weights_of
-from unrolled.train.events import Callback, Evaluation, Event, History
+from unrolled.train.events import Callback, Evaluation, Event, History, Kind
 from unrolled.train.interrupt import Interrupt
+from unrolled.train.objective import loss_of
 from unrolled.train.optim import learning_rate, make_optimizer, plateaus, progress_of, set_learning_rate
 from unrolled.train.options import TrainOptions
 from unrolled.train.processes import Processes
@@ -35,12 +36,12 @@ SKIPS = 50
 
 
 def fit(
-    module: Any,
+    module: nn.Module,
     data: Dataset,
     options: TrainOptions,
     *,
     valid: Dataset | None = None,
-    score: Callable[[Any], float] | None = None,
+    score: Callable[[nn.Module], float] | None = None,
     run: str | Path | None = None,
     progress: Progress = False,
     resume: bool = False,
@@ -71,12 +72,7 @@ def fit(
     with randomness.kept(), modes_kept(module), Interrupt(folder is not None) as interrupt:
         training = _Training(module, data, options, valid, score, folder, interrupt, resume)
         if training.processes.first:
-            bar = reporter(progress)
-            training.callbacks = [*([bar] if bar else []), *callbacks]
-            if run is not None:
-                at = training.step if training.resumed else None
-                metrics = JsonLines(Path(run) / "metrics.jsonl", resumed_at=at, every=options.log_every)
-                training.callbacks.insert(0, metrics)
+            training.tell(callbacks, progress, run)
         return training.go()
 
 
@@ -85,16 +81,16 @@ class _Training:
 
     def __init__(
         self,
-        module: Any,
+        module: nn.Module,
         data: Dataset,
         options: TrainOptions,
         valid: Dataset | None,
-        score: Callable[[Any], float] | None,
+        score: Callable[[nn.Module], float] | None,
         folder: Folder | None,
         interrupt: Interrupt,
         resume: bool,
     ) -> None:
-        self.module, self.data, self.options = module, data, options
+        self.module, self.data, self.options, self.loss = module, data, options, loss_of(module)
         self.valid, self.score, self.folder, self.interrupt = valid, score, folder, interrupt
         self.scored = valid is not None or score is not None
         self.processes = Processes(options)
@@ -106,7 +102,7 @@ class _Training:
         self.average = Average(module, options, self.processes.wide)
         self.callbacks: list[Callback] = []
         self.step, self.resumed, self.finished = 0, False, ""
-        self.states: list[Any] = [None] * options.micro_batches
+        self.states: list[object] = [None] * options.micro_batches
         self.best, self.evaluations, self.plateaus = Best(), list[Evaluation](), 0
         self.since = [0.0, 0.0]
         self.norms: deque[float] = deque(maxlen=32)
@@ -128,6 +124,15 @@ class _Training:
     def seconds(self) -> float:
         """Wall clock of this run, parts before a resume included."""
         return time.monotonic() - self.began
+
+    def tell(self, callbacks: Sequence[Callback], progress: Progress, run: str | Path | None) -> None:
+        """Tell the metrics of the run folder, the bar, and these callbacks, in this order."""
+        bar = reporter(progress)
+        self.callbacks = [*([bar] if bar else []), *callbacks]
+        if run is not None:
+            at = self.step if self.resumed else None
+            metrics = JsonLines(Path(run) / "metrics.jsonl", resumed_at=at, every=self.options.log_every)
+            self.callbacks.insert(0, metrics)
 
     def go(self) -> History:
         """Train until a limit is reached, then leave the best weights in the module."""
@@ -182,12 +187,12 @@ class _Training:
             self._save()
         return reason
 
-    def _update(self, pieces: list[Any], rate: float) -> gradient.Sums:
+    def _update(self, pieces: Sequence[object | None], rate: float) -> gradient.Sums:
         """Compute the gradient and apply it, unless it is not finite."""
         self.optimizer.zero_grad(set_to_none=True)
         unit = self._unit()
         try:
-            mine = gradient.accumulate(self.module, pieces, self.states, self.processes, unit)
+            mine = gradient.accumulate(self.loss, pieces, self.states, self.processes, unit)
         except NonFiniteError as error:
             raise self._diverged(str(error).rstrip("."), pieces, rate) from error
         sums = gradient.finish(mine, self._votes(), self.parameters, self.processes, self.prepared, unit)
@@ -261,7 +266,7 @@ class _Training:
         """The mean loss over the validation data, if there are any, and the score, of the weights in place."""
         valid_loss, score = None, math.nan
         if self.valid is not None:
-            valid_loss = score = mean_loss(self.module, self.valid, self.options, self.processes)
+            valid_loss = score = mean_loss(self.loss, self.valid, self.options, self.processes)
         if self.score is not None:
             score = self.processes.from_first(float(self.score(self.module)))
         if math.isnan(score):
@@ -273,7 +278,7 @@ class _Training:
 
     def _emit(
         self,
-        kind: Any,
+        kind: Kind,
         epoch: int,
         *,
         loss: float | None = None,
@@ -298,7 +303,7 @@ class _Training:
         at = self.cursor.position
         return at.epoch + (1 if at.batch or at.chunk or not self.step else 0)
 
-    def _diverged(self, what: str, pieces: list[Any], rate: float) -> TrainingError:
+    def _diverged(self, what: str, pieces: Sequence[object | None], rate: float) -> TrainingError:
         at = self.cursor.position
         return diverged(
             what,
@@ -329,7 +334,7 @@ class _Training:
         self.saved = time.monotonic()
         self._emit("checkpoint", self._epoch_of_last_step(), message=str(self.checkpoint_path))
 
-    def _states_to_keep(self) -> list[Any]:
+    def _states_to_keep(self) -> list[object]:
         at = self.cursor.position
         return self.states if at.chunk or (at.batch and self.data.carries_state) else []
 
@@ -341,7 +346,7 @@ class _Training:
             **snapshot.pack_optimizer(self.optimizer),
         }
 
-    def _record(self) -> dict[str, Any]:
+    def _record(self) -> Record:
         scaler = self.processes.scaler
         return {
             "options": self.options.to_json(),
@@ -352,9 +357,9 @@ class _Training:
             "step": self.step,
             "seconds": self.seconds,
             "since": self.since,
-            "best": [self.best.score, self.best.step, self.best.failures],
+            "best": (self.best.score, self.best.step, self.best.failures),
             "averaged": self.average.count,
-            "evaluations": [list(row) for row in self.evaluations],
+            "evaluations": list(self.evaluations),
             "scaler": None if scaler is None else scaler.state_dict(),
         }
 
@@ -370,7 +375,7 @@ class _Training:
         self.module.load_state_dict(weights)
         snapshot.unpack_optimizer(checkpoint.tensors, self.optimizer)
         if self.processes.scaler is not None:
-            self.processes.scaler.load_state_dict(record["scaler"])
+            self.processes.scaler.load_state_dict(record["scaler"] or {})
         score, step, failures = record["best"]
         self.best = Best(score, step, failures, snapshot.unpack_weights("best", checkpoint.tensors, expected))
         average = snapshot.unpack_weights("average", checkpoint.tensors, self.average.copies())
@@ -389,5 +394,5 @@ class _Training:
         for i, piece in enumerate(self.cursor.pieces()):
             if piece is not None and i in carried:
                 with torch.no_grad(), self.processes.autocast():
-                    _, _, like = self.module.loss(self.processes.place(piece), None)
+                    _, _, like = self.loss(self.processes.place(piece), None)
                 self.states[i] = self.processes.place(from_bytes(carried[i], like))

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from unrolled.options import Options
 
-__all__ = ["TrainOptions"]
+__all__ = ["BatchedOptions", "RunOptions", "TrainOptions"]
 
 # These say when a run pauses or writes, never what it computes, so a resumed run may change them.
 FREE_TO_CHANGE = frozenset({"max_minutes", "checkpoint_every_steps", "checkpoint_every_minutes", "log_every"})
 
 
-class TrainOptions(Options):
-    """Everything that decides how a model is trained.
+class RunOptions(Options):
+    """How any run goes, whatever its batches are made of.
 
     How long: the run ends at whichever of `epochs`, `max_steps` (optimiser steps) and `max_minutes` (wall clock, summed
     over resumed parts) comes first. None means no such limit; at least one must be set.
 
-    Batches: `batch_size` rows (default 32), or `token_budget` for rows of similar length with rows x longest <= budget.
-    Both count the *global* batch: with N processes each takes 1/N of its rows. `micro_batches` cuts the share of a
-    process further, to save memory; gradients are summed, so the result is that of the whole batch. `bptt` cuts every
-    batch along time (truncated BPTT): one optimiser step a piece, the state carried over and detached.
+    Batches: `micro_batches` cuts the share of a process, to save memory; gradients are summed, so the result is that of
+    the whole batch. `bptt` cuts every batch along time (truncated BPTT): one optimiser step a piece, the state carried
+    over and detached.
 
     Optimiser: `weight_decay` acts on matrices only: not on biases, gains of norms, initial states or (unless
     `decay_embeddings`) embeddings. `clip_value` clips each gradient entry, then `clip_norm` the norm over all.
@@ -56,8 +55,6 @@ class TrainOptions(Options):
     max_steps: int | None = Field(default=None, ge=1)
     max_minutes: float | None = Field(default=None, gt=0)
 
-    batch_size: int | None = Field(default=None, ge=1)
-    token_budget: int | None = Field(default=None, ge=1)
     micro_batches: int = Field(default=1, ge=1)
     bptt: int | None = Field(default=None, ge=1)
 
@@ -85,7 +82,6 @@ class TrainOptions(Options):
     average_decay: float = Field(default=0.999, gt=0, lt=1)
     average_after: int | None = Field(default=5, ge=1)
 
-    seed: int = Field(default=0, ge=0, lt=2**32)
     precision: Literal["full", "bf16", "fp16"] = "full"
     device: Literal["auto", "cpu"] = "auto"
 
@@ -93,17 +89,8 @@ class TrainOptions(Options):
     checkpoint_every_minutes: float | None = Field(default=5.0, ge=0)
     log_every: int = Field(default=1, ge=1)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _default_batch(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("batch_size") is None and values.get("token_budget") is None:
-            return {**values, "batch_size": 32}
-        return values
-
     @model_validator(mode="after")
-    def _agree(self) -> TrainOptions:
-        if self.batch_size is not None and self.token_budget is not None:
-            raise ValueError(f"got batch_size={self.batch_size} and token_budget={self.token_budget}; give one of them")
+    def _agree(self) -> Self:
         if self.epochs is None and self.max_steps is None and self.max_minutes is None:
             raise ValueError("got no end of the run; give epochs, max_steps or max_minutes")
         waits = self.average_after if self.average == "asgd" else None
@@ -114,11 +101,6 @@ class TrainOptions(Options):
             )
         return self
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any] | str) -> TrainOptions:
-        """The options that `to_json` gave, as a dictionary or as JSON text."""
-        return cls(**(json.loads(values) if isinstance(values, str) else values))
-
     def watches_score(self) -> str | None:
         """The first option, in words, that means nothing without a score; None if there is none."""
         if self.patience is not None:
@@ -127,7 +109,45 @@ class TrainOptions(Options):
             return "schedule='plateau'"
         return "average='asgd'" if self.average == "asgd" and self.average_after is not None else None
 
-    def differs_from(self, earlier: dict[str, Any]) -> str | None:
+
+class BatchedOptions(RunOptions):
+    """How a run over rows goes: that of `RunOptions`, and what a batch is.
+
+    A batch has `batch_size` rows, or as many rows of similar length as make rows x longest <= `token_budget`. Both
+    count the *global* batch: with N processes each takes 1/N of its rows.
+    """
+
+    batch_size: int | None = Field(default=None, ge=1)
+    token_budget: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _one_batch(self) -> Self:
+        if self.batch_size is not None and self.token_budget is not None:
+            raise ValueError(f"got batch_size={self.batch_size} and token_budget={self.token_budget}; give one of them")
+        return self
+
+
+class TrainOptions(BatchedOptions):
+    """Everything that decides how a model is trained: `BatchedOptions`, and the seed of batches and dropout.
+
+    A batch has 32 rows where neither batch_size nor token_budget is given.
+    """
+
+    seed: int = Field(default=0, ge=0, lt=2**32)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_batch(cls, values: object) -> object:
+        if isinstance(values, dict) and values.get("batch_size") is None and values.get("token_budget") is None:
+            return {**values, "batch_size": 32}
+        return values
+
+    @classmethod
+    def from_json(cls, values: dict[str, object] | str) -> TrainOptions:
+        """The options that `to_json` gave, as a dictionary or as JSON text."""
+        return cls(**(json.loads(values) if isinstance(values, str) else values))
+
+    def differs_from(self, earlier: dict[str, object]) -> str | None:
         """The first option that decides the result and has another value in `earlier`, in words; None if all agree.
 
         An option that `earlier` does not name is newer than it and had its default there.

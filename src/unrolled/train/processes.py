@@ -85,13 +85,16 @@ class Processes:
                 for tensor in module.state_dict().values():
                     tensor.copy_(broadcast(tensor.detach().clone(), from_process=0))
 
-    def prepare(self, optimizer: torch.optim.Optimizer) -> Any:
+    def prepare(self, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
         """The optimiser, behind Accelerate's loss scaling where there is one."""
-        return optimizer if self.scaler is None else self._accelerator.prepare_optimizer(optimizer)
+        if self.scaler is None:
+            return optimizer
+        scaling: torch.optim.Optimizer = self._accelerator.prepare_optimizer(optimizer)
+        return scaling
 
-    def autocast(self) -> AbstractContextManager[Any]:
+    def autocast(self) -> AbstractContextManager[object]:
         """Mixed precision for a forward pass."""
-        context: AbstractContextManager[Any] = self._accelerator.autocast()
+        context: AbstractContextManager[object] = self._accelerator.autocast()
         return context
 
     def backward(self, total: Tensor) -> None:
@@ -102,7 +105,7 @@ class Processes:
         else:
             self._accelerator.backward(total)
 
-    def unscale(self, optimizer: Any) -> None:
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
         """Take the scale of fp16 off the gradients."""
         self._accelerator.unscale_gradients(optimizer)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from unrolled.errors import OptionError
-from unrolled.train.checkpoint import Folder
+from unrolled.train.checkpoint import Folder, Record
 from unrolled.train.options import TrainOptions
 
 __all__ = ["check_request", "check_same"]
@@ -26,7 +25,7 @@ def check_request(options: TrainOptions, folder: Folder | None, *, resume: bool,
         )
 
 
-def check_same(record: dict[str, Any], path: Path, options: TrainOptions, *, data: str, processes: int) -> None:
+def check_same(record: Record, path: Path, options: TrainOptions, *, data: str, processes: int) -> None:
     """Raises `OptionError` if a checkpoint's record is of another run: a run goes on only as what it was."""
     fresh = "resume it unchanged, or start a new run in another folder"
     different = options.differs_from(record["options"])

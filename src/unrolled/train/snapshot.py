@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -60,7 +59,7 @@ def unpack_optimizer(tensors: dict[str, Tensor], optimizer: torch.optim.Optimize
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def pack_share(states: list[Any]) -> bytes:
+def pack_share(states: list[object]) -> bytes:
     """What one process alone knows: its random states and the state it carries for each micro-batch."""
     share = randomness.take()
     for i, state in enumerate(states):

@@ -12,7 +12,7 @@ from unrolled.align.forecast import LIKELIHOODS, DirectForecast, DirectOptions
 from unrolled.data.panel.arrays import Sizes
 from unrolled.data.panel.windows import WindowBatch
 from unrolled.errors import OptionError, ShapeError
-from unrolled.nn import CELLS
+from unrolled.nn import CELLS, Bidirectional
 from unrolled.state import map_state
 
 SMALL = {"lookback": 10, "horizon": 7, "hidden_size": 6}
@@ -45,6 +45,34 @@ def test_shapes_for_every_cell_and_likelihood(cell: str, likelihood: str, sizes:
     total.backward()
     assert all(bool((p.grad != 0).any()) for p in net.parameters() if p.grad is not None)
     assert [name for name, p in net.named_parameters() if p.grad is None] == []
+
+
+def test_an_encoder_that_reads_both_ways_goes_on_from_the_ends_of_both() -> None:
+    one, both = (direct(BARE, **SMALL, segment=2, bidirectional=ways) for ways in (False, True))
+    encoder = both.encoder
+    assert isinstance(encoder, Bidirectional)
+    assert both.head.in_features == 2 * one.head.in_features
+    u, q = torch.randn(3, 5, 6, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
+    state = encoder(u)[1]
+    longer = encoder.forward_layer(torch.cat([u, q[:, None]], 1))[0][:, -1]
+    mirrored = encoder.backward_layer(torch.cat([u.flip(1), q[:, None]], 1))[0][:, -1]
+    torch.testing.assert_close(both._step(q, state), torch.cat([longer, mirrored], -1))
+
+
+@pytest.mark.parametrize("options", [
+    {"bidirectional": True, "layers": 2}, {"bidirectional": True, "layers": 2, "residual": "norm", "zoneout": 0.2},
+    {"recurrent_dropout": 0.3, "input_dropout": 0.2}, {"weight_dropout": 0.3, "output_dropout": 0.2},
+], ids=str)  # fmt: skip
+def test_every_option_of_an_encoder_reaches_all_weights_but_no_prediction(
+    options: dict[str, object],
+) -> None:
+    net = direct(FULL, **SMALL | options, segment=3, likelihood="gaussian")
+    batch = random_windows(FULL, 10, 7)
+    net.loss(batch)[0].backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None or not bool((p.grad != 0).any())] == []
+    torch.testing.assert_close(net.predict(batch, (0.5,)), net.predict(batch, (0.5,)), rtol=0, atol=0)
+    one = map_state(lambda leaf: leaf[2:3], batch)
+    torch.testing.assert_close(net.predict(one).mean, net.predict(batch).mean[2:3])
 
 
 def hide(batch: WindowBatch, value: float) -> WindowBatch:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from series import QUICK, days, one_series, two_series, write_csv
 from unrolled.errors import DataError, ModelFileError, OptionError, SaveError
 from unrolled.model import load
 from unrolled.tasks import Forecaster
-from unrolled.tasks.forecast.fit import make_plan, stage_for
+from unrolled.tasks.forecast.fit import make_plan, prepare
 from unrolled.tasks.forecast.options import ForecasterOptions
 from unrolled.tasks.forecast.reading import Reading
 
@@ -45,9 +46,9 @@ def test_stride_sets_how_far_apart_the_windows_of_training_lie() -> None:
     panel = Reading("day", "load").panel(one_series())
     counts = []
     for stride in (None, 1, 3):
-        options = ForecasterOptions(horizon=7, lookback=7, stride=stride)
+        options = ForecasterOptions.collect({"horizon": 7, "lookback": 7, "stride": stride})
         plan = make_plan(panel, options, valid=7, test=0)
-        counts.append(len(stage_for(panel, options, plan, plan.ends.train, plan.ends.valid, None).train))
+        counts.append(len(prepare(panel, options, plan, plan.ends.train, plan.ends.valid, None).train))
     assert counts == [40, 40, 14]
 
 
@@ -76,6 +77,11 @@ def test_several_series_and_targets_come_back_by_name(channels: str) -> None:
     {"decoder": "autoregressive", "samples": 8}, {"likelihood": "point"}, {"likelihood": "gaussian"},
     {"decoder": "autoregressive", "likelihood": "negative-binomial", "samples": 8}, {"cell": "lstm", "layers": 2},
     {"likelihood": "student-t", "levels": 90}, {"cell": "rnn", "segment": 3, "lookback": 10},
+    {"bidirectional": True, "layers": 2, "dropout": 0.1}, {"residual": "norm", "layers": 2, "layer_dropout": 0.1},
+    {"cell": "lstm", "zoneout": (0.05, 0.5), "weight_dropout": 0.2, "input_dropout": 0.1, "output_dropout": 0.1},
+    {"bidirectional": True, "zoneout": 0.1, "recurrent_dropout": 0.2, "residual": True, "layers": 2, "segment": 2},
+    {"decoder": "autoregressive", "samples": 4, "residual": "norm", "layers": 2, "zoneout": 0.1, "weight_dropout": 0.2},
+    {"decoder": "autoregressive", "samples": 4, "recurrent_dropout": 0.2, "input_dropout": 0.1, "output_dropout": 0.1},
 ])  # fmt: skip
 def test_every_kind_of_forecaster_fits_predicts_and_keeps_the_laws(options: dict[str, Any], tmp_path: Path) -> None:
     table = one_series()
@@ -192,12 +198,43 @@ def test_a_kept_run_resumes_to_the_same_model(tmp_path: Path) -> None:
     assert resumed.predict().to_csv() == whole.predict().to_csv()
 
 
+def test_a_time_limit_holds_for_both_stages_together(tmp_path: Path) -> None:
+    model = Forecaster(7, **QUICK, max_minutes=10).fit(one_series(), time="day", target="load", run=tmp_path)
+    assert model.history is not None
+    records = [
+        sorted((run / "checkpoints").iterdir())[-1] / "checkpoint.json" for run in (tmp_path, tmp_path / "refit")
+    ]
+    assert [json.loads(path.read_text())["options"]["max_minutes"] for path in records] == [6.0, 4.0]
+
+
+def test_a_fit_that_ends_in_a_mistake_leaves_the_model_as_it_was() -> None:
+    model = Forecaster(7, **QUICK).fit(one_series(), time="day", target="load", test=None)
+    before, scores = model.predict().to_csv(), model.scores
+    with pytest.raises(DataError, match="shorter than one window"):
+        model.fit(one_series(6), time="day", target="load")
+    assert (model.predict().to_csv(), model.scores) == (before, scores)
+    assert scores is not None
+
+
+def test_options_can_be_asked_for_and_changed() -> None:
+    model = Forecaster(7, **QUICK)
+    assert model.get_params() == {"horizon": 7, **QUICK}
+    assert (
+        model.set_params(cell="lstm", hidden_size=6).options
+        == Forecaster(7, **{**QUICK, "hidden_size": 6}, cell="lstm").options
+    )
+
+
 @pytest.mark.parametrize(("options", "message"), [
     ({"horizn": 3}, "Did you mean 'horizon'"), ({"hiden_size": 3}, "Did you mean 'hidden_size'"),
     ({"learning_rat": 3}, "Did you mean 'learning_rate'"), ({"cell": "gruu"}, "Did you mean 'gru'"),
     ({"levels": (80, 120)}, "between 0 and 100"), ({"likelihood": "quantil"}, "Did you mean 'quantile'"),
     ({"decoder": "autoregressive", "segment": 3}, "segment"),
     ({"decoder": "autoregressive", "static_inputs": "decoder"}, "static_inputs"),
+    ({"decoder": "autoregressive", "bidirectional": True}, "bidirectional belongs to decoder='direct'"),
+    ({"zoneout": (0.1, 0.2)}, "one for each of the 1 parts"), ({"cell": "lru", "zoneout": 0.1}, "Zoneout"),
+    ({"bidirectional": True, "residual": "norm"}, "Forecaster: residual='norm' needs a layer"),
+    ({"cell_options": {"rest": "after"}}, "rest"), ({"hidden_size": 1}, "Forecaster: hidden_size=1"),
     ({"learning_rate": -1}, "learning_rate"),
     ({"decoder": "autoregressive", "likelihood": "quantile"}, "quantile"), ({"scaling": "logg"}, "log"),
 ])  # fmt: skip

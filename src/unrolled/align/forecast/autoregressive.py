@@ -19,12 +19,12 @@ from unrolled.align.forecast.inputs import (
     check_window,
     frame_window,
     linear_or_none,
-    make_encoder,
 )
 from unrolled.align.forecast.likelihood import make_likelihood
 from unrolled.align.forecast.options import NextOptions
 from unrolled.align.mode import evaluating
 from unrolled.check import check_size
+from unrolled.nn.build import make_encoder
 from unrolled.score.forecast import check_levels
 from unrolled.state import map_state, select_rows
 
@@ -62,7 +62,7 @@ class AutoregressiveForecast(nn.Module):
         self.embed = nn.Linear(2 * sizes.target + covariates.past_width, hidden)
         self.embed_known = linear_or_none(covariates.future_width, hidden)
         self.embed_static = linear_or_none(covariates.static_width, hidden)
-        self.encoder = make_encoder(options)
+        self.encoder = make_encoder(hidden, options)
         self.dropout = nn.Dropout(options.dropout)
         self.head = nn.Linear(self.encoder.output_size, sizes.target * self.likelihood.width)
 

@@ -17,11 +17,11 @@ from unrolled.align.forecast.inputs import (
     check_window,
     frame_window,
     linear_or_none,
-    make_encoder,
 )
 from unrolled.align.forecast.likelihood import make_likelihood
 from unrolled.align.forecast.options import DirectOptions
 from unrolled.align.mode import evaluating
+from unrolled.nn.build import make_encoder
 from unrolled.state import select_rows
 
 __all__ = ["DirectForecast"]
@@ -34,6 +34,7 @@ class DirectForecast(nn.Module):
         s   = encoder state after u_1 .. u_n             n = ceil(lookback / p)
         q_j = [position_j, U (static, future covariates of segment j)]
         y_j = one step of the encoder from s with input q_j,   j = 1 .. ceil(horizon / p), all at once
+              (of both directions, where it reads both ways: each goes on from where it has ended)
         raw = head(dropout(y_j))                         p * targets * likelihood.width numbers
 
     A look-back that p does not divide is padded on the left with steps that are missing, so nothing is dropped; a
@@ -57,7 +58,7 @@ class DirectForecast(nn.Module):
         self.embed = nn.Linear(p * step_width, hidden)
         in_encoder = options.static_inputs == "both"
         self.embed_static = linear_or_none(covariates.static_width if in_encoder else 0, hidden)
-        self.encoder = make_encoder(options)
+        self.encoder = make_encoder(hidden, options.encoder)
         context = covariates.static_width + p * covariates.future_width
         beside = hidden // 2 if context else 0
         self.position = nn.Parameter(torch.randn(self.segments, hidden - beside))
@@ -109,9 +110,15 @@ class DirectForecast(nn.Module):
         if self.embed_context is not None:
             query = torch.cat([query, self._context(batch, static, self.embed_context.weight)], -1)
         each = torch.arange(rows, device=query.device).repeat_interleave(m)
-        y, _ = self.encoder.step(query.reshape(rows * m, -1), select_rows(state, each))
+        y = self._step(query.reshape(rows * m, -1), select_rows(state, each))
         raw: Tensor = self.head(self.dropout(y)).view(rows, m * p, self.sizes.target, self.likelihood.width)
         return raw[:, : self.options.horizon]
+
+    def _step(self, x: Tensor, state: object) -> Tensor:
+        if self.encoder.streamable:
+            return self.encoder.step(x, state)[0]
+        y: Tensor = self.encoder(x[:, None], state)[0]
+        return y[:, 0]
 
     def _context(self, batch: Window, static: Tensor, weight: Tensor) -> Tensor:
         """What the decoder knows of each horizon segment beside its position: (batch, segments, hidden - position)."""

@@ -1,16 +1,14 @@
-"""What both forecast nets do with a batch of windows: its level, its covariates, its embedded codes, its encoder."""
+"""What both forecast nets do with a batch of windows: its level, its covariates, its embedded codes."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from unrolled.align.forecast.options import ForecastOptions
 from unrolled.errors import ShapeError
-from unrolled.nn import build
-from unrolled.nn.recurrent import Recurrent
 
 __all__ = [
     "Covariates",
@@ -21,7 +19,6 @@ __all__ = [
     "check_window",
     "frame_window",
     "linear_or_none",
-    "make_encoder",
 ]
 
 # A category's vector is as wide as its vocabulary, which loses nothing, up to this width.
@@ -173,12 +170,6 @@ class Covariates(nn.Module):
     def static(self, window: Window) -> Tensor:
         """What never changes: (batch, static_width)."""
         return torch.cat([window.static, *self.static_tables(window.static_codes)], -1)
-
-
-def make_encoder(options: ForecastOptions) -> Recurrent[Any]:
-    """`layers` cells over vectors of width hidden_size."""
-    shared = {name: getattr(options, name) for name in ("cell", "cell_options", "hidden_size", "layers", "dropout")}
-    return build.make_encoder(options.hidden_size, build.EncoderOptions(**shared))
 
 
 def linear_or_none(width_in: int, width_out: int) -> nn.Linear | None:

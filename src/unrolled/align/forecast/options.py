@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, JsonValue, model_validator
 
 from unrolled.align.forecast.likelihood import LIKELIHOODS, make_likelihood
-from unrolled.options import Options
+from unrolled.nn.build import EncoderOptions, ForwardOptions
 
 __all__ = ["DirectOptions", "ForecastOptions", "NextOptions"]
 
@@ -15,10 +15,10 @@ MEDIAN = (0.5,)
 BAND = (0.1, 0.5, 0.9)
 
 
-class ForecastOptions(Options):
+class ForecastOptions(ForwardOptions):
     """What both forecast nets share.
 
-    lookback, horizon: steps seen and steps forecast. cell, cell_options, hidden_size, layers, dropout: the encoder;
+    lookback, horizon: steps seen and steps forecast. The encoder's options are those of `ForwardOptions`, where
     `dropout` acts between layers and before the head. likelihood, likelihood_options: a name of `LIKELIHOODS` and its
     own options. quantiles: the levels to learn (or, for a distribution, the levels that will be asked for); left out it
     is 0.1, 0.5, 0.9, and 0.5 for "point".
@@ -31,10 +31,7 @@ class ForecastOptions(Options):
     lookback: int = Field(ge=1)
     horizon: int = Field(ge=1)
     cell: str = "gru"
-    cell_options: dict[str, JsonValue] = Field(default_factory=dict)
     hidden_size: int = Field(default=64, ge=2)
-    layers: int = Field(default=1, ge=1)
-    dropout: float = Field(default=0.0, ge=0, lt=1)
     likelihood: str = "quantile"
     likelihood_options: dict[str, JsonValue] = Field(default_factory=dict)
     quantiles: tuple[float, ...] = BAND
@@ -43,7 +40,7 @@ class ForecastOptions(Options):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill(cls, values: Any) -> Any:
+    def _fill(cls, values: object) -> object:
         """Defaults that hang on the likelihood."""
         if not isinstance(values, dict):
             return values
@@ -69,11 +66,18 @@ class DirectOptions(ForecastOptions):
     """Options of `DirectForecast`: the whole horizon at once.
 
     segment: p consecutive steps are folded into one vector, in the look-back and in the horizon (SegRNN); 1 = none.
-    static_inputs: "both" (encoder and decoder see static values and codes) or "decoder".
+    static_inputs: "both" (encoder and decoder see static values and codes) or "decoder". bidirectional: each layer of
+    the encoder reads the look-back both ways.
     """
 
+    bidirectional: bool = False
     segment: int = Field(default=1, ge=1)
     static_inputs: Literal["both", "decoder"] = "both"
+
+    @property
+    def encoder(self) -> EncoderOptions:
+        """The options of the encoder among these."""
+        return EncoderOptions(**{name: getattr(self, name) for name in EncoderOptions.model_fields})
 
     @model_validator(mode="after")
     def _fold(self) -> DirectOptions:

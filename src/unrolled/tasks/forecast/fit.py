@@ -1,11 +1,8 @@
-"""Fitting a forecaster: where the parts end, which windows there are, and two runs of the training loop."""
+"""Fitting a forecaster: where the parts end, and which windows there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,12 +21,10 @@ from unrolled.tasks.forecast.options import (
     pick_training,
 )
 from unrolled.tasks.forecast.windows import encode, sliding
-from unrolled.train import Callback, Event, History, TrainOptions, fit
+from unrolled.train import TrainOptions
 
-__all__ = ["Plan", "Stage", "make_plan", "run_stage", "share_time", "stage_for", "steps_for_all"]
+__all__ = ["Plan", "Prepared", "make_plan", "prepare"]
 
-# Training on more rows than when the best step was found takes longer, but not without bound.
-LONGEST = 1.5
 VALID = 0.1
 TEST, MOST_TESTS = 0.2, 8
 
@@ -45,8 +40,8 @@ class Plan:
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """One run of the training loop: what it is fitted to, its windows, its options."""
+class Prepared:
+    """What one stage of the training is about: what it is fitted to, its windows, its options."""
 
     fitted: Fitted
     train: Windows
@@ -56,23 +51,23 @@ class Stage:
 
 def make_plan(panel: Panel, options: ForecasterOptions, valid: int | float | None, test: int | float | None) -> Plan:
     """Raises `DataError` naming a series that is too short to learn from."""
-    least = options.horizon + (options.lookback or 2)
+    least = options.horizon + (options.window.lookback or 2)
     short = np.flatnonzero(panel.lengths < least)
     if len(short):
         i = int(short[0])
         name = f"series {panel.ids[i]!r}" if panel.ids[i] else "the series"
         more = f" (and {len(short) - 1} more series)" if len(short) > 1 else ""
-        parts = f"{options.lookback or 'at least 2'} rows to look back on and the horizon of {options.horizon}"
+        parts = f"{options.window.lookback or 'at least 2'} rows to look back on and the horizon of {options.horizon}"
         raise DataError(
             f"fit: {name} has {panel.lengths[i]} rows, shorter than one window of {least} ({parts}){more}; choose a "
             "smaller horizon or lookback, or give it more rows."
         )
     ends = _ends(panel, options, valid, test, least)
     middle = int(np.median(ends.train))
-    season = options.season or panel.step.season
-    season = season if options.season or 2 * season <= middle else 1
+    season = options.window.season or panel.step.season
+    season = season if options.window.season or 2 * season <= middle else 1
     series = [panel.target[panel.rows(i)][:end] for i, end in enumerate(ends.train)]
-    lookback = options.lookback or pick_lookback(options.horizon, panel.step, season, ends.train)
+    lookback = options.window.lookback or pick_lookback(options.horizon, panel.step, season, ends.train)
     return Plan(ends, season, lookback, pick_scaling(options, series, season))
 
 
@@ -94,17 +89,17 @@ def _ends(
     return Ends(train, before, panel.lengths)
 
 
-def stage_for(
+def prepare(
     panel: Panel, options: ForecasterOptions, plan: Plan, train: np.ndarray, valid: np.ndarray, resample: str | None
-) -> Stage:
+) -> Prepared:
     """Fields fitted on the rows before `train`, windows of those rows, and of the rows up to `valid` to stop by."""
-    fields = PanelFields.fit(panel, train, scaling=plan.scaling, calendar=options.calendar)
-    arrays = encode(fields, panel, options.channels, train)
+    fields = PanelFields.fit(panel, train, scaling=plan.scaling, calendar=options.target.calendar)
+    arrays = encode(fields, panel, options.target.channels, train)
     lookback, horizon = plan.lookback, options.horizon
-    whole = lookback if options.lookback else np.clip(train - 2 * horizon, 1, lookback)
+    whole = lookback if options.window.lookback else np.clip(train - 2 * horizon, 1, lookback)
     first = np.broadcast_to(whole, train.shape)
     count = int(np.maximum(train - horizon - first + 1, 0).sum()) * (len(arrays.lengths) // len(train))
-    stride = options.stride or max(1, -(-count // WINDOWS))
+    stride = options.window.stride or max(1, -(-count // WINDOWS))
     windows = sliding(arrays, lookback, horizon, first, train, stride)
     later = sliding(arrays, lookback, horizon, train, valid, max(1, horizon // 8)) if (valid > train).any() else None
     scored = later is not None and len(later) > 0
@@ -116,52 +111,7 @@ def stage_for(
         tail=panel.tail(kept),
         seen=panel.time[panel.offsets[:-1] + valid - 1].astype(np.int64),
         scales=np.stack([seasonal_error(panel.target[panel.rows(i)][:n], plan.season) for i, n in enumerate(train)]),
-        channels=options.channels,
+        channels=options.target.channels,
         resample=resample,
     )
-    return Stage(fitted, windows, later if scored else None, pick_training(options, len(windows), scored=scored))
-
-
-def share_time(stage: Stage, share: float) -> Stage:
-    """The stage with its part of the time limit."""
-    limit = stage.options.max_minutes
-    if limit is None:
-        return stage
-    return replace(stage, options=stage.options.model_copy(update={"max_minutes": limit * share}))
-
-
-def steps_for_all(found: Stage, history: History, whole: Stage) -> Stage:
-    """`whole`, to be trained for as many epochs as were best in `found`."""
-    best = history.best_step or history.steps
-    longer = min(LONGEST, len(whole.train) / max(1, len(found.train)))
-    update = {"max_steps": max(1, round(best * longer)), "epochs": None, "patience": None, "evaluate_every_steps": None}
-    same = {"batch_size": found.options.batch_size, "token_budget": found.options.token_budget}
-    return replace(whole, valid=None, options=found.options.model_copy(update={**update, **same}))
-
-
-def run_stage(
-    net: Any,
-    stage: Stage,
-    *,
-    run: Path | None,
-    progress: bool,
-    resume: bool,
-    callbacks: Sequence[Callback],
-    on_best: Callable[[], object] | None,
-) -> History:
-    """Train the network in place."""
-
-    def keep(event: Event) -> None:
-        if event.kind == "evaluate" and event.best and on_best is not None:
-            on_best()
-
-    return fit(
-        net,
-        stage.train,
-        stage.options,
-        valid=stage.valid,
-        run=run,
-        progress=progress,
-        resume=resume,
-        callbacks=[keep, *callbacks],
-    )
+    return Prepared(fitted, windows, later if scored else None, pick_training(options, len(windows), scored=scored))

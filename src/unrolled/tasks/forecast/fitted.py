@@ -12,6 +12,7 @@ from unrolled.align.forecast import AutoregressiveForecast, DirectForecast, Dire
 from unrolled.data.panel.arrays import PanelFields
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel
+from unrolled.data.panel.windows import Windows
 from unrolled.tasks.forecast.options import ForecasterOptions
 from unrolled.tasks.forecast.reading import read_again
 from unrolled.tasks.forecast.windows import encode, windows_at
@@ -44,11 +45,11 @@ class Fitted:
         """The parts of the columns."""
         return self.fields.columns
 
-    def read(self, source: Any) -> Panel:
+    def read(self, source: object) -> Panel:
         """Another table, read as the training data were."""
         return read_again(source, self.columns, self.fields.step, self.resample)
 
-    def windows(self, panel: Panel, cuts: np.ndarray, ends: np.ndarray | None = None) -> Any:
+    def windows(self, panel: Panel, cuts: np.ndarray, ends: np.ndarray | None = None) -> Windows:
         """Windows at `cuts` (S, n); a series the fit has not met is scaled by its rows before `ends`."""
         return windows_at(encode(self.fields, panel, self.channels, ends), self.net.lookback, self.net.horizon, cuts)
 

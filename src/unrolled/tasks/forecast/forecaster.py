@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from unrolled.data.panel.build import extend_panel
-from unrolled.data.panel.panel import Panel
+from unrolled.data.panel.panel import Ends, Panel
 from unrolled.errors import DataError, OptionError
-from unrolled.model import Law, Model
+from unrolled.model import Law
 from unrolled.score.forecast import seasonal_error
 from unrolled.tasks.forecast.channels import Channels, forecast
-from unrolled.tasks.forecast.fit import make_plan, run_stage, share_time, stage_for, steps_for_all
+from unrolled.tasks.forecast.fit import Prepared, make_plan, prepare
 from unrolled.tasks.forecast.fitted import Fitted, build_net
 from unrolled.tasks.forecast.laws import forecast_laws
 from unrolled.tasks.forecast.options import ForecasterOptions
@@ -25,15 +25,14 @@ from unrolled.tasks.forecast.prediction import Prediction, prediction
 from unrolled.tasks.forecast.reading import Names, Reading, merge
 from unrolled.tasks.forecast.report import Report, compare
 from unrolled.tasks.forecast.windows import every
+from unrolled.tasks.frame import Task, ready
 from unrolled.train import Callback
+from unrolled.train.stages import Stage, Training, learn
 
 __all__ = ["Forecaster"]
 
-# The part of a time limit that finds out when to stop; the rest trains the model to keep.
-SEARCH = 0.6
 
-
-class Forecaster(Model):
+class Forecaster(Task):
     """Learns from past values (and covariates) of one or many series what the next `horizon` values will be.
 
     horizon: steps ahead. options: any of `ForecasterOptions` and `unrolled.train.TrainOptions` by name, for instance
@@ -44,33 +43,22 @@ class Forecaster(Model):
     """
 
     task = "forecast"
+    options_kind = ForecasterOptions
+    options: ForecasterOptions
 
-    def __init__(self, horizon: int, **options: Any) -> None:
-        self.options = ForecasterOptions.collect({"horizon": horizon, **options})
+    def __init__(self, horizon: int, **options: object) -> None:
+        super().__init__(horizon=horizon, **options)
         self.panel: Panel | None = None
         self.scores: Report | None = None
         self._fitted: Fitted | None = None
 
     def fit(
-        self,
-        source: Any,
-        *,
-        time: str | None = None,
-        target: Names = None,
-        id: str | None = None,
-        future: Names = (),
-        past: Names = (),
-        static: Names = (),
-        step: str | None = None,
-        resample: str | None = None,
-        valid: int | float | None = None,
-        test: int | float | None = 0,
-        refit: bool = True,
-        run: str | Path | None = None,
-        progress: bool = False,
-        resume: bool = False,
+        self, source: object, *, time: str | None = None, target: Names = None, id: str | None = None,
+        future: Names = (), past: Names = (), static: Names = (), step: str | None = None, resample: str | None = None,
+        valid: int | float | None = None, test: int | float | None = 0, refit: bool = True,
+        run: str | Path | None = None, progress: bool = False, resume: bool = False,
         callbacks: Sequence[Callback] = (),
-    ) -> Self:
+    ) -> Self:  # fmt: skip
         """Learn from a table: CSV, TSV, Parquet, a pandas, polars or Arrow table, or a dict of columns.
 
         The last rows of each series are held out to find out when to stop; then, with `refit`, the model is trained
@@ -99,8 +87,9 @@ class Forecaster(Model):
         """
         reading = Reading(time, target, id, future, past, static, step, resample)
         panel = reading.panel(source)
-        training = {"progress": progress, "resume": resume, "callbacks": callbacks}
-        self._train(panel, resample, valid, test, refit, None if run is None else Path(run), training)
+        training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
+        with self.attempt():
+            self._train(panel, resample, valid, test, refit, training)
         return self
 
     def _train(
@@ -110,34 +99,37 @@ class Forecaster(Model):
         valid: int | float | None,
         test: int | float | None,
         refit: bool,
-        run: Path | None,
-        training: dict[str, Any],
+        training: Training,
     ) -> None:
         """Find out when to stop, score on the test rows, train on all rows."""
         self.panel, self.scores = panel, None
-        saved = None if run is None else run / "model.unrolled"
         plan = make_plan(panel, self.options, valid, test)
         ends = plan.ends
-        found = stage_for(panel, self.options, plan, ends.train, ends.valid, resample)
-        again = refit and bool((ends.test > ends.train).any())
-        found = share_time(found, SEARCH) if again else found
-        net = self._settle(found.fitted)
-        on_best = None if saved is None else partial(self.save, saved)
-        history = run_stage(net, found, run=run, on_best=on_best, **training)
+
+        def search() -> Stage:
+            return self._stage(prepare(panel, self.options, plan, ends.train, ends.valid, resample))
+
+        def whole(found: Stage) -> Stage:
+            # Its steps are counted in batches of the first stage.
+            everything = prepare(panel, self.options, plan, ends.test, ends.test, resample)
+            return self._stage(replace(everything, options=found.options))
+
+        self.history = learn(
+            search,
+            whole if refit and bool((ends.test > ends.train).any()) else None,
+            training,
+            between=lambda: self._score_held(panel, ends),
+            save=self.save,
+        )
+
+    def _score_held(self, panel: Panel, ends: Ends) -> None:
+        """Score the model on the test rows, if there are any."""
         if (ends.test > ends.valid).any():
             cuts = every(ends.valid, ends.test - self.options.horizon, self.options.horizon)
             basis = "the rows held out at the end, the model trained on those before them"
             self.scores = self._report(panel, cuts, ends.valid, basis)
-        if again:
-            whole = stage_for(panel, self.options, plan, ends.test, ends.test, resample)
-            whole = steps_for_all(found, history, share_time(whole, 1 - SEARCH))
-            net = self._settle(whole.fitted)
-            run_stage(net, whole, run=None if run is None else run / "refit", on_best=None, **training)
-        net.eval()
-        if saved is not None:
-            self.save(saved)
 
-    def predict(self, source: Any = None, *, future: Any = None) -> Prediction:
+    def predict(self, source: object = None, *, future: object = None) -> Prediction:
         """Forecast the `horizon` steps after the end of the training data, or of another history.
 
         Args:
@@ -150,7 +142,7 @@ class Forecaster(Model):
         extended, channels = self.extended(source, future)
         return prediction(extended, channels, self.options.chosen_levels)
 
-    def extended(self, source: Any = None, future: Any = None) -> tuple[Panel, Channels]:
+    def extended(self, source: object = None, future: object = None) -> tuple[Panel, Channels]:
         """The history with the horizon after it, and the forecasts for its last rows."""
         fitted = self.state
         panel = fitted.tail if source is None else fitted.read(source)
@@ -164,7 +156,7 @@ class Forecaster(Model):
         cuts = extended.lengths - self.options.horizon
         return extended, self._channels(extended, cuts[:, None], None)
 
-    def evaluate(self, source: Any, *, stride: int | None = None) -> Report:
+    def evaluate(self, source: object, *, stride: int | None = None) -> Report:
         """Score the model on a table: forecasts of its rows that come after the training data, `stride` rows apart.
 
         The table may hold those rows alone (the model remembers what came before), or the history as well. Where all of
@@ -180,7 +172,7 @@ class Forecaster(Model):
         return self._report(panel, cuts, first, basis)
 
     def backtest(
-        self, source: Any = None, *, windows: int = 8, stride: int | None = None, refit: bool = True,
+        self, source: object = None, *, windows: int = 8, stride: int | None = None, refit: bool = True,
         progress: bool = False, time: str | None = None, target: Names = None, id: str | None = None,
         future: Names = (), past: Names = (), static: Names = (), step: str | None = None, resample: str | None = None,
     ) -> Report:  # fmt: skip
@@ -202,6 +194,18 @@ class Forecaster(Model):
         given = Reading(time, target, id, future, past, static, step, resample)
         panel = self._history(source, given)
         stride = self.options.horizon if stride is None else stride
+        cuts = self._origins(panel, windows, stride)
+        if not refit:
+            end = "the model as it was fitted; windows inside its training rows count as seen"
+            return self._report(panel, cuts, cuts[:, 0], end)
+        model = Forecaster(**self.options.to_json())
+        model._train(panel.head(cuts[:, 0]), resample, None, 0, True, Training(progress=progress))
+        return model._report(
+            panel, cuts, cuts[:, 0], "rolling origin, the model fitted on the rows before the first origin"
+        )
+
+    def _origins(self, panel: Panel, windows: int, stride: int) -> np.ndarray:
+        """The last `windows` cuts of each series, (S, windows), with rows to learn from before them."""
         if windows < 1 or stride < 1:
             raise OptionError(f"backtest: windows and stride must be at least 1, got {windows} and {stride}.")
         cuts = panel.lengths[:, None] - self.options.horizon - stride * np.arange(windows)[::-1]
@@ -212,17 +216,9 @@ class Forecaster(Model):
                 f"backtest: series {panel.ids[i]!r} has {panel.lengths[i]} rows, too few to learn from before "
                 f"{windows} windows of {self.options.horizon} steps; ask for fewer windows."
             )
-        if not refit:
-            end = "the model as it was fitted; windows inside its training rows count as seen"
-            return self._report(panel, cuts, cuts[:, 0], end)
-        model = Forecaster(**self.options.to_json())
-        training = {"progress": progress, "resume": False, "callbacks": ()}
-        model._train(panel.head(cuts[:, 0]), resample, None, 0, True, None, training)
-        return model._report(
-            panel, cuts, cuts[:, 0], "rolling origin, the model fitted on the rows before the first origin"
-        )
+        return np.asarray(cuts)
 
-    def plot(self, path: str | Path, source: Any = None, *, future: Any = None) -> Path:
+    def plot(self, path: str | Path, source: object = None, *, future: object = None) -> Path:
         """Write a picture of the history, the forecast and its bands (needs matplotlib, extra `report`)."""
         from unrolled.inspect.forecast import draw
         from unrolled.tasks.forecast.picture import pictures
@@ -237,13 +233,11 @@ class Forecaster(Model):
         assert self._fitted is not None
         return self._fitted
 
-    def _settle(self, fitted: Fitted) -> nn.Module:
-        """Take over what a fit found out, with a fresh network made for it."""
-        self._fitted = fitted
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.options.seed)
-            self.net = build_net(fitted)
-        return self.net
+    def _stage(self, prepared: Prepared) -> Stage:
+        """Take over what a stage is fitted to, with a fresh network made for it."""
+        self._fitted = prepared.fitted
+        net = self.net = ready(build_net, self.options.seed, prepared.fitted)
+        return Stage(net, prepared.train, len(prepared.train), prepared.options, prepared.valid)
 
     def pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         content, arrays = self.state.to_parts()
@@ -262,7 +256,7 @@ class Forecaster(Model):
     def laws(self) -> Sequence[Law]:
         return forecast_laws(self)
 
-    def _history(self, source: Any, given: Reading) -> Panel:
+    def _history(self, source: object, given: Reading) -> Panel:
         if source is not None:
             return given.panel(source) if self._fitted is None or given != Reading() else self._fitted.read(source)
         if self.panel is None:
@@ -274,7 +268,7 @@ class Forecaster(Model):
     def _channels(self, panel: Panel, cuts: np.ndarray, ends: np.ndarray | None) -> Channels:
         windows = self.state.windows(panel, cuts, ends)
         options = self.options
-        return forecast(self.fitted(), windows, options.quantiles, samples=options.samples, seed=options.seed)
+        return forecast(self.fitted(), windows, options.quantiles, samples=options.head.samples, seed=options.seed)
 
     def _report(self, panel: Panel, cuts: np.ndarray, first: np.ndarray, basis: str) -> Report:
         """Score this model at `cuts` (S, n), -1 for none; series new to it are scaled by their rows before `first`."""

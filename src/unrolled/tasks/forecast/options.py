@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field, JsonValue, field_validator
@@ -14,95 +14,120 @@ from unrolled.check import check_choice
 from unrolled.data.panel.step import Step
 from unrolled.errors import OptionError
 from unrolled.fields.number import SCALINGS
-from unrolled.nn import CELLS
+from unrolled.nn.build import EncoderOptions, ForwardOptions
+from unrolled.options import Options
 from unrolled.tasks.options import TaskOptions
-from unrolled.train import TrainOptions
+from unrolled.train import BatchedOptions, TrainOptions
 
 __all__ = ["ForecasterOptions", "direct_or_next", "pick_lookback", "pick_scaling", "pick_training"]
 
 LEVELS = (80.0, 95.0)
 # More windows than this in an epoch teach little more than every second, third, ... of them (see `stride`).
 WINDOWS = 20_000
+# Options of the direct decoder alone, and what they are where nobody asks for them.
+DIRECT_ALONE = {"segment": None, "static_inputs": "both", "bidirectional": False}
 # Days in a row of which sub-daily data show a weekly rhythm.
 WEEK = 7
 
 
-class ForecasterOptions(TaskOptions):
-    """Every option of a `Forecaster`; None is chosen from the data when `fit` sees them.
+class WindowOptions(Options):
+    """How series are cut into windows.
 
-    Forecast: horizon (steps ahead), levels (central bands in percent), lookback (steps the model sees), season (steps;
-    baselines, MASE and the choice of lookback use it).
-
-    Network: cell (a name of `unrolled.nn.CELLS`), cell_options, hidden_size, layers, dropout, decoder ("direct": the
-    whole horizon at once; "autoregressive": step by step, its own forecast fed back), segment (steps folded into one,
-    direct only), static_inputs ("both": encoder and decoder are told which series it is and what is constant in it;
-    "decoder" alone, as in SegRNN; direct only).
-
-    Target: likelihood (a name of `unrolled.align.forecast.LIKELIHOODS`; None is "quantile", or "student-t" for the
-    autoregressive decoder), likelihood_options, scaling (a kind of `unrolled.fields.Number`; None is "standard",
-    or "log" for series that swing wider the higher they stand, "none" for counts), level ("last", "mean",
-    "none": what is taken off each window), channels ("separate": several targets share one model; "joint": they are
-    forecast together), calendar (features of the date), samples (paths drawn by the autoregressive decoder).
-
-    Training: stride (steps between the windows trained on; None: 1, or as many as keep an epoch within 20,000 windows),
-    and every option of `unrolled.train.TrainOptions` (epochs, max_minutes, learning_rate, batch_size, ...).
+    horizon: steps ahead. lookback: steps the model sees. season: in steps; baselines, MASE and the choice of lookback
+    use it. stride: steps between the windows trained on; None: 1, or as many as keep an epoch within 20,000 windows.
     """
 
-    owner = "Forecaster"
-
     horizon: int = Field(ge=1)
-    levels: tuple[float, ...] | None = None
     lookback: int | None = Field(default=None, ge=1)
     season: int | None = Field(default=None, ge=1)
+    stride: int | None = Field(default=None, ge=1)
 
-    cell: str = "gru"
-    cell_options: dict[str, JsonValue] = Field(default_factory=dict)
-    hidden_size: int = Field(default=64, ge=1)
-    layers: int = Field(default=1, ge=1)
-    dropout: float = Field(default=0.1, ge=0, lt=1)
-    decoder: Literal["direct", "autoregressive"] = "direct"
-    segment: int | None = Field(default=None, ge=1)
-    static_inputs: Literal["both", "decoder"] = "both"
 
-    likelihood: str | None = None
-    likelihood_options: dict[str, JsonValue] = Field(default_factory=dict)
+class TargetOptions(Options):
+    """How series become numbers that a network reads.
+
+    scaling: a kind of `unrolled.fields.Number`; None is "standard", or "log" for series that swing wider the higher
+    they stand, "none" for counts. level ("last", "mean", "none"): what is taken off each window. channels ("separate":
+    several targets share one model; "joint": they are forecast together). calendar: features of the date.
+    """
+
     scaling: str | None = None
     level: Literal["last", "mean", "none"] | None = None
     channels: Literal["separate", "joint"] = "separate"
     calendar: bool = True
-    samples: int = Field(default=200, ge=2)
 
-    stride: int | None = Field(default=None, ge=1)
+
+class DistributionOptions(Options):
+    """How a forecast is told.
+
+    decoder ("direct": the whole horizon at once; "autoregressive": step by step, its own forecast fed back). Of the
+    direct one: segment (steps folded into one), static_inputs ("both": encoder and decoder are told which series it is
+    and what is constant in it; "decoder" alone, as in SegRNN). Of the autoregressive one: samples (paths drawn).
+
+    levels: central bands in percent. likelihood: a name of `unrolled.align.forecast.LIKELIHOODS`, with its
+    likelihood_options; None is "quantile", or "student-t" for the autoregressive decoder.
+    """
+
+    decoder: Literal["direct", "autoregressive"] = "direct"
+    segment: int | None = Field(default=None, ge=1)
+    static_inputs: Literal["both", "decoder"] = "both"
+    levels: tuple[float, ...] | None = None
+    likelihood: str | None = None
+    likelihood_options: dict[str, JsonValue] = Field(default_factory=dict)
+    samples: int = Field(default=200, ge=2)
 
     @field_validator("levels", mode="before")
     @classmethod
-    def _one_level(cls, value: Any) -> Any:
+    def _one_level(cls, value: object) -> object:
         return (value,) if isinstance(value, int | float) else value
+
+
+class ForecasterOptions(TaskOptions):
+    """Every option of a `Forecaster`, in groups; None is chosen from the data when `fit` sees them.
+
+    window: `WindowOptions`. target: `TargetOptions`. encoder: `EncoderOptions` (bidirectional: with the direct decoder
+    alone; dropout also acts before the head). head: `DistributionOptions`. train: `BatchedOptions`.
+    """
+
+    owner = "Forecaster"
+    completed = frozenset({"train"})
+
+    window: WindowOptions
+    target: TargetOptions = TargetOptions()
+    head: DistributionOptions = DistributionOptions()
+    encoder: EncoderOptions = EncoderOptions(cell="gru", hidden_size=64, dropout=0.1)
+    train: BatchedOptions = BatchedOptions()
 
     def check(self) -> None:
         """What can be said before the data are there, said now."""
-        check_choice("Forecaster", "cell", self.cell, CELLS)
-        if self.likelihood is not None:
-            check_choice("Forecaster", "likelihood", self.likelihood, LIKELIHOODS)
-        if self.scaling is not None:
-            check_choice("Forecaster", "scaling", self.scaling, SCALINGS)
-        for level in self.levels or ():
+        super().check()
+        head = self.head
+        if head.likelihood is not None:
+            check_choice("Forecaster", "likelihood", head.likelihood, LIKELIHOODS)
+        if self.target.scaling is not None:
+            check_choice("Forecaster", "scaling", self.target.scaling, SCALINGS)
+        for level in head.levels or ():
             if not 0 < level < 100:
                 raise OptionError(
                     f"Forecaster: levels must lie between 0 and 100 (percent), got {level:g}; for instance 80 95."
                 )
-        super().check()
-        direct_or_next(self, self.lookback or 2 * self.horizon, 1)
+        direct_or_next(self, self.window.lookback or 2 * self.horizon, 1)
+
+    @property
+    def horizon(self) -> int:
+        """Steps ahead."""
+        return self.window.horizon
 
     @property
     def chosen_likelihood(self) -> str:
         """The likelihood, its default filled in."""
-        return self.likelihood or ("quantile" if self.decoder == "direct" else "student-t")
+        return self.head.likelihood or ("quantile" if self.head.decoder == "direct" else "student-t")
 
     @property
     def chosen_levels(self) -> tuple[float, ...]:
         """The bands in percent, narrow to wide; none for a point forecast."""
-        levels = self.levels if self.levels is not None else (() if self.chosen_likelihood == "point" else LEVELS)
+        given = self.head.levels
+        levels = given if given is not None else (() if self.chosen_likelihood == "point" else LEVELS)
         return tuple(sorted(set(levels)))
 
     @property
@@ -114,29 +139,26 @@ class ForecasterOptions(TaskOptions):
 
 def direct_or_next(options: ForecasterOptions, lookback: int, season: int) -> DirectOptions | NextOptions:
     """The options of the network, everything decided."""
-    counts = LIKELIHOODS[options.chosen_likelihood].counts
-    shared: dict[str, Any] = {
+    head, counts = options.head, LIKELIHOODS[options.chosen_likelihood].counts
+    shared: dict[str, object] = {
+        **{name: getattr(options.encoder, name) for name in ForwardOptions.model_fields},
         "lookback": lookback,
         "horizon": options.horizon,
-        "cell": options.cell,
-        "cell_options": options.cell_options,
-        "hidden_size": options.hidden_size,
-        "layers": options.layers,
-        "dropout": options.dropout,
         "likelihood": options.chosen_likelihood,
-        "likelihood_options": options.likelihood_options,
+        "likelihood_options": head.likelihood_options,
         "quantiles": options.quantiles,
-        "level": options.level or ("none" if counts else "last"),
+        "level": options.target.level or ("none" if counts else "last"),
     }
-    if options.decoder == "autoregressive":
-        for name in ("segment", "static_inputs"):
-            if getattr(options, name) != ForecasterOptions.model_fields[name].default:
-                raise OptionError(
-                    f"Forecaster: {name} belongs to decoder='direct', got decoder='autoregressive'; leave it out."
-                )
-        return NextOptions(**shared)
-    segment = options.segment or pick_segment(lookback, options.horizon, season)
-    return DirectOptions(**shared, segment=segment, static_inputs=options.static_inputs)
+    direct: dict[str, object] = {"static_inputs": head.static_inputs, "bidirectional": options.encoder.bidirectional}
+    if head.decoder == "direct":
+        segment = head.segment or pick_segment(lookback, options.horizon, season)
+        return DirectOptions.signed(options.owner, {**shared, **direct, "segment": segment})
+    for name, value in {**direct, "segment": head.segment}.items():
+        if value != DIRECT_ALONE[name]:
+            raise OptionError(
+                f"Forecaster: {name} belongs to decoder='direct', got decoder='autoregressive'; leave it out."
+            )
+    return NextOptions.signed(options.owner, shared)
 
 
 def pick_lookback(horizon: int, step: Step, season: int, rows: np.ndarray) -> int:
@@ -157,8 +179,8 @@ def pick_scaling(options: ForecasterOptions, series: Sequence[np.ndarray], seaso
 
     series: the training rows of each, (time, targets), NaN where missing.
     """
-    if options.scaling is not None:
-        return options.scaling
+    if options.target.scaling is not None:
+        return options.target.scaling
     if LIKELIHOODS[options.chosen_likelihood].counts:
         return "none"
     swings = [_swings_with_level(values[:, d], season) for values in series for d in range(values.shape[1])]
@@ -189,19 +211,19 @@ def pick_segment(lookback: int, horizon: int, season: int) -> int:
 
 def pick_training(options: ForecasterOptions, windows: int, *, scored: bool) -> TrainOptions:
     """The training options given, the rest so that few windows take seconds and many take minutes."""
-    given: dict[str, Any] = dict(options.train)
+    given = options.train.given()
     batch = 1 << int(np.clip(np.log2(max(windows, 1) / 24), 4, 7))
-    values: dict[str, Any] = {"learning_rate": 2e-3, "seed": options.seed, "checkpoint_every_minutes": 0.5}
+    usual: dict[str, object] = {"learning_rate": 2e-3, "checkpoint_every_minutes": 0.5}
     if given.get("token_budget") is None:
-        values["batch_size"] = batch
+        usual["batch_size"] = batch
     size = given.get("batch_size") or batch
     an_epoch = max(1, -(-windows // int(size)))
     if not {"epochs", "max_steps", "max_minutes"} & given.keys():
-        values |= {"epochs": None, "max_steps": max(2000, 12 * an_epoch)}
+        usual |= {"epochs": None, "max_steps": max(2000, 12 * an_epoch)}
     elif "epochs" not in given:
-        values["epochs"] = None
+        usual["epochs"] = None
     if scored:
-        values |= {"patience": 12, "evaluate_every_steps": int(np.clip(an_epoch, 25, 250))}
-    else:
-        given.pop("patience", None)
-    return TrainOptions(**{**values, **given})
+        usual |= {"patience": 12, "evaluate_every_steps": int(np.clip(an_epoch, 25, 250))}
+    elif given.get("patience") is not None:
+        options = options.replaced(patience=None)
+    return options.training(**usual)

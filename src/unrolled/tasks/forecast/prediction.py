@@ -73,7 +73,7 @@ def prediction(extended: Panel, channels: Channels, levels: tuple[float, ...]) -
     import pyarrow as pa
 
     horizon, names = channels.horizon, extended.columns
-    columns: dict[str, Any] = {}
+    columns: dict[str, pa.Array] = {}
     if names.id is not None:
         columns[names.id] = pa.array([extended.ids[i] for i in np.repeat(channels.series, horizon)])
     columns[names.time] = pa.array(extended.time[channels.rows(extended)].ravel())

@@ -35,7 +35,7 @@ class Reading:
     step: str | None = None
     resample: str | None = None
 
-    def panel(self, source: Any) -> Panel:
+    def panel(self, source: object) -> Panel:
         """The table as regular series."""
         table = read_table(source, text=[self.id] if self.id else [])
         columns = Columns.resolve(table, self.time, self.target, self.id, self.future, self.past, self.static)
@@ -46,7 +46,7 @@ class Reading:
         return asdict(self)
 
 
-def read_again(source: Any, columns: Columns, step: Step, resample: str | None) -> Panel:
+def read_again(source: object, columns: Columns, step: Step, resample: str | None) -> Panel:
     """Another table with the same columns."""
     table = read_table(source, text=[columns.id] if columns.id else [])
     return build_panel(table, columns, step=step, resample=resample)

@@ -142,5 +142,5 @@ def _baseline(panel: Panel, channels: Channels, name: str, season: int) -> np.nd
     return found
 
 
-def _cell(value: Any) -> str:
+def _cell(value: str | float | None) -> str:
     return "-" if value is None else value if isinstance(value, str) else f"{value:.4g}"

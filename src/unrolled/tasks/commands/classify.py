@@ -1,0 +1,172 @@
+"""`unrolled fit classify`, and what is done with a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from unrolled.errors import DataError
+from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Request, Whole, Word, sources
+from unrolled.tasks.commands.reading import csv_row, header_in, header_of, holds_lines, table_of, together, under_names
+from unrolled.tasks.commands.results import classes, evaluate_next, learning, scored, told
+from unrolled.tasks.commands.words import (
+    Cell,
+    File,
+    HiddenSize,
+    Layers,
+    Names,
+    Test,
+    Truth,
+    Valid,
+    Vectors,
+    column_names,
+    part_of,
+    part_or_file,
+)
+
+if TYPE_CHECKING:
+    from unrolled.tasks.classify import Classifier
+
+__all__ = ["DESCRIPTION"]
+
+Source = Annotated[
+    str,
+    Word(
+        "Table (.csv, .tsv, .jsonl, .parquet, .gz; -: standard input), series (.ts, .npz), or folder.",
+        "FILE|FOLDER",
+        placed=True,
+    ),
+]
+
+
+def fit(
+    file: Source,
+    text: Annotated[str | None, Word("Column of the texts.", "COLUMN")] = None,
+    label: Annotated[str | None, Word("Column of the classes.", "COLUMN")] = None,
+    names: Names = None,
+    valid: Valid = None,
+    test: Test = None,
+    cell: Cell = None,
+    hidden_size: HiddenSize = None,
+    layers: Layers = None,
+    vectors: Vectors = None,
+) -> Asked:
+    """Learn which class a text or a series of numbers belongs to: sentiment, topic, speaker, action, gesture.
+
+    A table has a column of texts and one of labels, which are seen where only one choice makes sense. A folder has a
+    folder for each class, with its texts (.txt) or series (.csv, .npy) as files.
+
+    \b
+      unrolled fit classify reviews.csv --text review --label stars --plot
+      unrolled fit classify train.tsv --names text,label --valid dev.tsv --test test.tsv --vectors glove.txt.gz
+      unrolled fit classify gestures_TRAIN.ts --test gestures_TEST.ts --cell gru -o runs/gestures
+      unrolled fit classify mails/ --set bidirectional=false --set pooling=attention
+    """
+    part, valid_file = part_or_file(valid)
+    return Asked(
+        {"source": file, "valid": valid_file, "test": test},
+        reading={"text": text, "label": label, "names": column_names(names) or None},
+        options={"cell": cell, "hidden_size": hidden_size, "layers": layers, "vectors": vectors},
+        held=part_of(part),
+    )
+
+
+def arguments(request: Request) -> tuple[list[object], dict[str, object]]:
+    """The rows of the file under the names that were given, in place of the names."""
+    header = header_in(request)
+    files, how = sources(request)
+    how.pop("names", None)
+    return [under_names(str(file), header) for file in files], how
+
+
+def held(request: Request, role: str) -> tuple[object, ...]:
+    from unrolled.model.describe import held_files
+
+    return tuple(table_of(str(path), request) for path in held_files(request, role))
+
+
+def predict(call: Call[Classifier], file: File, names: Names = None) -> Iterator[Answer]:
+    """CSV with the label of each text and its probability; --json: of all classes
+
+    \b
+      echo 'what a film !' | unrolled predict runs/reviews -
+    """
+    model = call.model
+    values, first = model.classes_.tolist(), True
+    for source in _texts_or_file(call, file, names):
+        found = model.predict_proba(source)
+        if first:
+            # Only now, so that a mistake in the file leaves no output behind.
+            yield Answer(csv_row("label", "probability"), None)
+            first = False
+        for row in found:
+            best = int(row.argmax())
+            whole = {str(name): float(p) for name, p in zip(values, row, strict=True)}
+            data = {"label": values[best], "probability": float(row[best]), "probabilities": whole}
+            yield Answer(csv_row(values[best], f"{row[best]:.6f}"), data)
+
+
+def _texts_or_file(call: Call[Classifier], file: str, names: str | None) -> Iterator[object]:
+    if not holds_lines(file):
+        yield under_names(file, header_of(call, file, names))
+        return
+    if not call.model.kind.lines:
+        raise DataError(
+            f"predict: expected series of numbers in a .ts, .npy or .npz file or a folder, as the model learned from, "
+            f"got lines of text in {file!r}."
+        )
+    from unrolled.data.read.lines import read_lines
+
+    yield from together(read_lines(file), file)
+
+
+def evaluate(call: Call[Classifier], file: Truth, names: Names = None) -> Whole:
+    """accuracy, and precision, recall and F1 of each class
+
+    \b
+      unrolled evaluate runs/reviews test.csv
+    """
+    return scored(call.model.evaluate(under_names(file, header_of(call, file, names))))
+
+
+def about(finished: Finished[Classifier]) -> list[str]:
+    fields = finished.model.fields
+    return told(finished, [classes(fields["label"]), *finished.model.kind.say(fields)])
+
+
+def confusion(finished: Finished[Classifier]) -> Path | None:
+    if not finished.held:
+        return None
+    return finished.model.plot(finished.held[0], finished.folder / "confusion.png")
+
+
+def reliability(finished: Finished[Classifier]) -> Path | None:
+    if not finished.held:
+        return None
+    return finished.model.plot_reliability(finished.held[0], finished.folder / "reliability.png")
+
+
+def closing(finished: Finished[Classifier]) -> list[str]:
+    lacking = "no confusion.png: it needs labelled data that the model has not learned from, --test or --valid FILE"
+    what = "-   (a text a line; or FILE)" if finished.model.kind.lines else "FILE"
+    return [
+        *([lacking] if finished.plot and not finished.held else []),
+        f"next: unrolled predict {finished.folder} {what}",
+        *evaluate_next(finished),
+    ]
+
+
+DESCRIPTION: Description[Classifier] = Description(
+    fit=fit,
+    commands={"predict": Command(predict), "evaluate": Command(evaluate)},
+    examples=(
+        "unrolled fit classify reviews.csv --text review --label stars -o runs/reviews --plot",
+        "echo 'what a film !' | unrolled predict runs/reviews -",
+    ),
+    sources=arguments,
+    held=held,
+    about=about,
+    pictures={"learning": learning, "confusion": confusion, "reliability": reliability},
+    closing=closing,
+)

@@ -1,0 +1,74 @@
+"""What runs of several tasks leave behind, and the lines that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unrolled.model.describe import Finished, Report, Whole, size_of
+
+if TYPE_CHECKING:
+    from unrolled.fields.category import Category
+    from unrolled.fields.spelling import Spelling
+    from unrolled.fields.text import Text
+
+__all__ = ["classes", "evaluate_next", "learning", "scored", "spelled", "told", "tokens"]
+
+# So many classes are named.
+NAMED = 6
+
+
+def told(finished: Finished[Any], parts: Sequence[str]) -> list[str]:
+    """What the fields hold and how big the network is; how the training went."""
+    model = finished.model
+    return [f"{type(model).__name__}: {'; '.join([*parts, size_of(model)])}", *_validation(finished)]
+
+
+def _validation(finished: Finished[Any]) -> list[str]:
+    """How the training went, by the data that decided when to stop."""
+    from unrolled.inspect.learning import read_curves
+
+    curves = read_curves(finished.folder)
+    if not len(curves.score):
+        return []
+    best, last = int(curves.score.values.argmin()), int(curves.loss.steps[-1])
+    value, step = curves.score.values[best], int(curves.score.steps[best])
+    return [f"validation: {finished.model.score_name} {value:.4g} (lower is better) at step {step} of {last}"]
+
+
+def classes(field: Category) -> str:
+    """How many classes there are, and some of them by name."""
+    values = list(field.values)
+    more = ", ..." if len(values) > NAMED else ""
+    return f"{len(values)} classes ({', '.join(values[:NAMED])}{more})"
+
+
+def tokens(field: Text, name: str = "") -> str:
+    """How many tokens are known."""
+    kind = {"word": "words", "char": "characters", "subword": "pieces of words"}[field.level]
+    return f"{name} {field.size:,} {kind}".lstrip()
+
+
+def spelled(field: Spelling | None) -> list[str]:
+    """How many characters words are read by, where they are."""
+    return [] if field is None else [f"{field.size} characters that spell"]
+
+
+def learning(finished: Finished[Any]) -> Path:
+    """The curves of the training."""
+    from unrolled.inspect.learning import draw_learning, read_curves
+
+    return draw_learning(read_curves(finished.folder), finished.folder / "learning.png")
+
+
+def evaluate_next(finished: Finished[Any]) -> list[str]:
+    """How to score the model, where it has not been."""
+    several = len(finished.request.paths("source")) > 1
+    line = f"      unrolled evaluate {finished.folder} {'SOURCE TARGET' if several else 'FILE'}"
+    return [] if finished.report is not None else [line]
+
+
+def scored(report: Report) -> Whole:
+    """A report as a command says it."""
+    return Whole((f"{report}\n",), report.to_json)

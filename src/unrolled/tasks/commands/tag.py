@@ -1,0 +1,140 @@
+"""`unrolled fit tag`, and what is done with a tagger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+from unrolled.errors import DataError
+from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Request, Whole, Word
+from unrolled.tasks.commands.reading import holds_lines, together
+from unrolled.tasks.commands.results import evaluate_next, learning, scored, spelled, tokens, told
+from unrolled.tasks.commands.words import (
+    Cell,
+    Column,
+    File,
+    HiddenSize,
+    Layers,
+    Test,
+    Truth,
+    Valid,
+    Vectors,
+    number_or_name,
+    part_of,
+    part_or_file,
+)
+
+if TYPE_CHECKING:
+    from unrolled.tasks.tag import Tagger
+
+__all__ = ["DESCRIPTION"]
+
+
+def fit(
+    file: Annotated[str, Word('Tagged sentences: CoNLL or CoNLL-U (also .gz), or "-".', "FILE", placed=True)],
+    column: Column = None,
+    valid: Valid = None,
+    test: Test = None,
+    cell: Cell = None,
+    hidden_size: HiddenSize = None,
+    layers: Layers = None,
+    vectors: Vectors = None,
+) -> Asked:
+    """Learn a tag for every word: part of speech, named entities (BIO or IOBES), any label.
+
+    A file holds a word and its tag a line, in columns, and an empty line between sentences. Left out, the column is
+    upos in CoNLL-U and the last one elsewhere.
+
+    \b
+      unrolled fit tag train.conllu --column xpos --valid dev.conllu --test test.conllu
+      unrolled fit tag entities.conll --vectors glove.txt.gz -o runs/entities
+      unrolled fit tag train.conll --set crf=true --set spelling=lstm
+    """
+    part, valid_file = part_or_file(valid)
+    return Asked(
+        {"source": file, "valid": valid_file, "test": test},
+        reading={"column": number_or_name(column)},
+        options={"cell": cell, "hidden_size": hidden_size, "layers": layers, "vectors": vectors},
+        held=part_of(part),
+    )
+
+
+def held(request: Request, role: str) -> tuple[object, ...]:
+    from unrolled.data.read.conll import read_conll
+    from unrolled.model.describe import held_files
+
+    column = request.reading.get("column")
+    chosen = column if isinstance(column, str | int) else None
+    return tuple(read_conll(str(path), chosen) for path in held_files(request, role))
+
+
+def predict(call: Call[Tagger], file: File) -> Iterator[Answer]:
+    """a word and its tag a line, an empty line between sentences
+
+    \b
+      unrolled predict runs/tags sentences.txt -o tagged.conll
+    """
+    for words in _sentences(file):
+        for line, tags in zip(words, call.model.predict(words), strict=True):
+            pairs = list(zip(line, tags, strict=True))
+            yield Answer("".join(f"{word}\t{tag}\n" for word, tag in pairs) + "\n", {"words": line, "tags": tags})
+
+
+def _sentences(file: str) -> Iterator[list[list[str]]]:
+    from unrolled.data.read.conll import read_conll
+    from unrolled.data.read.lines import read_lines
+
+    if holds_lines(file):
+        split = (_words(line, number, file) for number, line in enumerate(read_lines(file), start=1))
+        yield from together((words for words in split if words), file)
+        return
+    # Which column holds tags, if any does, says nothing about the words.
+    yield from together(read_conll(file).words, file)
+
+
+def _words(line: str, number: int, file: str) -> list[str]:
+    if "\t" in line:
+        raise DataError(
+            f"predict: expected a sentence a line, its words parted by spaces, got a tab in line {number} of {file}; "
+            "give CoNLL columns as a file that does not end in .txt."
+        )
+    return line.split()
+
+
+def evaluate(call: Call[Tagger], file: Truth, column: Column = None) -> Whole:
+    """accuracy of the tags, and precision, recall and F1 of chunks
+
+    \b
+      unrolled evaluate runs/tags test.conllu --json
+    """
+    from unrolled.data.read.conll import read_conll
+
+    chosen = call.model.notes.column if column is None else number_or_name(column)
+    return scored(call.model.evaluate(read_conll(file, chosen)))
+
+
+def about(finished: Finished[Tagger]) -> list[str]:
+    fields = finished.model.fields
+    parts = [tokens(fields["text"]), f"{fields['tags'].size} tags", *spelled(fields.get("spelling"))]
+    return told(finished, parts)
+
+
+def closing(finished: Finished[Tagger]) -> list[str]:
+    return [
+        f"next: unrolled predict {finished.folder} -   (a text a line; or FILE)",
+        *evaluate_next(finished),
+    ]
+
+
+DESCRIPTION: Description[Tagger] = Description(
+    fit=fit,
+    commands={"predict": Command(predict), "evaluate": Command(evaluate)},
+    examples=(
+        "unrolled fit tag train.conllu --valid dev.conllu -o runs/tags",
+        "unrolled evaluate runs/tags test.conllu",
+    ),
+    held=held,
+    about=about,
+    pictures={"learning": learning},
+    closing=closing,
+)

@@ -1,0 +1,52 @@
+"""How what comes next in a text is told, and what is chosen where nothing is asked for."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from unrolled.align.next import NextOptions
+from unrolled.nn.build import Rate
+from unrolled.options import Options
+
+__all__ = ["SuccessorOptions"]
+
+# Chosen by measurement on the data of benchmarks/tasks.py: dropout of what is read and of what the encoder gives.
+DROPOUT = {"word": (0.2, 0.4), "subword": (0.2, 0.4), "char": (0.0, 0.3)}
+# From so many codes on, the softmax in training is over some of them.
+MANY, SAMPLES = 4000, 1000
+
+
+class SuccessorOptions(Options):
+    """How what comes next is told.
+
+    tied: the output reads with the rows that the input is written with. input_dropout, output_dropout: one mask a
+    window, on the vectors read and on what the encoder gives. samples: sampled softmax in training: so many words stand
+    for all; 0: all of them; left out: 1000 where there are 4000 or more. activation_penalty, slowness_penalty: alpha
+    and beta of AWD-LSTM, which also has weight_dropout, embedding_dropout, and average="asgd" with optimizer="sgd".
+    """
+
+    tied: bool = True
+    input_dropout: Rate | None = None
+    output_dropout: Rate | None = None
+    samples: int | None = Field(default=None, ge=0)
+    activation_penalty: float = Field(default=0.0, ge=0)
+    slowness_penalty: float = Field(default=0.0, ge=0)
+
+    def settled(self, level: str, size: int) -> NextOptions:
+        """The options of the alignment, everything decided, for a text of `size` codes read at a level."""
+        read, given = DROPOUT[level]
+        return NextOptions(
+            tied=self.tied,
+            input_dropout=read if self.input_dropout is None else self.input_dropout,
+            output_dropout=given if self.output_dropout is None else self.output_dropout,
+            samples=_samples(self.samples, size),
+            activation_penalty=self.activation_penalty,
+            slowness_penalty=self.slowness_penalty,
+        )
+
+
+def _samples(wanted: int | None, size: int) -> int | None:
+    """How many codes stand for all in the softmax of training; None: all."""
+    if wanted is None:
+        return SAMPLES if size >= MANY else None
+    return min(wanted, size) or None

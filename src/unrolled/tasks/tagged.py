@@ -1,0 +1,88 @@
+"""Sentences with a tag for every word: what a tagger reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from unrolled.data.read.conll import Sentences, read_conll
+from unrolled.data.read.files import Places
+from unrolled.errors import DataError
+from unrolled.fields.text import Text
+from unrolled.fields.tokens import to_bio, to_iobes
+from unrolled.tasks.texts import Texts, is_path, is_several
+
+__all__ = ["TaggedSentences", "in_scheme", "read_tagged", "read_untagged"]
+
+
+@dataclass(frozen=True, eq=False)
+class TaggedSentences:
+    """Sentences: their words, and their tags, None where they are not known."""
+
+    words: Texts
+    tags: list[list[str]] | None
+    places: Places
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+def read_tagged(source: object, column: str | int | None, shape: Text) -> TaggedSentences:
+    """A CoNLL file with the tags in a column, what was read of one, or a pair (sentences, tags)."""
+    if isinstance(source, Sentences) or is_path(source):
+        return _of_file(source, column, shape, tagged=True)
+    if not isinstance(source, tuple) or len(source) != 2:
+        raise DataError(f"Tagger: expected a file, or a pair (sentences, tags), got {type(source).__name__}; give one.")
+    return _in_memory(source[0], source[1], shape)
+
+
+def read_untagged(source: object, column: str | int | None, shape: Text) -> TaggedSentences:
+    """A CoNLL file, or sentences as lists of words; a string is split at spaces."""
+    if isinstance(source, Sentences) or is_path(source):
+        return _of_file(source, column, shape, tagged=False)
+    return _in_memory(source, None, shape)
+
+
+def in_scheme(tags: Sequence[str], scheme: str) -> list[str]:
+    """The tags of a sentence as the scheme writes chunks: "BIO", "IOBES", or "none" for tags that form none."""
+    if scheme == "none":
+        return list(tags)
+    return to_iobes(tags) if scheme == "IOBES" else to_bio(tags)
+
+
+def _of_file(source: object, column: str | int | None, shape: Text, *, tagged: bool) -> TaggedSentences:
+    found = source if isinstance(source, Sentences) else read_conll(str(source), column)
+    return TaggedSentences(Texts(found.words, shape, words=True), found.tags if tagged else None, found.places)
+
+
+def _in_memory(sentences: object, tags: object, shape: Text) -> TaggedSentences:
+    lines, own = _listed(sentences, "sentences"), None if tags is None else _listed(tags, "tags")
+    if own is not None and len(own) != len(lines):
+        raise DataError(f"Tagger: expected tags for each of the {len(lines)} sentences, got {len(own)}; pair them up.")
+    places = Places("the sentences", "row", np.arange(len(lines)))
+    words = [
+        line.split() if isinstance(line, str) else _texts(line, "words", places.of(row))
+        for row, line in enumerate(lines)
+    ]
+    known = None if own is None else [_texts(each, "tags", places.of(row)) for row, each in enumerate(own)]
+    for row, (line, each) in enumerate(zip(words, known or (), strict=False)):
+        if len(line) != len(each):
+            raise DataError(f"Tagger: {places.of(row)} has {len(line)} words but {len(each)} tags; give one a word.")
+    return TaggedSentences(Texts(words, shape, words=True), known, places)
+
+
+def _listed(values: object, what: str) -> list[object]:
+    if not is_several(values):
+        raise DataError(f"Tagger: expected a list of {what}, got {type(values).__name__}; give one for each sentence.")
+    return list(values)
+
+
+def _texts(values: object, what: str, place: str) -> list[str]:
+    several = is_several(values)
+    found = list(values) if is_several(values) else [values]
+    wrong = next((value for value in found if not isinstance(value, str) or not value), values)
+    if not several or wrong is not values:
+        raise DataError(f"Tagger: expected a list of {what} in {place}, each a text, got {wrong!r}; mend it.")
+    return [str(value) for value in found]

@@ -1,0 +1,160 @@
+"""Targets written by a decoder: a search for the best ones, and what was looked at while they were written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, Self, cast
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from unrolled.align.decode import Decode, Pair
+from unrolled.align.mode import evaluating
+from unrolled.data.batch.batching import Rows
+from unrolled.data.batch.examples import Examples
+from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
+from unrolled.nn.build import Rate
+from unrolled.options import Options
+from unrolled.padding import Padded
+from unrolled.search import Forbid, Found, NoRepeat, beam
+from unrolled.search.constraints import Constraint
+from unrolled.state import map_state
+from unrolled.tasks.batches import batches
+from unrolled.tasks.pairs import Pairs, copied
+
+__all__ = ["Attended", "Search", "Writer", "WriterOptions"]
+
+# Tokens of both sides in a batch of a search, where each row has `width` hypotheses.
+SEARCHED = 12000
+# Target tokens beyond the longest one in training that a search may write.
+SLACK = 10
+
+
+class WriterOptions(Options):
+    """How a target is written.
+
+    decoder_layers; attention ("additive", "dot", "none"); feeding (the context of a step enters the next one); sampling
+    (rate of scheduled sampling); copying ("none"; "unknown": an unknown word is replaced by the source word attended to
+    most; "pointer": words are copied from the source as the model learns to); label_smoothing; tied (the output reads
+    with the rows that the input is written with); head_dropout.
+    """
+
+    decoder_layers: int = Field(default=1, ge=1)
+    attention: Literal["additive", "dot", "none"] = "dot"
+    feeding: bool = False
+    sampling: Rate = 0.0
+    copying: Literal["none", "unknown", "pointer"] = "none"
+    label_smoothing: Rate = 0.1
+    tied: bool = True
+    head_dropout: Rate = 0.3
+
+    @model_validator(mode="after")
+    def _attended(self) -> Self:
+        if self.attention == "none" and (self.feeding or self.copying != "none"):
+            raise ValueError(
+                f"feeding={self.feeding} and copying={self.copying!r} need an attention, got 'none'; choose 'dot' or "
+                "'additive'"
+            )
+        return self
+
+
+class Attended(NamedTuple):
+    """weights (target tokens, source tokens): how much each target token (END the last) looked at each source token."""
+
+    weights: np.ndarray
+    source: list[str]
+    target: list[str]
+
+
+class Search(NamedTuple):
+    """How targets are looked for: hypotheses followed, how many are wanted, see `unrolled.search.beam`."""
+
+    width: int
+    nbest: int
+    length_penalty: float
+    no_repeat: int | None
+
+
+class _Batch(NamedTuple):
+    """The rows of a batch, and what was found for each."""
+
+    rows: Rows
+    batch: Pair
+    found: list[list[Found]]
+
+
+class Writer:
+    """A fitted decoder with its two fields. longest: tokens of the longest target in training."""
+
+    def __init__(
+        self,
+        net: Decode[object],
+        source: Text,
+        target: Text,
+        copying: Literal["none", "unknown", "pointer"],
+        longest: int,
+    ) -> None:
+        self.net, self.source, self.target, self.copying, self.longest = net, source, target, copying, longest
+
+    def write(self, pairs: Pairs, data: Examples[Pair], how: Search) -> list[list[tuple[str, float]]]:
+        """The best targets of each source, best first, each with the score that ranks it."""
+        targets: list[list[tuple[str, float]]] = [[] for _ in range(len(pairs))]
+        # The words of every row that the target's vocabulary lacks.
+        pointer = self.copying == "pointer"
+        words = copied(pairs, self.source, self.target)[2] if pointer else [[]] * len(pairs)
+        for rows, batch, found in self._search(data, how):
+            for i, row in enumerate(rows.tolist()):
+                for one in found[i]:
+                    said = self._tokens(one.codes, words[row])
+                    if self.copying == "unknown" and UNKNOWN in one.codes:
+                        said = self._replaced(one, said, _forms(pairs, row), batch, i)
+                    targets[row].append((self.target.join(said), one.score))
+        return targets
+
+    @torch.no_grad()
+    def weights(self, batch: Pair, place: int, codes: Sequence[int]) -> np.ndarray:
+        """(codes and END, source): the attention of one row of a batch while these codes are written."""
+        net, device = self.net.eval(), next(self.net.parameters()).device
+        row = slice(place, place + 1)
+        own = cast("Padded", map_state(lambda part: part[row], batch.source))
+        state = net.begin(own, None if batch.copies is None else batch.copies[row])
+        looked = []
+        for code in [BEGIN, *codes]:
+            _, state = net.step(torch.tensor([code], device=device), state)
+            looked.append(cast("Tensor", state.weights)[0, : int(own.lengths[0])].cpu().numpy())
+        return np.stack(looked)
+
+    def _search(self, data: Examples[Pair], how: Search) -> Iterator[_Batch]:
+        if not len(data):
+            return
+        silent = [PAD, BEGIN, *([] if self.copying == "unknown" else [UNKNOWN])]
+        rules: list[Constraint] = [Forbid(silent), *([] if how.no_repeat is None else [NoRepeat(how.no_repeat)])]
+        device = next(self.net.parameters()).device
+        with evaluating(self.net):
+            for rows, batch in batches(data, device, steps=SEARCHED // how.width):
+                found = beam(
+                    self.net.step, self.net.begin(batch.source, batch.copies), begin=BEGIN, end=END,
+                    limit=self.longest + SLACK, width=how.width, nbest=how.nbest, length_penalty=how.length_penalty,
+                    constraints=rules,
+                )  # fmt: skip
+                yield _Batch(rows, batch, found)
+
+    def _tokens(self, codes: np.ndarray, words: Sequence[str]) -> list[str]:
+        """The tokens of the codes; those beyond the vocabulary are words of the source."""
+        target = self.target
+        return [target.tokens[code] if code < target.size else words[code - target.size] for code in codes.tolist()]
+
+    def _replaced(self, one: Found, said: list[str], forms: list[str], batch: Pair, place: int) -> list[str]:
+        """Every unknown word replaced by the source word that it looked at most."""
+        if not forms:
+            return said
+        looked = self.weights(batch, place, one.codes.tolist())[:, : len(forms)].argmax(1)
+        return [forms[looked[i]] if one.codes[i] == UNKNOWN else word for i, word in enumerate(said)]
+
+
+def _forms(pairs: Pairs, row: int) -> list[str]:
+    """The words of one source as they came; none where it was not split into words."""
+    texts = pairs.sources
+    return [texts.interned.forms[code] for code in texts.interned.tokens[row]] if texts.whole is None else []
