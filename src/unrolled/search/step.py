@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -27,17 +27,19 @@ __all__ = [
     "total",
 ]
 
+S = TypeVar("S")
+
 # Rounding may lift the logarithm of a probability this far above 0; logits handed in by mistake rise further.
 SLACK = 0.05
 
 
-class CodeStep(Protocol):
+class CodeStep(Protocol[S]):
     """One step of a model: codes (rows,) int64 and a state -> log-probabilities (rows, size) of what follows, state.
 
     The state is a tree of tensors, batch first, as `unrolled.state` knows it.
     """
 
-    def __call__(self, codes: Tensor, state: Any, /) -> tuple[Tensor, Any]: ...
+    def __call__(self, codes: Tensor, state: S, /) -> tuple[Tensor, S]: ...
 
 
 class Found(NamedTuple):
@@ -58,11 +60,11 @@ class Found(NamedTuple):
     log_probs: np.ndarray
 
 
-class Start(NamedTuple):
+class Start(NamedTuple, Generic[S]):
     """Where a search begins: the code (rows,) to read next, the state, and what was forced, with its terms."""
 
     codes: Tensor
-    state: Any
+    state: S
     emitted: list[list[int]]
     log_probs: list[list[float]]
     limits: list[int]
@@ -90,7 +92,7 @@ def make_found(codes: Sequence[int], terms: Sequence[float], ended: bool, length
     return Found(np.array(codes, np.int64), log_prob, ranked, ended, np.array(terms, np.float64))
 
 
-def ask(owner: str, step: CodeStep, codes: Tensor, state: Any, rows: Sequence[int]) -> tuple[Tensor, Any]:
+def ask(owner: str, step: CodeStep[S], codes: Tensor, state: S, rows: Sequence[int]) -> tuple[Tensor, S]:
     """What the step says, without gradients, checked. rows: the caller's number of each row, for messages."""
     with torch.no_grad():
         log_probs, state = step(codes, state)
@@ -130,14 +132,14 @@ def most_likely(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 def make_start(
     owner: str,
-    step: CodeStep,
-    state: Any,
+    step: CodeStep[S],
+    state: S,
     *,
     begin: Tensor | int,
     end: int | None,
     limit: Tensor | Sequence[int] | int,
     prefix: Sequence[Sequence[int]] | None,
-) -> Start:
+) -> Start[S]:
     """The arguments that all searches share, checked, and the prefix fed through the step."""
     first = _begin_codes(owner, state, begin)
     count = first.shape[0]
@@ -154,8 +156,8 @@ def make_start(
 
 
 def score(
-    step: CodeStep,
-    state: Any,
+    step: CodeStep[S],
+    state: S,
     sequences: Sequence[Sequence[int] | np.ndarray],
     *,
     begin: Tensor | int,
@@ -191,8 +193,8 @@ def score(
 
 
 def _feed(
-    owner: str, step: CodeStep, state: Any, first: Tensor, forced: list[list[int]]
-) -> tuple[Tensor, Any, list[list[float]]]:
+    owner: str, step: CodeStep[S], state: S, first: Tensor, forced: list[list[int]]
+) -> tuple[Tensor, S, list[list[float]]]:
     """Teacher forcing over ragged lists: the code to read next, the state after each list, and each code's term."""
     count, following = first.shape[0], first
     terms: list[list[float]] = [[] for _ in range(count)]
@@ -227,7 +229,7 @@ def _check_codes(owner: str, codes: list[int], rows: list[int], size: int) -> No
             )
 
 
-def _begin_codes(owner: str, state: Any, begin: Tensor | int) -> Tensor:
+def _begin_codes(owner: str, state: object, begin: Tensor | int) -> Tensor:
     held = leaves(state)
     if not isinstance(begin, Tensor):
         if not held:
