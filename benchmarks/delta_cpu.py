@@ -95,7 +95,7 @@ def of_op(rule: str, kernel: str) -> Rule:
     def run(*given: Tensor) -> Tensor:
         q, w, k, v, a, b = operands(rule, given)
         s0 = q.new_zeros(q.shape[0], *q.shape[2:], v.shape[-1])
-        return ops.delta(q, s0, w, k, v, a, b, None, None, None, CHUNK, kernel=kernel)[0]
+        return ops.find("delta")(q, s0, w, k, v, a, b, None, None, None, CHUNK, kernel=kernel)[0]
 
     return run
 
@@ -218,7 +218,7 @@ def peak(kernel: str, batch: int, time: int, heads: int, width: int, chunk: int,
         *given, gradient = drawn
         wanted = [tensor.requires_grad_() for tensor in given]
         s0 = torch.zeros(batch, heads, width, width)
-        y, _ = ops.delta(wanted[0], s0, *wanted[1:], None, None, None, chunk, kernel=kernel)
+        y, _ = ops.find("delta")(wanted[0], s0, *wanted[1:], None, None, None, chunk, kernel=kernel)
         return [y.detach(), *torch.autograd.grad(y, wanted, gradient)]
 
     train(draw("rwkv7", (batch, 2, heads, width)))

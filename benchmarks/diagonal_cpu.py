@@ -104,9 +104,8 @@ def chunked(gates: Tensor, lstm: bool) -> Tensor:
 
 def ours(gates: Tensor, lstm: bool) -> Tensor:
     """The registered op."""
-    y: Tensor = ops.minimal(gates, gates.new_zeros(gates.shape[0], _width(gates, lstm)), None, None, None, lstm, True)[
-        0
-    ]
+    first = gates.new_zeros(gates.shape[0], _width(gates, lstm))
+    y, _ = ops.minimal(gates, first, lstm=lstm, positive=True)
     return y
 
 
@@ -223,7 +222,7 @@ def rotation_contest(row: Row, _: bool) -> Contest:
         return associative_scan(after, (a.expand(b.shape).clone(), b), dim=1, combine_mode="generic")[1]
 
     runs = {
-        "unrolled": train(lambda: ops.rotation(drive, first, decay, None, None, None)[0], [drive, decay], gradient),
+        "unrolled": train(lambda: ops.rotation(drive, first, decay)[0], [drive, decay], gradient),
         "loop": whole(step_by_step),
         "associative_scan": whole(pairs),
     }

@@ -144,7 +144,7 @@ def everything() -> None:
                 torch.set_num_threads(threads)
                 for name in ops.kernels():
                     samples = [*samples_of(name), *(edges(name) if name in GATED else ())]
-                    ran = check_kernel(alone(getattr(ops, name)), samples=samples, opcheck=False)["cpp"]
+                    ran = check_kernel(alone(ops.find(name)), samples=samples, opcheck=False)["cpp"]
                     print(f"{level}, {threads} threads: {name}: {ran} calls", flush=True)
             for name, make in layers.items():
                 check_recurrent(make, graphs=False)

@@ -109,7 +109,7 @@ def ours(kernel: str) -> Form:
     """The registered op from a state of zeros, by one of its kernels."""
 
     def form(q: Tensor, k: Tensor, v: Tensor, i: Tensor, f: Tensor) -> Tensor:
-        y: Tensor = ops.mlstm(q, *zeros(q), k, v, i, f, None, None, None, None, None, CHUNK, kernel=kernel)[0]
+        y: Tensor = ops.find("mlstm")(q, *zeros(q), k, v, i, f, None, None, None, None, None, CHUNK, kernel=kernel)[0]
         return y
 
     return form
@@ -222,7 +222,7 @@ def peak(batch: int, time: int, hidden: int, heads: int, chunk: int, threads: in
 
     def train(steps: int) -> None:
         part = [tensor[:, :steps] for tensor in given]
-        y = ops.mlstm(part[0], *zeros(part[0]), *part[1:], None, None, None, None, None, chunk)[0]
+        y = ops.find("mlstm")(part[0], *zeros(part[0]), *part[1:], None, None, None, None, None, chunk)[0]
         torch.autograd.grad(y, part, gradient[:, :steps])
 
     # One short pass loads the code.

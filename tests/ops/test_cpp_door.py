@@ -63,11 +63,11 @@ def plain_lstm(batch: int = 3, time: int = 4, width: int = 5) -> list[Any]:
         return torch.randn(*shape, generator=generator, dtype=torch.float64)
 
     tensors = [draw(batch, time, 4 * width), draw(batch, width), draw(batch, width), draw(4 * width, width)]
-    return [*tensors, *[None] * (len(ops.lstm.tensors) - 4), False, 0.0, 0.0, False]
+    return [*tensors, *[None] * (len(ops.find("lstm").tensors) - 4), False, 0.0, 0.0, False]
 
 
 def place(argument: str) -> int:
-    return ops.lstm.tensors.index(argument)
+    return ops.find("lstm").tensors.index(argument)
 
 
 LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -83,10 +83,10 @@ LAYOUTS: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_tensors_of_any_layout_are_read_in_order(layout: str) -> None:
     arguments = plain_lstm()
-    expected = ops.lstm(*arguments, kernel="cpp")
+    expected = ops.find("lstm")(*arguments, kernel="cpp")
     for position in range(4):
         changed = [LAYOUTS[layout](a) if i == position else a for i, a in enumerate(arguments)]
-        for got, want in zip(ops.lstm(*changed, kernel="cpp"), expected, strict=True):
+        for got, want in zip(ops.find("lstm")(*changed, kernel="cpp"), expected, strict=True):
             assert torch.equal(got, want)
             assert got.is_contiguous()
 
@@ -95,7 +95,9 @@ def test_rows_that_are_one_row_expanded_are_read_in_order() -> None:
     arguments = plain_lstm()
     for position in (1, 2):
         arguments[position] = arguments[position][:1].expand(3, -1)
-    for got, want in zip(ops.lstm(*arguments, kernel="cpp"), ops.lstm(*arguments, kernel="reference"), strict=True):
+    for got, want in zip(
+        ops.find("lstm")(*arguments, kernel="cpp"), ops.find("lstm")(*arguments, kernel="reference"), strict=True
+    ):
         torch.testing.assert_close(got, want)
 
 
@@ -132,9 +134,9 @@ def test_what_it_cannot_run_is_refused_in_one_sentence(fault: str) -> None:
     with pytest.raises(
         KernelError, match=f"^lstm: kernel 'cpp' refuses: .*{reason}.*\\. kernel='auto' would"
     ) as caught:
-        ops.lstm(*arguments, kernel="cpp")
+        ops.find("lstm")(*arguments, kernel="cpp")
     assert "\n" not in str(caught.value)
-    assert ops.lstm.choose("auto", *arguments).name == "reference"
+    assert ops.find("lstm").choose("auto", *arguments).name == "reference"
 
 
 def test_a_start_without_dimensions_is_refused_too() -> None:
@@ -143,7 +145,7 @@ def test_a_start_without_dimensions_is_refused_too() -> None:
     arguments[place("start_h")] = torch.tensor(0.0).double()
     arguments[place("start_c")] = torch.zeros(3, 5).double()
     with pytest.raises(KernelError, match=r"start_h has the shape \(\), expected \(3, 5\)"):
-        ops.lstm(*arguments, kernel="cpp")
+        ops.find("lstm")(*arguments, kernel="cpp")
 
 
 def test_half_precision_goes_to_the_reference_by_itself(calls: list[str]) -> None:
@@ -157,10 +159,10 @@ def test_half_precision_goes_to_the_reference_by_itself(calls: list[str]) -> Non
 def test_vmap_goes_to_the_reference_and_is_refused_by_name() -> None:
     arguments = plain_lstm()
     stacked = torch.stack([arguments[0], 2 * arguments[0]])
-    mapped = torch.vmap(lambda gates: ops.lstm(gates, *arguments[1:])[0])(stacked)
-    torch.testing.assert_close(mapped[0], ops.lstm(*arguments)[0])
+    mapped = torch.vmap(lambda gates: ops.find("lstm")(gates, *arguments[1:])[0])(stacked)
+    torch.testing.assert_close(mapped[0], ops.find("lstm")(*arguments)[0])
     with pytest.raises(KernelError, match=r"kernel 'cpp' refuses: .*torch.func"):
-        torch.vmap(lambda gates: ops.lstm(gates, *arguments[1:], kernel="cpp")[0])(stacked)
+        torch.vmap(lambda gates: ops.find("lstm")(gates, *arguments[1:], kernel="cpp")[0])(stacked)
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own forward mode
@@ -168,10 +170,10 @@ def test_forward_mode_goes_to_the_reference_by_itself() -> None:
     arguments = plain_lstm()
     with forward_ad.dual_level():
         arguments[0] = forward_ad.make_dual(arguments[0], torch.ones_like(arguments[0]))
-        y = ops.lstm(*arguments)[0]
+        y = ops.find("lstm")(*arguments)[0]
         assert forward_ad.unpack_dual(y).tangent is not None
         with pytest.raises(KernelError, match=r"kernel 'cpp' refuses: .*forward"):
-            ops.lstm(*arguments, kernel="cpp")
+            ops.find("lstm")(*arguments, kernel="cpp")
 
 
 @pytest.mark.parametrize("wanted", ["x", "weight_x"])

@@ -57,7 +57,7 @@ def samples_with(name: str, chosen: Sequence[tuple[Shape, set[str]]], monkeypatc
 
 def prove(name: str, samples: Sequence[Sample]) -> None:
     """check_kernel for the C++ kernel alone: the reference has been proved by the op's own samples."""
-    op: Op = getattr(ops, name)
+    op: Op = ops.find(name)
     fast, reference = (next(k for k in op.kernels if k.name == word) for word in ("cpp", "reference"))
     silent = replace(reference, refuses=lambda *_: "it is only what the others are compared with")
     ran = check_kernel(replace(op, kernels=(fast, silent)), samples=samples, opcheck=False)

@@ -31,8 +31,8 @@ def resident():
 
 def lstm(gates, width, weight):
     zeros = torch.zeros(len(gates), width)
-    rest = [None] * (len(ops.lstm.tensors) - 4)
-    return ops.lstm(gates, zeros, zeros, weight, *rest, False, 0.0, 0.0, False, kernel="cpp")
+    rest = [None] * (len(ops.find("lstm").tensors) - 4)
+    return ops.find("lstm")(gates, zeros, zeros, weight, *rest, False, 0.0, 0.0, False, kernel="cpp")
 """
 
 

@@ -115,7 +115,7 @@ rest = (None,) * 7
 child = os.fork()
 if child == 0:
     signal.alarm({PATIENCE})
-    alone = ops.rnn(gates, h, weight, *rest, "tanh", 0.0, False, kernel="cpp")[0]
+    alone = ops.find("rnn")(gates, h, weight, *rest, "tanh", 0.0, False, kernel="cpp")[0]
     # torch's own matrix products would wait for the parent's threads, as they do in any forked child.
     torch.set_num_threads(1)
     os._exit(0 if close(passes()) and alone.isfinite().all() else 3)
@@ -246,7 +246,9 @@ def test_python_goes_on_while_a_kernel_works(monkeypatch: pytest.MonkeyPatch) ->
     rest = (None,) * 7
     counter.start()
     try:
-        y, _ = ops.rnn(gates, torch.zeros(1, width), torch.zeros(width, width), *rest, "tanh", 0.0, False, kernel="cpp")
+        y, _ = ops.find("rnn")(
+            gates, torch.zeros(1, width), torch.zeros(width, width), *rest, "tanh", 0.0, False, kernel="cpp"
+        )
         y.sum().backward()
     finally:
         stop.set()

@@ -28,7 +28,7 @@ def cases() -> list[Any]:
     """The samples that torch's layers can run, made plain: every mask, norm and reset is left out."""
     found, seen = [], set()
     for name in ("rnn", "lstm", "gru"):
-        tensors = getattr(ops, name).tensors
+        tensors = ops.find(name).tensors
         for sample in samples_of(name):
             given = dict(zip(tensors, sample.arguments, strict=False))
             values = sample.arguments[len(tensors) :]
@@ -51,7 +51,7 @@ def test_the_layer_equals_the_reference(name: str, given: dict[str, Any], values
     word = modes(name, values)
     assert word is not None
     got = run_layer(word, floats, reverse=values[-1])
-    want = getattr(ops, name)(*floats.values(), *values, kernel="reference")
+    want = ops.find(name)(*floats.values(), *values, kernel="reference")
     wanted = [t for t in floats.values() if t is not None and t.requires_grad]
     grads = [torch.randn_like(leaf) for leaf in want]
     slopes = torch.autograd.grad(want, wanted, grads, allow_unused=True, materialize_grads=True)
@@ -69,4 +69,4 @@ def test_there_are_cases_of_every_cell() -> None:
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
 def test_on_the_cpu_it_refuses_in_words(name: str) -> None:
     with pytest.raises(KernelError, match="kernel 'cudnn' refuses: x is on cpu, it runs on a GPU"):
-        getattr(ops, name)(*samples_of(name)[0].arguments, kernel="cudnn")
+        ops.find(name)(*samples_of(name)[0].arguments, kernel="cudnn")

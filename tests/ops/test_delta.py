@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from unrolled import ops
 from unrolled.errors import KernelError, ShapeError
 from unrolled.ops import native
-from unrolled.ops.delta import memory_shape
+from unrolled.ops.delta.memory import memory_shape
 from unrolled.padding import valid_mask
 from unrolled.testing import check_kernel
 from unrolled.testing.kernels import samples_of
@@ -79,7 +79,7 @@ def with_reset(task: Task, *times: int) -> Task:
 def everything(task: Task, kernel: str, chunk: int = 64) -> list[Tensor]:
     """y, s and the gradients of all floating arguments."""
     given: list[Any] = [t.clone().requires_grad_() if t is not None and t.is_floating_point() else t for t in task]
-    y, s = ops.delta(*given, chunk, kernel=kernel)
+    y, s = ops.find("delta")(*given, chunk, kernel=kernel)
     generator = torch.Generator().manual_seed(0)
     grads = [torch.randn(out.shape, generator=generator).to(out.dtype) for out in (y, s)]
     wanted = [t for t in given if t is not None and t.requires_grad]
@@ -113,7 +113,7 @@ def threads() -> Iterator[Threads]:
 @compiled
 @pytest.mark.parametrize("level", native.levels()[1:])  # the first of them is that of test_kernels.py
 def test_every_level_keeps_the_law_of_kernels(level: str) -> None:
-    without = tuple(kernel for kernel in ops.delta.kernels if kernel.name in ("cpp", "reference"))
+    without = tuple(kernel for kernel in ops.find("delta").kernels if kernel.name in ("cpp", "reference"))
     with native.use_level(level):
         op = dataclasses.replace(ops.delta, kernels=without)
         ran = check_kernel(op, samples=samples_of("delta"), opcheck=False)
@@ -200,7 +200,7 @@ def test_gradients_nobody_wants_are_left_out(count: int, threads: Threads) -> No
     want = everything(task, "reference")[2 + Task._fields.index("w")]
     threads(count)
     w = task.w.clone().requires_grad_()
-    y, s = ops.delta(*task._replace(w=w), 64, kernel="cpp")
+    y, s = ops.find("delta")(*task._replace(w=w), 64, kernel="cpp")
     generator = torch.Generator().manual_seed(0)
     grads = [torch.randn(out.shape, generator=generator).to(out.dtype) for out in (y, s)]
     assert_same(list(torch.autograd.grad([y, s], w, grads)), [want])
@@ -221,7 +221,7 @@ def test_padding_reaches_no_value_and_no_gradient(kernel: str) -> None:
 def test_what_is_not_finite_stops_at_a_reset() -> None:
     task = with_reset(draw(1, 30, 2, 5, 3), 20)
     task.v[0, 10, 0] = float("nan")
-    y = ops.delta(*task, 64, kernel="cpp")[0]
+    y = ops.find("delta")(*task, 64, kernel="cpp")[0]
     assert y[0, 10:20, 0].isnan().all()
     assert y[0, 20:].isfinite().all()
     assert y[0, :, 1].isfinite().all()
@@ -230,7 +230,7 @@ def test_what_is_not_finite_stops_at_a_reset() -> None:
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_memory_holds_one_state_a_chunk(kernel: str) -> None:
     task = draw(2, 100, 3, 5, 4)
-    chosen = next(found for found in ops.delta.kernels if found.name == kernel)
+    chosen = next(found for found in ops.find("delta").kernels if found.name == kernel)
     for chunk, chunks in ((1, 100), (7, 15), (64, 2), (1000, 1)):
         *_, memory = chosen.forward(*task, chunk, True)
         assert memory.shape == memory_shape(*task, chunk) == (2 * 3 * chunks * 5 * 4,)
@@ -240,19 +240,19 @@ def test_the_memory_holds_one_state_a_chunk(kernel: str) -> None:
 @compiled
 def test_the_best_kernel_is_chosen_and_another_one_where_it_cannot_run() -> None:
     task = draw(1, 3, 1, 2, 2)
-    assert ops.delta.choose("auto", *task, 64).name == "cpp"
+    assert ops.find("delta").choose("auto", *task, 64).name == "cpp"
     elsewhere = Task(*(None if t is None else t.to("meta") for t in task))
-    assert ops.delta.choose("auto", *elsewhere, 64).name == "chunkwise"
+    assert ops.find("delta").choose("auto", *elsewhere, 64).name == "chunkwise"
     half = Task(*(None if t is None else t.half() for t in task))
-    assert ops.delta.choose("auto", *half, 64).name == "reference"
+    assert ops.find("delta").choose("auto", *half, 64).name == "reference"
 
 
 single = draw(2, 3, 1, 4, 5, torch.float32)
 REFUSED = [
     ({"q": single.q.half()}, r"q is torch\.float16, it runs on float32 and float64"),
-    ({"q": torch.rand(3, 4)}, r"q has the shape \(3, 4\), expected \(batch, time, heads, keys\)"),
+    ({"q": torch.rand(3, 4)}, r"q has the shape \(3, 4\), expected \(2, 3, 1, 4\)"),
     ({"k": torch.rand(2, 3, 1, 3)}, r"k has the shape \(2, 3, 1, 3\), expected \(2, 3, 1, 4\)"),
-    ({"v": torch.rand(2, 3, 1, 0)}, r"v has the shape \(2, 3, 1, 0\), expected \(batch, time, heads, values\)"),
+    ({"v": torch.rand(2, 3, 1, 0)}, r"v has the shape \(2, 3, 1, 0\), expected \(2, 3, 1, 5\)"),
     ({"v": torch.rand(2, 3, 2, 5)}, r"v has the shape \(2, 3, 2, 5\), expected \(2, 3, 1, 5\)"),
     ({"s0": torch.rand(2, 1, 5, 4)}, r"s0 has the shape \(2, 1, 5, 4\), expected \(2, 1, 4, 5\)"),
     ({"s0": single.s0.double()}, r"s0 is torch\.float64, expected torch\.float32"),
@@ -270,21 +270,21 @@ REFUSED = [
 @pytest.mark.parametrize(("changed", "reason"), REFUSED, ids=lambda value: value if isinstance(value, str) else "")
 def test_what_does_not_fit_is_refused_in_words(changed: dict[str, Tensor], reason: str) -> None:
     with pytest.raises(KernelError, match=f"delta: kernel 'cpp' refuses: {reason}"):
-        ops.delta(*single._replace(**changed), 64, kernel="cpp")
+        ops.find("delta")(*single._replace(**changed), 64, kernel="cpp")
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_chunk_of_no_steps_is_refused_in_words(kernel: str) -> None:
     with pytest.raises(KernelError, match=f"kernel '{kernel}' refuses: chunk is 0, expected at least 1"):
-        ops.delta(*single, 0, kernel=kernel)
+        ops.find("delta")(*single, 0, kernel=kernel)
 
 
 def test_a_reset_without_a_start_is_an_error() -> None:
     task = single._replace(reset=torch.zeros(2, 3, dtype=torch.bool))
     with pytest.raises(KernelError, match="reset is given without start_s"):
-        ops.delta(*task, 64, kernel="chunkwise")
+        ops.find("delta")(*task, 64, kernel="chunkwise")
     with pytest.raises(ShapeError, match="reset needs start"):
-        ops.delta(*task, 64)
+        ops.find("delta")(*task, 64)
 
 
 def naive(name: str) -> Any:
@@ -324,7 +324,7 @@ def test_rwkv7_agrees_with_flash_linear_attention(form: str, kernel: str) -> Non
         return y.transpose(1, 2), s
 
     task = draw(2, 64, 3, 8, 6, torch.float32)
-    against(task, run, lambda *given: ops.delta(*given, None, None, None, 16, kernel=kernel))
+    against(task, run, lambda *given: ops.find("delta")(*given, None, None, None, 16, kernel=kernel))
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
@@ -346,7 +346,7 @@ def test_gated_deltanet_agrees_with_flash_linear_attention(form: str, kernel: st
     def ours(q: Tensor, s0: Tensor, w: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         g, rate = w[..., :1], b[..., :1].sigmoid()
         given = (q, s0, g.expand_as(w), k, rate * v, g.exp() * k, -rate * k)
-        return ops.delta(*given, None, None, None, 16, kernel=kernel)
+        return ops.find("delta")(*given, None, None, None, 16, kernel=kernel)
 
     against(task, run, ours)
 
@@ -371,6 +371,6 @@ def test_deltanet_agrees_with_flash_linear_attention(form: str, kernel: str) -> 
     def ours(q: Tensor, s0: Tensor, w: Tensor, k: Tensor, v: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         rate = b[..., :1].sigmoid()
         given = (q, s0 if begins else 0 * s0, 0 * w, k, rate * v, k, -rate * k)
-        return ops.delta(*given, None, None, None, 16, kernel=kernel)
+        return ops.find("delta")(*given, None, None, None, 16, kernel=kernel)
 
     against(task, run, ours)

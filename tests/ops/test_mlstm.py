@@ -81,7 +81,7 @@ def draw(
 def everything(task: Task, kernel: str, chunk: int = 64) -> list[Tensor]:
     """y, c, n, m and the gradients of all floating arguments."""
     given: list[Any] = [t.clone().requires_grad_() if t is not None and t.is_floating_point() else t for t in task]
-    outputs = ops.mlstm(*given, chunk, kernel=kernel)
+    outputs = ops.find("mlstm")(*given, chunk, kernel=kernel)
     generator = torch.Generator().manual_seed(0)
     grads = [torch.randn(out.shape, generator=generator).to(out.dtype) for out in outputs]
     wanted = [t for t in given if t is not None and t.requires_grad]
@@ -119,7 +119,7 @@ def threads() -> Iterator[Threads]:
 def alone(kernel: str) -> Op:
     """The op with one kernel beside the reference."""
     return dataclasses.replace(
-        ops.mlstm, kernels=tuple(k for k in ops.mlstm.kernels if k.name in (kernel, "reference"))
+        ops.mlstm, kernels=tuple(k for k in ops.find("mlstm").kernels if k.name in (kernel, "reference"))
     )
 
 
@@ -169,10 +169,10 @@ def test_a_reset_row_starts_afresh_and_its_neighbours_see_nothing(kernel: str) -
     start = [leaf[:1] for leaf in draw(1, 1, 2, 4, 4)[1:4]]
     reset = torch.zeros(3, 40, dtype=torch.bool)
     reset[1, 17] = True
-    y, *state = ops.mlstm(*task[:9], reset, *start, 16, kernel=kernel)
-    plain, *states = ops.mlstm(*task, 16, kernel=kernel)
+    y, *state = ops.find("mlstm")(*task[:9], reset, *start, 16, kernel=kernel)
+    plain, *states = ops.find("mlstm")(*task, 16, kernel=kernel)
     rest = [leaf[1:2, 17:] for leaf in (task.q, *task[4:8])]
-    fresh, *ends = ops.mlstm(rest[0], *start, *rest[1:], *[None] * 5, 16, kernel=kernel)
+    fresh, *ends = ops.find("mlstm")(rest[0], *start, *rest[1:], *[None] * 5, 16, kernel=kernel)
     assert_equal([y[1:2, 17:], *(leaf[1:2] for leaf in state)], [fresh, *ends])
     assert torch.equal(y[1, :17], plain[1, :17])
     assert same_bits([leaf[[0, 2]] for leaf in (y, *state)], [leaf[[0, 2]] for leaf in (plain, *states)])
@@ -211,7 +211,7 @@ def test_results_do_not_depend_on_the_number_of_threads(threads: Threads) -> Non
 @pytest.mark.parametrize("chunk", [1, 16, 40, 300])
 def test_chunks_longer_than_the_sequence_and_single_steps_keep_the_memory_inside(chunk: int) -> None:
     task = draw(2, 50, 2, 3, 3, lengths=[50, 33])
-    y, _, _, _, memory = next(k for k in ops.mlstm.kernels if k.name == "cpp").forward(*task, chunk, True)
+    y, _, _, _, memory = next(k for k in ops.find("mlstm").kernels if k.name == "cpp").forward(*task, chunk, True)
     assert memory.shape == (2, 2, -(-50 // chunk) * 13)
     assert bool(torch.isfinite(y).all())
 
@@ -220,15 +220,15 @@ def test_chunks_longer_than_the_sequence_and_single_steps_keep_the_memory_inside
 def test_the_kernel_refuses_in_words_what_it_cannot_run() -> None:
     task = draw(2, 3, 1, 4, 4)
     with pytest.raises(KernelError, match=r"mlstm: kernel 'cpp' refuses: v is torch.float32, expected torch.float64"):
-        ops.mlstm(*task._replace(v=task.v.float()), 64, kernel="cpp")
+        ops.find("mlstm")(*task._replace(v=task.v.float()), 64, kernel="cpp")
     with pytest.raises(KernelError, match=r"i has the shape \(2, 3, 2\), expected \(2, 3, 1\)"):
-        ops.mlstm(*task._replace(i=task.i.expand(2, 3, 2)), 64, kernel="cpp")
+        ops.find("mlstm")(*task._replace(i=task.i.expand(2, 3, 2)), 64, kernel="cpp")
     with pytest.raises(KernelError, match=r"it runs on float32 and float64"):
-        ops.mlstm(*(t if t is None else t.bfloat16() for t in task), 64, kernel="cpp")
+        ops.find("mlstm")(*(t if t is None else t.bfloat16() for t in task), 64, kernel="cpp")
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_resets_without_a_start_are_refused(kernel: str) -> None:
     task = draw(2, 3, 1, 4, 4)._replace(reset=torch.zeros(2, 3, dtype=torch.bool))
     with pytest.raises(KernelError, match="reset is given without start_c"):
-        ops.mlstm(*task, 64, kernel=kernel)
+        ops.find("mlstm")(*task, 64, kernel=kernel)

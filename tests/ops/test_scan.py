@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unrolled.ops.core import scan
+from unrolled.ops import scan
 from unrolled.state import HState
 
 

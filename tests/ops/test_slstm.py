@@ -82,7 +82,7 @@ def everything(task: Task, kernel: str) -> list[Tensor]:
     given: list[Any] = [
         t.clone().requires_grad_() if isinstance(t, Tensor) and t.is_floating_point() else t for t in task
     ]
-    outputs = ops.slstm(*given, kernel=kernel)
+    outputs = ops.find("slstm")(*given, kernel=kernel)
     generator = torch.Generator().manual_seed(0)
     grads = [torch.randn(out.shape, generator=generator, dtype=torch.float64).to(out.dtype) for out in outputs]
     wanted = [t for t in given if isinstance(t, Tensor) and t.requires_grad]
@@ -183,7 +183,7 @@ def test_what_lies_ten_thousand_below_the_stabiliser_counts_for_nothing(level: s
     gates[0, :, 2] = torch.tensor([0.5, 3.0, -0.25], dtype=dtype)[:, None]
     given = task._replace(gates=gates.flatten(2), weight_h=torch.zeros_like(task.weight_h))
     with native.use_level(level):
-        y, _, c, n, _ = ops.slstm(*given, kernel="cpp")
+        y, _, c, n, _ = ops.find("slstm")(*given, kernel="cpp")
         assert all(value.isfinite().all() for value in everything(given, "cpp"))
     want = torch.tensor([0.5, 0.5, -0.25], dtype=dtype).tanh() / 2
     torch.testing.assert_close(y[0, :, 0], want, rtol=1e-6, atol=0.0)
@@ -207,7 +207,7 @@ def test_one_reset_row_leaves_the_others_as_they_are(kernel: str) -> None:
     whole, cut = everything(task, kernel), everything(with_reset(task, (1, 4)), kernel)
     assert all(torch.equal(a[[0, 2]], b[[0, 2]]) for a, b in zip(whole[:5], cut[:5], strict=True))
     later = fresh(Task(*(t[1:2] if isinstance(t, Tensor) and t.shape[0] == 3 else t for t in task)))
-    alone = ops.slstm(*later._replace(gates=later.gates[:, 4:]), kernel=kernel)
+    alone = ops.find("slstm")(*later._replace(gates=later.gates[:, 4:]), kernel=kernel)
     torch.testing.assert_close(cut[0][1:2, 4:], alone[0], rtol=1e-12, atol=1e-12)
     for got, want in zip(cut[1:5], alone[1:], strict=True):
         torch.testing.assert_close(got[1:2], want, rtol=1e-12, atol=1e-12)
@@ -224,15 +224,18 @@ def test_padding_reaches_no_value_and_no_gradient() -> None:
 
 REFUSED = [
     ({"gates": torch.rand(2, 3, 24).half()}, r"gates is torch\.float16, it runs on float32 and float64"),
-    ({"gates": torch.rand(3, 24)}, r"gates has the shape \(3, 24\), expected \(batch, time, 4 \* hidden\)"),
+    ({"gates": torch.rand(3, 24)}, r"gates has the shape \(3, 24\), expected \(2, time, 24\)"),
     ({"gates": torch.rand(2, 3, 20)}, r"gates has the shape \(2, 3, 20\), expected \(2, 3, 24\)"),
-    ({"h0": torch.rand(6)}, r"h0 has the shape \(6,\), expected \(batch, hidden\)"),
+    ({"h0": torch.rand(6)}, r"h0 has the shape \(6,\), expected \(2, 6\)"),
     ({"c0": torch.rand(2, 6).double()}, r"c0 is torch\.float64, expected torch\.float32"),
     ({"n0": torch.rand(1, 6)}, r"n0 has the shape \(1, 6\), expected \(2, 6\)"),
     ({"m0": torch.empty(2, 6, device="meta")}, r"m0 is on meta, it runs on the CPU"),
-    ({"weight_h": torch.rand(2, 9, 3)}, r"weight_h has the shape \(2, 9, 3\), expected \(heads, 4 \* width, width\)"),
+    ({"weight_h": torch.rand(2, 9, 3)}, r"weight_h has the shape \(2, 9, 3\), expected \(2, 12, 3\)"),
     ({"lengths": torch.tensor([1, 2], dtype=torch.int32)}, r"lengths is torch\.int32, expected torch\.int64"),
-    ({"reset": torch.zeros(2, 3, dtype=torch.bool)}, "reset is given without the whole start"),
+    (
+        {"reset": torch.zeros(2, 3, dtype=torch.bool)},
+        "reset is given without start_h, start_c, start_n and start_m",
+    ),
 ]
 
 
@@ -241,17 +244,17 @@ REFUSED = [
 def test_what_does_not_fit_is_refused_in_words(changed: dict[str, Tensor], reason: str) -> None:
     task = draw(2, 3, 2, 3, dtype=torch.float32)._replace(**changed)
     with pytest.raises(KernelError, match=f"slstm: kernel 'cpp' refuses: {reason}"):
-        ops.slstm(*task, kernel="cpp")
+        ops.find("slstm")(*task, kernel="cpp")
 
 
 def test_a_reset_without_a_start_is_an_error() -> None:
     task = draw(2, 3, 2, 3)._replace(reset=torch.zeros(2, 3, dtype=torch.bool))
     with pytest.raises(ShapeError, match="reset needs start"):
-        ops.slstm(*task)
+        ops.find("slstm")(*task)
 
 
 def test_a_transform_of_functions_runs_the_reference() -> None:
     task = draw(2, 3, 2, 3)
     stacked = torch.stack([task.gates, 2 * task.gates])
-    mapped = torch.vmap(lambda gates: ops.slstm(*task._replace(gates=gates))[0])(stacked)
-    torch.testing.assert_close(mapped[1], ops.slstm(*task._replace(gates=2 * task.gates))[0])
+    mapped = torch.vmap(lambda gates: ops.find("slstm")(*task._replace(gates=gates))[0])(stacked)
+    torch.testing.assert_close(mapped[1], ops.find("slstm")(*task._replace(gates=2 * task.gates))[0])

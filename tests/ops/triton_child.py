@@ -32,7 +32,7 @@ def everything(op: Any, arguments: tuple[Any, ...], kernel: str) -> list[Tensor]
 def main(name: str) -> None:
     """Compare on a choice of the op's samples, in float64, with fresh memory full of NaN; print how many there were."""
     torch.use_deterministic_algorithms(True)
-    op, ran = getattr(ops, name), 0
+    op, ran = ops.find(name), 0
     triton = next(kernel for kernel in op.kernels if kernel.name == "triton")
     chosen = [s for s in samples_of(name) if any(label in s.label for label in LABELS)]
     for sample in [*chosen[:1], *chosen[-5:]]:

@@ -13,11 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from unrolled import ops
 from unrolled.errors import KernelError, OptionError
 from unrolled.ops.core.register import _OPS, Kernel, Op, reference_kernel, register
-from unrolled.ops.rnn import memory_shape
+from unrolled.ops.rnn.op import memory_shape
 from unrolled.testing import LawBroken, check_kernel
 from unrolled.testing.kernels import samples_of
 
-REFERENCE = ops.rnn.kernels[-1]
+REFERENCE = ops.find("rnn").kernels[-1]
 TENSORS = ("x", "h0", "weight_h", "mask_h?", "zone_h?", "lengths?", "reset?", "start_h?", "weight_x?", "bias?")
 
 
@@ -331,7 +331,7 @@ def test_an_op_saves_only_what_a_backward_pass_may_need(op_with: Callable[..., O
 def test_without_a_memory_the_backward_pass_replays_or_says_what_it_needs(op_with: Callable[..., Op]) -> None:
     op, arguments = op_with(backward=None), list(samples_of("rnn")[0].arguments)
     arguments[0] = arguments[0].clone().requires_grad_()
-    (want,) = torch.autograd.grad(ops.rnn(*arguments, kernel="reference")[0].sum(), arguments[0])
+    (want,) = torch.autograd.grad(ops.find("rnn")(*arguments, kernel="reference")[0].sum(), arguments[0])
     (got,) = torch.autograd.grad(op.registered(*arguments, False, "auto")[0].sum(), arguments[0])
     torch.testing.assert_close(got, want)
     y, *_ = op.registered(*arguments, False, "broken")
@@ -358,7 +358,7 @@ class Zeros(TorchDispatchMode):
 def test_no_gradient_of_the_memory_is_made(op_with: Callable[..., Op]) -> None:
     arguments = list(samples_of("lstm")[0].arguments)
     arguments[0] = arguments[0].clone().requires_grad_()
-    y, h, c, memory = ops.lstm.registered(*arguments, True, "reference")
+    y, h, c, memory = ops.find("lstm").registered(*arguments, True, "reference")
     assert not memory.requires_grad
     with Zeros() as made:
         h.sum().backward()

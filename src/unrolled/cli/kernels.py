@@ -68,7 +68,7 @@ def _of_sample(name: str, device: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
     from unrolled import ops
 
-    op = getattr(ops, name)
+    op = ops.find(name)
     given = next(import_module(f"unrolled.ops.{name}.samples").samples()).arguments
     moved = [
         value.to(device, torch.float32 if value.is_floating_point() else value.dtype)
@@ -94,7 +94,7 @@ def _ask(name: str, device: str, tensors: dict[str, Tensor], attributes: dict[st
     """One row for each kernel of the op, asked about these arguments."""
     from unrolled import ops
 
-    op = next(op for op in vars(ops).values() if isinstance(op, ops.Op) and op.name == name)
+    op = ops.find(name)
     # What a plain cell does not use, such as lengths or a mask, is None; its switches are off and its rates 0.
     arguments = [*(tensors.get(part) for part in op.tensors), *(attributes.get(word, 0) for word in op.attributes)]
     chosen = op.choose("auto", *arguments).name

@@ -1,9 +1,10 @@
 """Recurrences as pure functions of tensors: one registered operator each, with a table of kernels.
 
-`explain("lstm", *arguments)` says which kernel would run and why the others would not; `kernels()` lists them all.
+Each is a function that takes its arguments by name. `explain("lstm", x=x, ...)` says which kernel would run and why the
+others would not; `kernels()` lists them all, and `find("lstm")` is the table behind one.
 """
 
-from unrolled.ops.core.register import Kernel, Op, explain, kernels, register
+from unrolled.ops.core.register import Kernel, Op, explain, find, kernels, register
 from unrolled.ops.core.scan import scan
 from unrolled.ops.delta import delta
 from unrolled.ops.diagonal import diagonal
@@ -21,6 +22,7 @@ __all__ = [
     "delta",
     "diagonal",
     "explain",
+    "find",
     "gru",
     "kernels",
     "lstm",

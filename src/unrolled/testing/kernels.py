@@ -85,7 +85,7 @@ def check_kernel(
     """
     if isinstance(op, Op) and samples is None:
         raise OptionError(f"check_kernel: an Op needs samples=, got none for {op.name!r}.")
-    table: Op = op if isinstance(op, Op) else getattr(ops, op)
+    table: Op = op if isinstance(op, Op) else ops.find(op)
     ran = {kernel.name: 0 for kernel in table.kernels}
     with torch.random.fork_rng(devices=[]), _poisoned():
         for number, sample in enumerate(samples_of(table.name) if samples is None else samples):

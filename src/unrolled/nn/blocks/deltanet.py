@@ -156,7 +156,10 @@ class GatedDeltaNet(Recurrent[GatedDeltaNetState]):
         q, w, k, v, a, b = self._operands(mixed, share, decay)
         s = state.memory.s
         start = None if reset is None else s.new_zeros(1, *s.shape[1:])
-        read, s = delta(q, s, w, k, v, a, b, lengths, reset, start, self.chunk, kernel=self.kernel)
+        read, s = delta(
+            q=q, w=w, k=k, v=v, a=a, b=b, s0=s, lengths=lengths, reset=reset, start_s=start, chunk=self.chunk,
+            kernel=self.kernel,
+        )  # fmt: skip
         return zero_padding(self._finish(read, gate), lengths), GatedDeltaNetState(window, DeltaState(s))
 
     def advance(self, x: Tensor, state: GatedDeltaNetState) -> tuple[Tensor, GatedDeltaNetState]:

@@ -185,7 +185,10 @@ class RWKV7TimeMix(Recurrent[RWKV7TimeMixState]):
         operands, gate = self._operands(x, before, blend)
         q, w, k, v, a, b = operands
         start = None if reset is None else state.memory.s.new_zeros(1, *state.memory.s.shape[1:])
-        read, s = delta(q, state.memory.s, w, k, v, a, b, lengths, reset, start, self.chunk, kernel=self.kernel)
+        read, s = delta(
+            q=q, w=w, k=k, v=v, a=a, b=b, s0=state.memory.s, lengths=lengths, reset=reset, start_s=start,
+            chunk=self.chunk, kernel=self.kernel,
+        )  # fmt: skip
         return self._finish(read, operands, gate), RWKV7TimeMixState(shift, DeltaState(s)), v.flatten(-2)
 
     def advance(self, x: Tensor, state: RWKV7TimeMixState) -> tuple[Tensor, RWKV7TimeMixState]:

@@ -154,10 +154,10 @@ class SLSTMBlock(Recurrent[SLSTMBlockState]):
         read, window = u, None
         if self.conv is not None and state.window is not None:
             read, window = self.conv.convolve(u, state.window, lengths, reset)
-        start = [None] * 4 if reset is None else [leaf.new_zeros(1, leaf.shape[1]) for leaf in state.cell]
+        fresh = None if reset is None else state.cell.h.new_zeros(1, state.cell.h.shape[1])
         h, *cell = slstm(
-            self._gates(u, read), *state.cell, self.weight_h, lengths, reset, *start, self.exponential,
-            kernel=self.kernel,
+            self._gates(u, read), *state.cell, self.weight_h, lengths=lengths, reset=reset, start_h=fresh,
+            start_c=fresh, start_n=fresh, start_m=fresh, exponential=self.exponential, kernel=self.kernel,
         )  # fmt: skip
         return zero_padding(self._finish(x, h), lengths), SLSTMBlockState(window, SLSTMState(*cell))
 
@@ -288,8 +288,10 @@ class MLSTMBlock(Recurrent[MLSTMBlockState]):
         read, window = self.conv.convolve(u, state.window, lengths, reset)
         q, k, v, i, f = self._operands(u, read)
         start = [None] * 3 if reset is None else [leaf.new_zeros(1, *leaf.shape[1:]) for leaf in state.cell]
+        c0, n0, m0 = state.cell
         h, *cell = mlstm(
-            q, *state.cell, k, v, i, f, lengths, reset, *start, self.chunk, kernel=self.kernel
+            q=q, k=k, v=v, i=i, f=f, c0=c0, n0=n0, m0=m0, lengths=lengths, reset=reset, start_c=start[0],
+            start_n=start[1], start_m=start[2], chunk=self.chunk, kernel=self.kernel,
         )  # fmt: skip
         return zero_padding(self._finish(x, h, read, gate), lengths), MLSTMBlockState(window, MLSTMState(*cell))
 

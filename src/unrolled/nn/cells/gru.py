@@ -168,9 +168,10 @@ class GRU(Solvable[HState]):
             return found
         start = self.start(state, reset)
         y, h = gru(
-            operands.gates, state.h, *weights, operands.mask_h, operands.zone_h,
-            lengths, reset, None if start is None else start.h, operands.weight_x, operands.bias,
-            self.reset == "after", rate_h, reverse, kernel=self.kernel,
+            operands.gates, state.h, self.weight_h, weight_x=operands.weight_x, bias=operands.bias,
+            bias_h=self.bias_h, norm_h=self.norm_h, mask_h=operands.mask_h, zone_h=operands.zone_h, lengths=lengths,
+            reset=reset, start_h=None if start is None else start.h, reset_after=self.reset == "after", rate_h=rate_h,
+            reverse=reverse, kernel=self.kernel,
         )  # fmt: skip
         return y, HState(h)
 

@@ -133,8 +133,10 @@ class LRU(Cell[HState]):
             reset = None if reset is None else reverse_padded(reset, lengths)
 
         def walk(given: LRUOperands, old: HState) -> tuple[Tensor, Tensor]:
-            rest = (lengths, reset, None if start is None else start.h)
-            states, h = rotation(given.drive, old.h, self._decay(old.h.dtype), *rest, kernel=self.kernel)
+            states, h = rotation(
+                given.drive, old.h, self._decay(old.h.dtype), lengths=lengths, reset=reset,
+                start_h=None if start is None else start.h, kernel=self.kernel,
+            )  # fmt: skip
             return self._read(states, given.skip), h
 
         y, h = outside_autocast(walk, operands, state)

@@ -188,11 +188,13 @@ class LSTM(Solvable[LSTMState]):
         found = self.solve(recurrence, operands, self._weights(), state, lengths, reset, reverse)
         if found is not None:
             return found
-        start = self.start(state, reset) or (None, None)
-        gates, *masks, weight_x, bias = operands
+        start_h, start_c = self.start(state, reset) or (None, None)
         y, h, c = lstm(
-            gates, *state, *self._weights(), *masks, lengths, reset, *start, weight_x, bias, self.coupled, *rates,
-            reverse, kernel=self.kernel,
+            operands.gates, state.h, state.c, self.weight_h, weight_x=operands.weight_x, bias=operands.bias,
+            peephole=self.peephole, weight_p=self.weight_p, norm_h=self.norm_h, norm_c=self.norm_c,
+            mask_h=operands.mask_h, zone_h=operands.zone_h, zone_c=operands.zone_c, lengths=lengths, reset=reset,
+            start_h=start_h, start_c=start_c, coupled=self.coupled, rate_h=rates[0], rate_c=rates[1], reverse=reverse,
+            kernel=self.kernel,
         )  # fmt: skip
         return y, LSTMState(h, c)
 

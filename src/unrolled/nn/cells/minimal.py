@@ -93,8 +93,8 @@ class Minimal(Cell[HState]):
         if reverse:
             gates, reset = reverse_padded(gates, lengths), None if reset is None else reverse_padded(reset, lengths)
         y, h = minimal(
-            gates, state.h, lengths, reset, None if start is None else start.h, self.lstm, self.form == "log",
-            kernel=self.kernel,
+            gates, state.h, lengths=lengths, reset=reset, start_h=None if start is None else start.h, lstm=self.lstm,
+            positive=self.form == "log", kernel=self.kernel,
         )  # fmt: skip
         return reverse_padded(y, lengths) if reverse else y, HState(h)
 
@@ -117,7 +117,8 @@ class Minimal(Cell[HState]):
         decay, drive = outside_autocast(lambda raw, _: self._zoned(raw, mask, rates.h), gates, state)
         # The names that op `minimal` alone has mean no other walk.
         kernel = "auto" if self.kernel == "split" else self.kernel
-        y, h = diagonal(decay, drive, state.h, lengths, reset, None if start is None else start.h, kernel=kernel)
+        first = None if start is None else start.h
+        y, h = diagonal(decay, drive, state.h, lengths=lengths, reset=reset, start_h=first, kernel=kernel)
         return reverse_padded(y, lengths) if reverse else y, HState(h)
 
     def _zoned(self, gates: Tensor, mask: Tensor | None, rate: float) -> DiagonalOperands:

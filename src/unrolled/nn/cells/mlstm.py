@@ -120,10 +120,11 @@ class MLSTM(Cell[MLSTMState]):
         if reverse:
             return super().run(operands, state, lengths, reset, reverse)
         start = self.start(state, reset)
+        start_c, start_n, start_m = (None, None, None) if start is None else start
         q, k, v, i, f = operands.inner
         y, *final = mlstm(
-            q, *state, k, v, i, f, lengths, reset, *((None, None, None) if start is None else start), self.chunk,
-            kernel=self.kernel,
+            q=q, k=k, v=v, i=i, f=f, c0=state.c, n0=state.n, m0=state.m, lengths=lengths, reset=reset,
+            start_c=start_c, start_n=start_n, start_m=start_m, chunk=self.chunk, kernel=self.kernel,
         )  # fmt: skip
         return torch.sigmoid(operands.output) * y.flatten(-2), MLSTMState(*final)
 

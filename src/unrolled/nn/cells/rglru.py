@@ -158,9 +158,8 @@ class RGLRU(Cell[RGLRUState]):
         def walk(given: RGLRUOperands, old: RGLRUState) -> tuple[Tensor, Tensor]:
             decay, gated, multiplier = self._terms(given)
             drive = (1 + _begun(old.begun, given.u.shape[1], reset) * (multiplier - 1)) * gated
-            rest = (lengths, reset, None if start is None else start.h)
-            y, h = diagonal(decay, drive, old.h, *rest, kernel=self.kernel)
-            return y, h
+            first = None if start is None else start.h
+            return diagonal(decay, drive, old.h, lengths=lengths, reset=reset, start_h=first, kernel=self.kernel)
 
         y, h = outside_autocast(walk, operands, state)
         begun = torch.ones_like(state.begun)

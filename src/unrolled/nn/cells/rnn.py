@@ -135,9 +135,10 @@ class RNN(Solvable[HState]):
             return found
         start = self.start(state, reset)
         y, h = rnn(
-            operands.gates, state.h, self.weight_h, operands.mask_h, operands.zone_h, lengths, reset,
-            None if start is None else start.h, operands.weight_x, operands.bias, self.nonlinearity, rate_h,
-            reverse, kernel=self.kernel,
+            operands.gates, state.h, self.weight_h, weight_x=operands.weight_x, bias=operands.bias,
+            mask_h=operands.mask_h, zone_h=operands.zone_h, lengths=lengths, reset=reset,
+            start_h=None if start is None else start.h, nonlinearity=self.nonlinearity, rate_h=rate_h, reverse=reverse,
+            kernel=self.kernel,
         )  # fmt: skip
         return y, HState(h)
 

@@ -104,10 +104,10 @@ class SLSTM(Cell[SLSTMState]):
         if reverse:
             return super().run(operands, state, lengths, reset, reverse)
         start = self.start(state, reset)
-        leaves = (None, None, None, None) if start is None else start
+        start_h, start_c, start_n, start_m = (None, None, None, None) if start is None else start
         y, *final = slstm(
-            operands.gates, *state, self.weight_h, lengths, reset, *leaves, self.forget == "exponential",
-            kernel=self.kernel,
+            operands.gates, *state, self.weight_h, lengths=lengths, reset=reset, start_h=start_h, start_c=start_c,
+            start_n=start_n, start_m=start_m, exponential=self.forget == "exponential", kernel=self.kernel,
         )  # fmt: skip
         return y, SLSTMState(*final)
 

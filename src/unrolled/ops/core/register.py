@@ -19,9 +19,26 @@ from torch import Tensor, library
 from unrolled.errors import KernelError, suggest
 from unrolled.ops.core.scan import outside_autocast
 
-__all__ = ["Kernel", "Op", "differentiable_kernel", "explain", "kernels", "reference_kernel", "register"]
+__all__ = [
+    "Attribute",
+    "Kernel",
+    "Memory",
+    "Op",
+    "Tensors",
+    "differentiable_kernel",
+    "explain",
+    "find",
+    "kernels",
+    "reference_kernel",
+    "register",
+]
 
 Tensors = Sequence[Tensor | None]
+Attribute = str | bool | int | float
+"""What an op is told beside its tensors."""
+
+Memory = Callable[..., tuple[int, ...]]
+"""The shape of an op's memory, from its tensors and attributes."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +95,14 @@ class Op:
             return tuple(_Direct.apply(chosen, len(given), *arguments))  # type: ignore[no-untyped-call]
         # By name, so that the backward pass cannot go to a kernel that did not write the memory.
         return tuple(self.registered(*arguments, save, chosen.name)[:-1])
+
+    def in_order(self, **arguments: Tensor | Attribute | None) -> list[Tensor | Attribute | None]:
+        """Arguments by name as a call takes them: what is left out is None, or 0 and False among the attributes."""
+        every = (*self.tensors, *self.attributes)
+        for name in arguments:
+            if name not in every:
+                raise KernelError(f"{self.name}: has no argument {name!r}.{suggest(name, every)}")
+        return [*(arguments.get(name) for name in self.tensors), *(arguments.get(name, 0) for name in self.attributes)]
 
     def choose(self, kernel: str, *arguments: Any) -> Kernel:
         """The kernel that runs these arguments: the first that accepts them, or the one named."""
@@ -177,13 +202,20 @@ def kernels() -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(kernel.name for kernel in op.kernels) for name, op in _OPS.items()}
 
 
-def explain(name: str, *arguments: Any) -> str:
-    """One line a kernel: would it run on these arguments, and if not, why."""
+def find(name: str) -> Op:
+    """The op of this name, with its kernels. Raises KernelError for an unknown one."""
     if name not in _OPS:
-        raise KernelError(f"explain: op must be one of {', '.join(_OPS)}, got {name!r}.{suggest(name, _OPS)}")
+        raise KernelError(f"There is no op {name!r}; there are {', '.join(_OPS)}.{suggest(name, _OPS)}")
+    return _OPS[name]
+
+
+def explain(name: str, **arguments: Tensor | Attribute | None) -> str:
+    """One line a kernel: would it run on these arguments of the op, given by name, and if not, why."""
+    op = find(name)
+    given = op.in_order(**arguments)
     lines = []
-    for kernel in _OPS[name].kernels:
-        reason = _OPS[name].refusal(kernel, *arguments)
+    for kernel in op.kernels:
+        reason = op.refusal(kernel, *given)
         lines.append(f"{name}: {kernel.name:<10} {'can run' if reason is None else 'refuses: ' + reason}")
     return "\n".join(lines)
 

@@ -5,49 +5,6 @@ reset (batch, time) bool and False in the padding. What a step does to h depends
 into pieces, and nothing but y is kept for the backward pass. Source of the form: Feng et al. 2024, arXiv:2410.01201.
 """
 
-from __future__ import annotations
+from unrolled.ops.diagonal.api import diagonal
 
-from torch import Tensor
-
-from unrolled.ops.core.register import reference_kernel, register
-from unrolled.ops.core.scan import scan
-from unrolled.ops.diagonal.cpp import cpp_kernel
-from unrolled.ops.diagonal.reference import DiagonalOperands, diagonal_step
-from unrolled.ops.diagonal.triton import triton_kernel
-from unrolled.state import HState
-
-__all__ = ["diagonal", "memory_shape"]
-
-
-def _forward(
-    decay: Tensor,
-    drive: Tensor,
-    h0: Tensor,
-    lengths: Tensor | None,
-    reset: Tensor | None,
-    start_h: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    start = None if start_h is None else HState(start_h)
-    y, final = scan(
-        diagonal_step, DiagonalOperands(decay, drive), HState(h0), lengths=lengths, reset=reset, start=start
-    )
-    return y, final.h
-
-
-def _shapes(decay: Tensor, drive: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-    return drive.new_empty(drive.shape), h0.new_empty(h0.shape)
-
-
-def memory_shape(*_: object) -> tuple[int, ...]:
-    """(0,): the backward pass needs the arguments and y."""
-    return (0,)
-
-
-diagonal = register(
-    "diagonal",
-    tensors=("decay", "drive", "h0", "lengths?", "reset?", "start_h?"),
-    outputs=2,
-    shapes=_shapes,
-    memory=memory_shape,
-    kernels=(triton_kernel, cpp_kernel, reference_kernel(_forward, memory_shape)),
-)
+__all__ = ["diagonal"]

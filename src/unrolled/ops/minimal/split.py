@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unrolled.ops.core.register import Kernel
-from unrolled.ops.diagonal import diagonal
+from unrolled.ops.diagonal.op import OP as DIAGONAL
 from unrolled.ops.minimal.reference import minimal_terms
 
 __all__ = ["split_kernel"]
@@ -21,7 +21,7 @@ def _refuses(*arguments: Any) -> str | None:
     gates, h0, lengths, reset, start_h, _, __ = arguments
     # Only what the walk would be given is asked about, not made.
     terms = gates[..., : h0.shape[-1]]
-    if diagonal.choose("auto", terms, terms, h0, lengths, reset, start_h).name == "reference":
+    if DIAGONAL.choose("auto", terms, terms, h0, lengths, reset, start_h).name == "reference":
         return "op diagonal has no kernel but the reference here"
     return None
 
@@ -29,7 +29,7 @@ def _refuses(*arguments: Any) -> str | None:
 def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     gates, *state, lstm, positive, save = arguments
     given = (*minimal_terms(gates, lstm, positive), *state)
-    return diagonal.choose("auto", *given).forward(*given, save)
+    return DIAGONAL.choose("auto", *given).forward(*given, save)
 
 
 def _backward(
@@ -41,7 +41,7 @@ def _backward(
         leaf = gates.detach().requires_grad_()
         terms = minimal_terms(leaf, *values)
     inner = (*(term.detach() for term in terms), *state)
-    chosen = diagonal.choose("auto", *inner)
+    chosen = DIAGONAL.choose("auto", *inner)
     decay, drive, *others = chosen.backward(inner, (), outputs, memory, grads, [needs[0], needs[0], *needs[1:]])
     if not needs[0]:
         return [None, *others]

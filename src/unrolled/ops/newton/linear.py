@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from unrolled.ops.diagonal import diagonal
+from unrolled.ops.diagonal.op import OP as DIAGONAL
 
 __all__ = ["solve_linear", "walk_linear"]
 
@@ -40,7 +40,7 @@ def walk_linear(a: Tensor, b: Tensor, before: Tensor) -> Tensor:
 def _by_kernel(a: Tensor, b: Tensor, before: Tensor) -> Tensor | None:
     """By the op `diagonal`, where a compiled kernel takes it."""
     arguments = (a[:, :, 0, 0], b[:, :, 0], before[:, 0], None, None, None)
-    kernel = diagonal.choose("auto", *arguments)
+    kernel = DIAGONAL.choose("auto", *arguments)
     if kernel.name == "reference":
         return None
     return kernel.forward(*arguments, False)[0].unsqueeze(2)

@@ -6,40 +6,6 @@ bool and False in the padding. It is the complex form of op `diagonal`: a decay 
 over time, neither itself nor its gradient. Source: Orvieto et al. 2023, arXiv:2303.06349, eq. 1 with a diagonal A.
 """
 
-from __future__ import annotations
-
-from functools import partial
-
-from torch import Tensor
-
-from unrolled.ops.core.register import reference_kernel, register
-from unrolled.ops.core.scan import scan
-from unrolled.ops.diagonal import memory_shape
-from unrolled.ops.rotation.cpp import cpp_kernel
-from unrolled.ops.rotation.reference import RotationOperands, rotation_step
-from unrolled.state import HState
+from unrolled.ops.rotation.api import rotation
 
 __all__ = ["rotation"]
-
-
-def _forward(
-    drive: Tensor, h0: Tensor, decay: Tensor, lengths: Tensor | None, reset: Tensor | None, start_h: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    start = None if start_h is None else HState(start_h)
-    step = partial(rotation_step, decay=decay)
-    y, final = scan(step, RotationOperands(drive), HState(h0), lengths=lengths, reset=reset, start=start)
-    return y, final.h
-
-
-def _shapes(drive: Tensor, h0: Tensor, *_: object) -> tuple[Tensor, Tensor]:
-    return drive.new_empty(drive.shape), h0.new_empty(h0.shape)
-
-
-rotation = register(
-    "rotation",
-    tensors=("drive", "h0", "decay", "lengths?", "reset?", "start_h?"),
-    outputs=2,
-    shapes=_shapes,
-    memory=memory_shape,
-    kernels=(cpp_kernel, reference_kernel(_forward, memory_shape)),
-)
