@@ -29,14 +29,14 @@ def test_standard_scaling_agrees_with_scikit_learn(values: np.ndarray) -> None:
 
 
 def test_robust_scaling_agrees_with_scikit_learn(values: np.ndarray) -> None:
-    number, oracle = Number.fit(values, kind="robust"), RobustScaler().fit(values)
+    number, oracle = Number.fit(values, scaling="robust"), RobustScaler().fit(values)
     np.testing.assert_allclose(number.center[0], oracle.center_, rtol=1e-12)
     np.testing.assert_allclose(number.scale[0] * 1.349, oracle.scale_, rtol=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["standard", "robust", "log", "scale", "none"])
-def test_decoding_gives_back_what_was_encoded(values: np.ndarray, kind: str) -> None:
-    number = Number.fit(values, OFFSETS, kind=kind)
+@pytest.mark.parametrize("scaling", ["standard", "robust", "log", "scale", "none"])
+def test_decoding_gives_back_what_was_encoded(values: np.ndarray, scaling: str) -> None:
+    number = Number.fit(values, OFFSETS, scaling=scaling)
     group = np.repeat([0, 1], [30, 60])
     np.testing.assert_allclose(number.decode(number.encode(values, group), group), values, rtol=1e-9)
     windows = values[:80].reshape(8, 10, 2) * [1, -1]
@@ -44,11 +44,11 @@ def test_decoding_gives_back_what_was_encoded(values: np.ndarray, kind: str) -> 
     np.testing.assert_allclose(number.decode(number.encode(windows, chosen), chosen), windows, rtol=1e-9)
 
 
-@pytest.mark.parametrize("kind", ["standard", "robust", "log", "scale", "none"])
-def test_the_field_survives_json_bit_for_bit(values: np.ndarray, kind: str) -> None:
-    number = Number.fit(values, OFFSETS, kind=kind)
+@pytest.mark.parametrize("scaling", ["standard", "robust", "log", "scale", "none"])
+def test_the_field_survives_json_bit_for_bit(values: np.ndarray, scaling: str) -> None:
+    number = Number.fit(values, OFFSETS, scaling=scaling)
     again = Number.from_json(json.loads(json.dumps(number.to_json())))
-    assert again.kind == kind
+    assert again.scaling == scaling
     assert np.array_equal(again.center, number.center)
     assert np.array_equal(again.scale, number.scale)
 
@@ -58,10 +58,10 @@ def test_a_field_without_columns_survives_json() -> None:
     assert Number.from_json(number.to_json()).center.shape == (2, 0)
 
 
-@pytest.mark.parametrize("kind", ["standard", "robust", "log"])
-def test_a_constant_series_encodes_to_zero(kind: str) -> None:
+@pytest.mark.parametrize("scaling", ["standard", "robust", "log"])
+def test_a_constant_series_encodes_to_zero(scaling: str) -> None:
     values = np.full((50, 1), 0.1)
-    assert np.array_equal(Number.fit(values, kind=kind).encode(values), np.zeros((50, 1)))
+    assert np.array_equal(Number.fit(values, scaling=scaling).encode(values), np.zeros((50, 1)))
 
 
 def test_huge_values_are_scaled_without_overflow() -> None:
@@ -89,4 +89,4 @@ def test_a_series_without_training_values_takes_the_statistics_of_the_others(val
 
 def test_an_unknown_scaling_is_refused_with_the_nearest_one() -> None:
     with pytest.raises(OptionError, match="Did you mean 'standard'"):
-        Number.fit(np.ones((3, 1)), kind="standart")
+        Number.fit(np.ones((3, 1)), scaling="standart")

@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 from unrolled.errors import DataError, OptionError
 from unrolled.fields import Numbers
 
-KINDS = ["standard", "robust", "log", "scale", "none"]
+SCALINGS = ["standard", "robust", "log", "scale", "none"]
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def test_channels_are_scaled_by_the_statistics_of_all_series(series: list[np.nda
     np.testing.assert_allclose(encoded, oracle.transform(series[2]), atol=4 * np.finfo(np.float32).eps)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_decoding_gives_back_what_was_encoded(gappy: list[np.ndarray], kind: str) -> None:
-    numbers = Numbers.fit(gappy, kind)
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_decoding_gives_back_what_was_encoded(gappy: list[np.ndarray], scaling: str) -> None:
+    numbers = Numbers.fit(gappy, scaling)
     assert (numbers.channels, numbers.width) == (2, 4)
     for values in gappy:
         encoded = numbers.encode(values)
@@ -73,9 +73,9 @@ def test_a_series_of_no_steps_is_a_series() -> None:
     assert np.array_equal(numbers.encode(np.ones((2, 3))), np.ones((2, 3)))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_field_survives_json_bit_for_bit(gappy: list[np.ndarray], kind: str) -> None:
-    numbers = Numbers.fit(gappy, kind)
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_the_field_survives_json_bit_for_bit(gappy: list[np.ndarray], scaling: str) -> None:
+    numbers = Numbers.fit(gappy, scaling)
     again = Numbers.from_json(json.loads(json.dumps(numbers.to_json())))
     assert again.width == numbers.width
     assert np.array_equal(again.encode(gappy[2]), numbers.encode(gappy[2]))

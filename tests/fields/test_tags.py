@@ -3,11 +3,9 @@ from itertools import product
 
 import numpy as np
 import pytest
-from seqeval.metrics.sequence_labeling import get_entities
-from seqeval.scheme import IOB2, IOBES, Entities
 
 from unrolled.errors import DataError
-from unrolled.fields import Tags, spans, to_bio, to_iobes
+from unrolled.fields import Tags
 
 BIO_TAGS = ("O", "B-X", "I-X", "B-Y", "I-Y")
 IOBES_TAGS = (*BIO_TAGS, "E-X", "S-X", "E-Y", "S-Y")
@@ -15,54 +13,6 @@ IOBES_TAGS = (*BIO_TAGS, "E-X", "S-X", "E-Y", "S-Y")
 
 def all_sequences(tags: tuple[str, ...], longest: int) -> list[list[str]]:
     return [list(sequence) for length in range(longest + 1) for sequence in product(tags, repeat=length)]
-
-
-def random_sequences(tags: tuple[str, ...], count: int) -> list[list[str]]:
-    random = np.random.default_rng(0)
-    return [random.choice(tags, random.integers(1, 40)).tolist() for _ in range(count)]
-
-
-def conlleval_chunks(tags: list[str]) -> list[tuple[str, int, int]]:
-    """The two tables of the CoNLL-2000 script for B, I and O, row by row."""
-    ends = {("B", "B"), ("B", "O"), ("I", "B"), ("I", "O")}
-    starts = {("B", "B"), ("I", "B"), ("O", "B"), ("O", "I")}
-    found, first = [], 0
-    mark_before, kind_before = "O", ""
-    for place, tag in enumerate([*tags, "O"]):
-        mark, _, kind = tag.partition("-")
-        if (mark_before, mark) in ends or (mark_before != "O" and kind_before != kind):
-            found.append((kind_before, first, place))
-        if (mark_before, mark) in starts or (mark != "O" and kind_before != kind):
-            first = place
-        mark_before, kind_before = mark, kind
-    return found
-
-
-def test_chunks_of_legal_and_illegal_bio_are_those_of_conlleval_and_seqeval() -> None:
-    for tags in all_sequences(BIO_TAGS, 5) + random_sequences(BIO_TAGS, 300):
-        found = spans(tags)
-        assert found == conlleval_chunks(tags)
-        assert found == [(kind, first, last + 1) for kind, first, last in get_entities(tags)]
-
-
-def test_chunks_of_legal_and_illegal_iobes_are_those_of_seqeval() -> None:
-    for tags in all_sequences(IOBES_TAGS, 4) + random_sequences(IOBES_TAGS, 1000):
-        assert spans(tags) == [(kind, first, last + 1) for kind, first, last in get_entities(tags)]
-
-
-@pytest.mark.parametrize(("convert", "scheme"), [(to_bio, IOB2), (to_iobes, IOBES)])
-def test_converted_tags_are_strictly_legal_and_describe_the_same_chunks(convert, scheme) -> None:
-    for tags in random_sequences(IOBES_TAGS, 300):
-        converted = convert(tags)
-        strict = Entities([converted], scheme).entities[0]
-        assert [(entity.tag, entity.start, entity.end) for entity in strict] == spans(tags)
-        assert spans(converted) == spans(tags)
-
-
-def test_the_two_schemes_convert_into_each_other_without_loss() -> None:
-    for tags in random_sequences(IOBES_TAGS, 100):
-        assert to_bio(to_iobes(to_bio(tags))) == to_bio(tags)
-        assert to_iobes(to_bio(to_iobes(tags))) == to_iobes(tags)
 
 
 @pytest.mark.parametrize(("alphabet", "scheme"), [(BIO_TAGS, "BIO"), (IOBES_TAGS, "IOBES")])
@@ -135,11 +85,6 @@ def test_unknown_tags_have_code_minus_one_and_are_kept_by_repair() -> None:
             tags.decode([code])
 
 
-def test_types_may_hold_dashes_and_be_missing() -> None:
-    assert spans(["B-A-B", "I-A-B", "I-A", "B", "I", "", "O"]) == [("A-B", 0, 2), ("A", 2, 3), ("", 3, 5)]
-    assert to_iobes(["B", "I", "O", "B"]) == ["B", "E", "O", "S"]
-
-
 def test_decoding_gives_back_the_tags_and_json_the_field() -> None:
     tags = Tags.fit([list(IOBES_TAGS)])
     known = list(tags.values)
@@ -151,3 +96,11 @@ def test_decoding_gives_back_the_tags_and_json_the_field() -> None:
 def test_a_flat_list_of_tags_is_refused() -> None:
     with pytest.raises(DataError, match="got the text 'B-X'"):
         Tags.fit(["B-X", "O"])
+
+
+@pytest.mark.parametrize(("alphabet", "scheme"), [(BIO_TAGS, "BIO"), (IOBES_TAGS, "IOBES")])
+def test_drawn_tags_are_legal_and_use_every_tag(alphabet: tuple[str, ...], scheme: str) -> None:
+    tags = Tags(alphabet, scheme)
+    drawn = [tags.draw(np.random.default_rng(seed)) for seed in range(300)]
+    assert all(tags.repair(sequence) == sequence for sequence in drawn)
+    assert {tag for sequence in drawn for tag in sequence} == set(alphabet)

@@ -10,7 +10,7 @@ import pytest
 
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import BEGIN, END, PAD, SPECIALS, UNKNOWN, Text
-from unrolled.fields.tokens import ESCAPE, JOINER
+from unrolled.fields.tokens.marks import ESCAPE, JOINER
 
 STRANGE = [
     'Hello, world! "Is it (not) so?" -- don\'t... 3.14 snake_case a/b',
@@ -264,3 +264,13 @@ def test_the_fields_are_imported_without_heavy_packages() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("level", ["word", "char", "subword"])
+def test_drawn_texts_hold_known_tokens_and_differ(level: str) -> None:
+    text = Text.fit(STRANGE, level=level, max_size=300)
+    drawn = [text.draw(np.random.default_rng(seed)) for seed in range(200)]
+    assert len(set(drawn)) > 100
+    for value in drawn:
+        assert UNKNOWN not in text.encode(value)
+    assert Text.fit([]).draw(np.random.default_rng(0)) == ""

@@ -9,7 +9,7 @@ import pytest
 from seqeval.metrics.sequence_labeling import f1_score, precision_recall_fscore_support
 
 from unrolled.errors import DataError
-from unrolled.fields.tags import spans
+from unrolled.fields import spans
 from unrolled.score.spans import span_f1
 
 TOLERANCE = 64 * np.finfo(np.float64).eps

@@ -11,7 +11,7 @@ import seqeval.metrics
 
 from unrolled.data.read.conll import read_conll
 from unrolled.errors import DataError, OptionError
-from unrolled.fields.tags import to_iobes
+from unrolled.fields import to_iobes
 from unrolled.model import load
 from unrolled.tasks import Tagger
 
@@ -101,7 +101,7 @@ def test_chunks_that_break_their_scheme_are_repaired(toys: SimpleNamespace) -> N
 
 
 def repaired(tags: list[list[str]]) -> list[list[str]]:
-    from unrolled.fields.tags import to_bio
+    from unrolled.fields import to_bio
 
     return [to_bio(own) for own in tags]
 

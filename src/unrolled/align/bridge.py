@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,8 +15,10 @@ from unrolled.state import map_state
 
 __all__ = ["Bridge", "carried"]
 
+S = TypeVar("S")
 
-class Bridge(nn.Module):
+
+class Bridge(nn.Module, Generic[S]):
     """The initial state of a layer, moved by what a vector says: one linear map for each leaf of the state.
 
         leaf = initial leaf + W v + b                 bounded=False
@@ -25,7 +27,7 @@ class Bridge(nn.Module):
     input_size: features of v. layer: any Recurrent; its dropout masks stay as it draws them.
     """
 
-    def __init__(self, input_size: int, layer: Recurrent[Any], *, bounded: bool) -> None:
+    def __init__(self, input_size: int, layer: Recurrent[S], *, bounded: bool) -> None:
         super().__init__()
         self.input_size, self.bounded = check_size("Bridge", "input_size", input_size), bounded
         like = carried(layer.initial_state(1, device="meta"))
@@ -35,7 +37,7 @@ class Bridge(nn.Module):
             nn.init.xavier_uniform_(part.weight)
             nn.init.zeros_(part.bias)
 
-    def forward(self, layer: Recurrent[Any], vector: Tensor) -> Any:
+    def forward(self, layer: Recurrent[S], vector: Tensor) -> S:
         """The state of `layer` for vector (batch, input_size), one row for each of its rows."""
         if vector.ndim != 2 or vector.shape[1] != self.input_size:
             raise ShapeError(
@@ -57,7 +59,7 @@ class Bridge(nn.Module):
         return f"{self.input_size}, bounded={self.bounded}"
 
 
-def carried(state: Any) -> list[Tensor]:
+def carried(state: object) -> list[Tensor]:
     """The floating leaves of a state in their order, those left out that are masks of dropout."""
     if isinstance(state, Dropped):
         return carried(state.inner)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -52,7 +52,7 @@ class LinearChainCRF(nn.Module):
     may_follow: Tensor
     may_end: Tensor
 
-    def __init__(self, classes: int, legal: Sequence[Any] | None = None) -> None:
+    def __init__(self, classes: int, legal: Sequence[np.ndarray | Tensor] | None = None) -> None:
         super().__init__()
         self.classes = check_size("LinearChainCRF", "classes", classes)
         self.begin = nn.Parameter(torch.zeros(classes))
@@ -157,7 +157,7 @@ def _wide(scores: Tensor) -> torch.dtype:
     return torch.promote_types(scores.dtype, torch.float32)
 
 
-def _masks(classes: int, legal: Sequence[Any] | None) -> list[Tensor]:
+def _masks(classes: int, legal: Sequence[np.ndarray | Tensor] | None) -> list[Tensor]:
     shapes = [(classes,), (classes, classes), (classes,)]
     if legal is None:
         return [torch.ones(shape, dtype=torch.bool) for shape in shapes]

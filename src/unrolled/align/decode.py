@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from pydantic import Field, JsonValue, model_validator
@@ -26,6 +26,8 @@ from unrolled.state import map_state
 
 __all__ = ["Decode", "DecodeOptions", "DecoderState", "Pair"]
 
+S = TypeVar("S")
+
 
 class Pair(NamedTuple):
     """Sources and the targets to write.
@@ -47,7 +49,7 @@ class DecoderState(NamedTuple):
     step. None where the options make no use of a part.
     """
 
-    inner: Any
+    inner: object
     memory: Memory | None
     context: Tensor | None
     weights: Tensor | None
@@ -100,7 +102,7 @@ class _Written(NamedTuple):
     weights: Tensor | None
 
 
-class Decode(nn.Module):
+class Decode(nn.Module, Generic[S]):
     """A target, code by code, given a source.
 
         v_s        = encoder(reader(source))                    s over the places of the source
@@ -130,7 +132,7 @@ class Decode(nn.Module):
     def __init__(
         self,
         reader: Reader | None,
-        encoder: Recurrent[Any] | None,
+        encoder: Recurrent[S] | None,
         embedding: Embedding,
         size: int,
         options: DecodeOptions,
@@ -322,14 +324,14 @@ def _gate_vectors(written: _Written) -> Tensor:
     return torch.cat([written.y, written.context, written.x], -1)
 
 
-def _summary_size(reader: Reader | None, encoder: Recurrent[Any] | None, options: DecodeOptions) -> int:
+def _summary_size(reader: Reader | None, encoder: Recurrent[S] | None, options: DecodeOptions) -> int:
     """The features of m."""
     if encoder is not None:
         return sum(leaf.numel() for leaf in carried(encoder.initial_state(1, device="meta")))
     return reader.output_size if reader is not None else options.source_size or 0
 
 
-def _check_source(reader: Reader | None, encoder: Recurrent[Any] | None, options: DecodeOptions) -> None:
+def _check_source(reader: Reader | None, encoder: Recurrent[S] | None, options: DecodeOptions) -> None:
     if reader is not None:
         if encoder is not None:
             check_reader("Decode", reader, encoder)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
@@ -21,6 +22,8 @@ from unrolled.options import Options
 from unrolled.padding import Padded, valid_mask, zero_padding
 
 __all__ = ["Each", "EachOptions", "Tagged"]
+
+S = TypeVar("S")
 
 
 class Tagged(NamedTuple):
@@ -41,7 +44,7 @@ class EachOptions(Options):
     dropout: Rate = 0.0
 
 
-class Each(nn.Module):
+class Each(nn.Module, Generic[S]):
     """A tag for every step of a sequence.
 
         scores_t = W drop(y_t) + b,   y = encoder(reader(x))
@@ -57,10 +60,10 @@ class Each(nn.Module):
     def __init__(
         self,
         reader: Reader,
-        encoder: Recurrent[Any],
+        encoder: Recurrent[S],
         classes: int,
         options: EachOptions,
-        legal: Sequence[Any] | None = None,
+        legal: Sequence[np.ndarray | Tensor] | None = None,
     ) -> None:
         super().__init__()
         check_reader("Each", reader, encoder)

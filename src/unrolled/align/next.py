@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from pydantic import Field, model_validator
@@ -19,6 +19,8 @@ from unrolled.options import Options
 from unrolled.padding import valid_mask, zero_padding
 
 __all__ = ["Next", "NextOptions", "Started", "Successors"]
+
+S = TypeVar("S")
 
 
 class Successors(Protocol):
@@ -75,7 +77,7 @@ class NextOptions(Options):
         return self
 
 
-class Next(nn.Module):
+class Next(nn.Module, Generic[S]):
     """The distribution of the next code, given all codes so far.
 
         y_t      = encoder step of drop_in(E[x_t])
@@ -97,7 +99,7 @@ class Next(nn.Module):
     slowness penalty leaves out pairs that a reset or the padding parts.
     """
 
-    def __init__(self, embedding: Embedding, encoder: Recurrent[Any], size: int, options: NextOptions) -> None:
+    def __init__(self, embedding: Embedding, encoder: Recurrent[S], size: int, options: NextOptions) -> None:
         super().__init__()
         check_size("Next", "size", size)
         if encoder.input_size != embedding.output_size:
@@ -118,13 +120,14 @@ class Next(nn.Module):
         conditioned = options.condition_size > 0
         self.bridge = Bridge(options.condition_size, encoder, bounded=False) if conditioned else None
 
-    def begin(self, rows: int, vector: Tensor | None = None) -> Any:
+    def begin(self, rows: int, vector: Tensor | None = None) -> S:
         """The state before the first code of `rows` texts; vector (rows, condition_size) where they start from one."""
         if self.bridge is not None:
             if vector is None or len(vector) != rows:
                 found = "none" if vector is None else f"{len(vector)}"
                 raise DataError(f"Next: expected a vector for each of {rows} rows to start from, got {found}.")
-            return self.bridge(self.encoder, vector)
+            state: S = self.bridge(self.encoder, vector)
+            return state
         if vector is not None:
             raise OptionError(
                 "Next: got a vector to start from, but condition_size is 0; make the model with its number of features."
@@ -132,7 +135,7 @@ class Next(nn.Module):
         weight = self.output.bias
         return self.encoder.initial_state(rows, device=weight.device, dtype=weight.dtype)
 
-    def loss(self, batch: Successors, state: Any = None) -> tuple[Tensor, Tensor, Any]:
+    def loss(self, batch: Successors, state: S | None = None) -> tuple[Tensor, Tensor, S]:
         """Sum of -log p(target) in nats (penalties added in training), the number of targets, and the state after.
 
         state: as an earlier call returned it, None to start afresh.
@@ -150,12 +153,12 @@ class Next(nn.Module):
             total = total + count * self._penalty(y, dropped, batch)
         return total, count, state
 
-    def log_probs(self, x: Tensor, lengths: Tensor | None = None, state: Any = None) -> tuple[Tensor, Any]:
+    def log_probs(self, x: Tensor, lengths: Tensor | None = None, state: S | None = None) -> tuple[Tensor, S]:
         """log p of every code after each of x (batch, time): (batch, time, size), and the state after."""
         y, state = self._encode(x, lengths, None, state)
         return self.output(self._locked(y, self.options.output_dropout)), state
 
-    def score(self, batch: Successors, state: Any = None) -> Tensor:
+    def score(self, batch: Successors, state: S | None = None) -> Tensor:
         """log p of each target, (batch, time); 0 where there is none. All log p at once are never held."""
         y, _ = self._encode(batch.x, batch.lengths, batch.reset, self._start(batch, state))
         target = _known(batch)
@@ -164,12 +167,12 @@ class Next(nn.Module):
         found = self.output.score(hidden, target[given])
         return found.new_zeros(given.shape).masked_scatter(given, found)
 
-    def step(self, codes: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def step(self, codes: Tensor, state: S) -> tuple[Tensor, S]:
         """log p of what follows codes (batch,), as (batch, size), and the next state; masks over time are not drawn."""
         y, state = self.encoder.step(self.embedding(codes), state)
         return self.output(y), state
 
-    def _start(self, batch: Successors, state: Any) -> Any:
+    def _start(self, batch: Successors, state: S | None) -> S | None:
         if state is not None or self.bridge is None:
             return state
         if not isinstance(batch, Started):
@@ -179,7 +182,7 @@ class Next(nn.Module):
             )
         return self.begin(len(batch.x), batch.vector)
 
-    def _encode(self, x: Tensor, lengths: Tensor | None, reset: Tensor | None, state: Any) -> tuple[Tensor, Any]:
+    def _encode(self, x: Tensor, lengths: Tensor | None, reset: Tensor | None, state: S | None) -> tuple[Tensor, S]:
         u = self._locked(self.embedding(zero_padding(x, lengths)), self.options.input_dropout)
         y, state = self.encoder(u, state, lengths=lengths, reset=reset)
         return y, state

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,8 @@ from unrolled.options import Options
 from unrolled.padding import Padded, last_step, valid_mask
 
 __all__ = ["Labelled", "Pool", "PoolOptions"]
+
+S = TypeVar("S")
 
 
 class Labelled(NamedTuple):
@@ -43,7 +45,7 @@ class PoolOptions(Options):
     label_smoothing: Rate = 0.0
 
 
-class Pool(nn.Module):
+class Pool(nn.Module, Generic[S]):
     """The class of a whole sequence.
 
         y      = encoder(reader(x))                          (batch, time, features)
@@ -63,7 +65,7 @@ class Pool(nn.Module):
     Source: attention: Zhou et al. 2016 (ACL P16-2034), eq. 9-11.
     """
 
-    def __init__(self, reader: Reader, encoder: Recurrent[Any], classes: int, options: PoolOptions) -> None:
+    def __init__(self, reader: Reader, encoder: Recurrent[S], classes: int, options: PoolOptions) -> None:
         super().__init__()
         check_reader("Pool", reader, encoder)
         self.classes = check_size("Pool", "classes", classes)
@@ -114,13 +116,14 @@ class Pool(nn.Module):
         return torch.cat([last_step(y[..., :forwards], lengths), y[:, 0, forwards:]], -1)
 
 
-def forward_features(encoder: Recurrent[Any]) -> int:
+def forward_features(encoder: Recurrent[S]) -> int:
     """How many of the features of y, counted from the first, are complete at the last step; the rest at the first."""
     match encoder:
         case Bidirectional():
             return encoder.forward_layer.output_size
         case Stack():
-            top: Any = encoder.layers[-1]
+            top = encoder.layers[-1]
+            assert isinstance(top, Recurrent)
             return forward_features(top)
         case VariationalDropout() | DropConnect() | Residual():
             return forward_features(encoder.layer)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -64,10 +63,11 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, smoothing: float
+        ctx: FunctionCtx, hidden: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, smoothing: float
     ) -> Tensor:
-        total, *grads = _run(hidden, weight, bias, target, smoothing, ctx.needs_input_grad[:3])
-        ctx.save_for_backward(*grads)
+        needed = ctx.needs_input_grad[:3]  # type: ignore[attr-defined]
+        total, *grads = _run(hidden, weight, bias, target, smoothing, needed)
+        ctx.save_for_backward(*grads)  # type: ignore[arg-type]
         return total
 
     @staticmethod

@@ -1,11 +1,16 @@
-"""Fields: raw values become arrays, and back. Fitted on the training part only; plain JSON."""
+"""Fields: raw values become arrays, and back. Fitted on the training part only; plain JSON.
+
+`Field` is the contract, `register_field` makes a field of anybody's one that saved models may name.
+"""
 
 from unrolled.fields.category import Category
+from unrolled.fields.field import Field, field_from_json, field_kinds, field_to_json, register_field
 from unrolled.fields.number import Number
 from unrolled.fields.numbers import Numbers
 from unrolled.fields.spelling import Spelling
-from unrolled.fields.tags import Tags, spans, to_bio, to_iobes
+from unrolled.fields.tags import Tags
 from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
+from unrolled.fields.tokens import spans, to_bio, to_iobes
 
 __all__ = [
     "BEGIN",
@@ -13,11 +18,16 @@ __all__ = [
     "PAD",
     "UNKNOWN",
     "Category",
+    "Field",
     "Number",
     "Numbers",
     "Spelling",
     "Tags",
     "Text",
+    "field_from_json",
+    "field_kinds",
+    "field_to_json",
+    "register_field",
     "spans",
     "to_bio",
     "to_iobes",

@@ -6,19 +6,24 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
 from unrolled.errors import DataError, OptionError
+from unrolled.fields.field import Field, register_field, shortened
+from unrolled.types import Json
 
 __all__ = ["Spelling"]
 
 _PADDING, _UNKNOWN, _BEGIN, _END = range(4)
+# Stands for a character whose code is that of all unknown ones.
+_STRANGE = "\ufffd"
 
 
+@register_field
 @dataclass(frozen=True)
-class Spelling:
+class Spelling(Field[str]):
     """An alphabet: code 0 is padding, 1 an unknown character, 2 the word's begin, 3 its end, then the characters.
 
     Args:
@@ -27,6 +32,7 @@ class Spelling:
             so that one line of junk in a file does not widen the table of all words.
     """
 
+    kind: ClassVar[str] = "Spelling"
     characters: str
     longest: int = 64
 
@@ -56,7 +62,43 @@ class Spelling:
         order = np.argsort(points)
         return points[order], order + 4
 
-    def encode(self, words: Sequence[str]) -> np.ndarray:
+    def encode(self, value: str) -> np.ndarray:
+        """The codes of one word between begin and end, int64 (characters + 2,); `encode_all` encodes many.
+
+        What a word longer than `longest` holds in its middle is lost, and which character an unknown one was.
+        """
+        if not isinstance(value, str):
+            raise DataError(f"Spelling: expected one word, got {value!r}: encode many with encode_all.")
+        codes: np.ndarray = self.encode_all([value])[0]
+        return codes
+
+    def decode(self, array: np.ndarray) -> str:
+        """The word of the codes up to its end; an unknown character is "\ufffd".
+
+        Raises:
+            DataError: a number is no code of this field.
+        """
+        numbers = np.asarray(array).ravel().tolist()
+        for number in numbers:
+            if not 0 <= number < self.size:
+                raise DataError(
+                    f"Spelling: expected codes from 0 to {self.size - 1}, got {number}: "
+                    "decode with the field that encoded them."
+                )
+        shown = numbers[: numbers.index(_END)] if _END in numbers else numbers
+        table = ("", _STRANGE, "", "", *self.characters)
+        return "".join(table[number] for number in shown)
+
+    def draw(self, random: np.random.Generator) -> str:
+        """A word of up to eight known characters."""
+        size = min(int(random.integers(9)), self.longest) if self.characters else 0
+        return "".join(self.characters[int(i)] for i in random.integers(max(1, len(self.characters)), size=size))
+
+    def say(self, value: str) -> str:
+        """The word in quotes."""
+        return shortened(value)
+
+    def encode_all(self, words: Sequence[str]) -> np.ndarray:
         """The codes of each word between begin and end, int64 (len(words), longest of them + 2), 0 after the end."""
         shown = [self._shown(word) for word in words]
         lengths = np.fromiter(map(len, shown), np.int64, len(shown))
@@ -79,12 +121,12 @@ class Spelling:
         tail = self.longest // 2
         return word[: self.longest - tail] + word[len(word) - tail :]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain JSON; `Spelling.from_json` gives the field back."""
         return {"characters": self.characters, "longest": self.longest}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Spelling:
+    def from_json(cls, data: Json) -> Spelling:
         """The field that `to_json` wrote."""
         return cls(data["characters"], data["longest"])
 

@@ -1,24 +1,26 @@
-"""A field for tags, one a word: codes and back, and the chunks that BIO and IOBES tags describe."""
+"""A field for tags, one a word: codes and back, and which tags may follow which."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from unrolled.errors import DataError
-from unrolled.fields.tokens import UNKNOWN_TOKEN
+from unrolled.fields.field import Field, register_field, shortened
+from unrolled.fields.tokens.chunks import OUTSIDE, parts_of, spans, write_chunks
+from unrolled.fields.tokens.marks import UNKNOWN_TOKEN
+from unrolled.types import Json
 
-__all__ = ["Tags", "spans", "to_bio", "to_iobes"]
-
-_OUTSIDE = "O"
+__all__ = ["Tags"]
 
 
+@register_field
 @dataclass(frozen=True)
-class Tags:
+class Tags(Field[Sequence[str]]):
     """A set of tags: tag number i has the code i; a tag never seen has the code -1.
 
     In a scheme a tag is O (outside) or a mark and a type, as in B-PER. A chunk is
@@ -31,6 +33,7 @@ class Tags:
         scheme: "none", "BIO" or "IOBES".
     """
 
+    kind: ClassVar[str] = "Tags"
     values: tuple[str, ...]
     scheme: str = "none"
 
@@ -49,7 +52,7 @@ class Tags:
         seen = {tag for tags in tagged for tag in tags}
         scheme = _scheme_of(seen)
         if scheme != "none":
-            seen = {tag for tags in tagged for tag in _written(tags, scheme)}
+            seen = {tag for tags in tagged for tag in write_chunks(tags, scheme)}
         return cls(tuple(sorted(seen)), scheme)
 
     @property
@@ -61,18 +64,18 @@ class Tags:
     def _codes(self) -> dict[str, int]:
         return {tag: code for code, tag in enumerate(self.values)}
 
-    def encode(self, tags: Sequence[str]) -> np.ndarray:
+    def encode(self, value: Sequence[str]) -> np.ndarray:
         """The codes of the tags, int64 (len(tags),), -1 where not known. Repair them first if they may be broken."""
         known = self._codes.get
-        return np.array([known(tag, -1) for tag in tags], np.int64)
+        return np.array([known(tag, -1) for tag in value], np.int64)
 
-    def decode(self, codes: Sequence[int] | np.ndarray) -> list[str]:
+    def decode(self, array: Sequence[int] | np.ndarray) -> list[str]:
         """The tags of the codes; "<unk>" for -1.
 
         Raises:
             DataError: a number is no code of this field.
         """
-        numbers = np.asarray(codes).ravel().tolist()
+        numbers = np.asarray(array).ravel().tolist()
         for number in numbers:
             if not -1 <= number < self.size:
                 raise DataError(
@@ -83,6 +86,23 @@ class Tags:
         table = (*self.values, UNKNOWN_TOKEN)
         return [table[number] for number in numbers]
 
+    def draw(self, random: np.random.Generator) -> list[str]:
+        """Up to eight tags, each one that may follow the one before; the last may end a sequence."""
+        begin, follow, end = self.legal()
+        codes: list[int] = []
+        for _ in range(int(random.integers(9))):
+            allowed = np.flatnonzero(follow[codes[-1]] if codes else begin)
+            if not len(allowed):
+                break
+            codes.append(int(random.choice(allowed)))
+        while codes and not end[codes[-1]]:
+            codes.pop()
+        return self.decode(codes)
+
+    def say(self, value: Sequence[str]) -> str:
+        """The tags in quotes, spaces between them."""
+        return shortened(" ".join(value))
+
     def repair(self, tags: Sequence[str]) -> list[str]:
         """The tags of the same chunks, written as the scheme asks.
 
@@ -90,7 +110,7 @@ class Tags:
         chunk, and its tag becomes B-X (in IOBES S-X if it stands alone); in IOBES a chunk without an end gets its E-X.
         What stands in no chunk, and all tags without a scheme, stay as they are.
         """
-        return list(tags) if self.scheme == "none" else _written(tags, self.scheme)
+        return list(tags) if self.scheme == "none" else write_chunks(tags, self.scheme)
 
     def legal(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Which tags may begin a sequence, which may follow which, and which may end it.
@@ -101,7 +121,7 @@ class Tags:
         """
         if self.scheme == "none":
             return np.ones(self.size, bool), np.ones((self.size, self.size), bool), np.ones(self.size, bool)
-        parts = [_parts(tag) for tag in self.values]
+        parts = [parts_of(tag) for tag in self.values]
         mark = np.array([part[0] for part in parts], dtype="U1")
         kind = np.array([part[1] for part in parts], dtype=object)
         inner = np.isin(mark, ["I", "E"])
@@ -116,80 +136,19 @@ class Tags:
         """The chunks of the tags as (type, first, last + 1), as the function `spans`; none without a scheme."""
         return [] if self.scheme == "none" else spans(tags)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain JSON; `Tags.from_json` gives the field back."""
         return {"values": list(self.values), "scheme": self.scheme}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Tags:
+    def from_json(cls, data: Json) -> Tags:
         """The field that `to_json` wrote."""
         return cls(tuple(data["values"]), data["scheme"])
 
 
-def spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """The chunks of the tags as (type, first, last + 1), in order, also where the tags break their scheme.
-
-    A chunk begins at B or S, at I or E after O, E, S or the sequence's start, and at I or E of another type than the
-    tag before. It ends before the next beginning or O. Over B, I and O these are the rules of the CoNLL-2000 script
-    conlleval; E and S, of which that script knows no S and no B after E, are read as seqeval reads them by default. A
-    bare mark such as B has the type "" (seqeval calls it "_"); any other tag is outside.
-
-    >>> spans(["B-PER", "I-PER", "O", "I-LOC"])
-    [('PER', 0, 2), ('LOC', 3, 4)]
-    """
-    found = []
-    first, mark_before, kind_before = 0, _OUTSIDE, ""
-    for place, tag in enumerate(tags):
-        mark, kind = _parts(tag)
-        begins = mark != _OUTSIDE and (mark in "BS" or mark_before in "OES" or kind != kind_before)
-        if mark_before != _OUTSIDE and (begins or mark == _OUTSIDE):
-            found.append((kind_before, first, place))
-        if begins:
-            first = place
-        mark_before, kind_before = mark, kind
-    if mark_before != _OUTSIDE:
-        found.append((kind_before, first, len(tags)))
-    return found
-
-
-def to_bio(tags: Sequence[str]) -> list[str]:
-    """The chunks that `spans` finds, written in BIO; what stands in none is kept.
-
-    >>> to_bio(["S-LOC", "O", "B-PER", "E-PER"])
-    ['B-LOC', 'O', 'B-PER', 'I-PER']
-    """
-    return _written(tags, "BIO")
-
-
-def to_iobes(tags: Sequence[str]) -> list[str]:
-    """The chunks that `spans` finds, written in IOBES; what stands in none is kept.
-
-    >>> to_iobes(["B-LOC", "O", "B-PER", "I-PER"])
-    ['S-LOC', 'O', 'B-PER', 'E-PER']
-    """
-    return _written(tags, "IOBES")
-
-
-def _written(tags: Sequence[str], scheme: str) -> list[str]:
-    written = list(tags)
-    for kind, first, last in spans(tags):
-        marks = "B" + "I" * (last - first - 1)
-        if scheme == "IOBES":
-            marks = "S" if last - first == 1 else marks[:-1] + "E"
-        written[first:last] = [f"{mark}-{kind}" if kind else mark for mark in marks]
-    return written
-
-
-@lru_cache(maxsize=1 << 12)
-def _parts(tag: str) -> tuple[str, str]:
-    """The mark (O, B, I, E or S) and the type of a tag."""
-    mark, dash, kind = tag[:1], tag[1:2], tag[2:]
-    return (mark, kind) if mark and mark in "BIES" and dash in ("", "-") else (_OUTSIDE, "")
-
-
 def _scheme_of(tags: set[str]) -> str:
-    marks = {_parts(tag)[0] for tag in tags}
-    plain = any(_parts(tag)[0] == _OUTSIDE and tag != _OUTSIDE for tag in tags)
-    if plain or marks <= {_OUTSIDE}:
+    marks = {parts_of(tag)[0] for tag in tags}
+    plain = any(parts_of(tag)[0] == OUTSIDE and tag != OUTSIDE for tag in tags)
+    if plain or marks <= {OUTSIDE}:
         return "none"
     return "IOBES" if marks & {"E", "S"} else "BIO"

@@ -6,16 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from unrolled.errors import DataError, OptionError, suggest
-from unrolled.fields.subword import Merges, learn_merges, make_tokenizer
-from unrolled.fields.tokens import UNKNOWN_TOKEN, join_marks, split_marks
+from unrolled.fields.field import Field, register_field, shortened
+from unrolled.fields.tokens.marks import UNKNOWN_TOKEN, join_marks, split_marks
+from unrolled.fields.tokens.subword import Merges, learn_merges, make_tokenizer
+from unrolled.types import Json
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 __all__ = ["BEGIN", "END", "PAD", "SPECIALS", "UNKNOWN", "Text"]
 
@@ -28,8 +30,9 @@ PIECES = 8000
 _SILENT = {PAD, BEGIN, END}
 
 
+@register_field
 @dataclass(frozen=True)
-class Text:
+class Text(Field[str]):
     """A vocabulary of tokens; codes 0 to 3 are padding, unknown, begin and end, then the tokens by falling count.
 
         decode(encode(text)) = normalise(text)    where every token is known
@@ -47,6 +50,7 @@ class Text:
         merges: at subword level, the pairs of pieces to join, in order.
     """
 
+    kind: ClassVar[str] = "Text"
     level: str
     lower: bool
     split: str
@@ -156,19 +160,19 @@ class Text:
         lower = self.lower and self.level != "subword"
         return self._codes_of([token.lower() for token in tokens] if lower else tokens)
 
-    def encode(self, text: str) -> np.ndarray:
+    def encode(self, value: str) -> np.ndarray:
         """The codes of the text's tokens, int64 (number of tokens,); neither BEGIN nor END is added."""
         if self.level == "subword":
-            return np.array(self._pieces(text).ids, np.int64)
-        return self._codes_of(self.split_text(text))
+            return np.array(self._pieces(value).ids, np.int64)
+        return self._codes_of(self.split_text(value))
 
-    def decode(self, codes: Sequence[int] | np.ndarray) -> str:
+    def decode(self, array: Sequence[int] | np.ndarray) -> str:
         """The text of the codes: PAD, BEGIN and END are left out, UNKNOWN is written "<unk>".
 
         Raises:
             DataError: a number is no code of this field.
         """
-        numbers = np.asarray(codes).ravel().tolist()
+        numbers = np.asarray(array).ravel().tolist()
         if numbers and not (min(numbers) >= 0 and max(numbers) < self.size):
             wrong = next(number for number in numbers if not 0 <= number < self.size)
             raise DataError(
@@ -176,6 +180,19 @@ class Text:
             )
         tokens = self.tokens
         return self.join([tokens[code] for code in numbers if code not in _SILENT])
+
+    def draw(self, random: np.random.Generator) -> str:
+        """A text of one to eight known tokens; the empty text where none of those drawn can stand in one."""
+        known = self.tokens[len(SPECIALS) :]
+        tokens = [known[int(i)] for i in random.integers(len(known), size=int(random.integers(1, 9)))] if known else []
+        # A token may need neighbours, as a joiner does, or be cut where the data had tokens of their own.
+        alone = [token for token in tokens if self._knows(self.join([token]))]
+        texts = (self.normalise(self.join(some)) for some in (tokens, alone))
+        return next((text for text in texts if self._knows(text)), "")
+
+    def say(self, value: str) -> str:
+        """The text in quotes, cut where it is long."""
+        return shortened(value)
 
     def normalise(self, text: str) -> str:
         """What decoding the codes of the text gives where every token is known."""
@@ -190,7 +207,7 @@ class Text:
             return "".join(tokens)
         return " ".join(tokens) if self.split == "space" else join_marks(tokens)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain JSON; `Text.from_json` gives the field back."""
         return {
             "level": self.level,
@@ -201,7 +218,7 @@ class Text:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Text:
+    def from_json(cls, data: Json) -> Text:
         """The field that `to_json` wrote."""
         merges = tuple((first, second) for first, second in data["merges"])
         return cls(data["level"], data["lower"], data["split"], (*SPECIALS, *data["tokens"]), merges)
@@ -211,11 +228,14 @@ class Text:
             raise DataError(f"Text: expected a string, got {text!r}: fill in or leave out what is missing.")
         return text.lower() if self.lower else text
 
+    def _knows(self, text: str) -> bool:
+        return self._codes.keys() >= set(self.split_text(text))
+
     def _codes_of(self, tokens: Sequence[str]) -> np.ndarray:
         known = self._codes.get
         return np.array([known(token, UNKNOWN) for token in tokens], np.int64)
 
-    def _pieces(self, text: str) -> Any:
+    def _pieces(self, text: str) -> Encoding:
         surface = self._surface(text)
         try:
             return self._tokenizer.encode(surface)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unrolled.errors import DataError
 from unrolled.inspect.figure import GREY, INK, cut, draw_map, label_ticks, make_figure, save_picture, write_title
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["draw_confusion"]
 
@@ -78,7 +81,7 @@ def _shares(table: Counts) -> NDArray[np.float64]:
     return np.asarray(np.divide(table, rows, out=np.zeros(table.shape), where=rows > 0))
 
 
-def _write_counts(axes: Any, table: Counts, cell: float) -> None:
+def _write_counts(axes: Axes, table: Counts, cell: float) -> None:
     """The count of each cell that is not empty; `cell` is its side in points."""
     texts = {(i, j): str(table[i, j]) for i, j in zip(*np.nonzero(table), strict=True)}
     size = _size(texts.values(), cell)
@@ -102,7 +105,7 @@ def _short(count: int) -> str:
     return f"{count / 1e3:.0f}k" if count < 999_500 else f"{count / 1e6:.1f}M"
 
 
-def _label(axes: Any, names: Sequence[str], size: float) -> None:
+def _label(axes: Axes, names: Sequence[str], size: float) -> None:
     turned = len(names) > 6 or max(map(len, names)) > 9
     label_ticks(axes.xaxis, names, size=size, rotation=90 if turned else 0)
     label_ticks(axes.yaxis, names, size=size)

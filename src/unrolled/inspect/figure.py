@@ -7,13 +7,20 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unrolled.errors import OptionError, SaveError
 from unrolled.model import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Transform
 
 __all__ = [
     "BLUE",
@@ -58,7 +65,7 @@ def require_matplotlib() -> None:
         raise OptionError("plot: expected matplotlib for pictures, but it is not installed; install unrolled[report].")
 
 
-def make_figure(width: float, height: float) -> Any:
+def make_figure(width: float, height: float) -> Figure:
     """An empty figure, in inches. Raises `OptionError` without matplotlib."""
     require_matplotlib()
     # The figure is made without pyplot, so no window system and no global state are touched.
@@ -72,7 +79,7 @@ def make_figure(width: float, height: float) -> Any:
     return figure
 
 
-def save_picture(figure: Any, path: str | Path) -> Path:
+def save_picture(figure: Figure, path: str | Path) -> Path:
     """Write the picture; the name's ending says which kind (.png, .svg, .pdf).
 
     Raises:
@@ -92,7 +99,7 @@ def save_picture(figure: Any, path: str | Path) -> Path:
     return path
 
 
-def tidy(axes: Any, *, sides: Sequence[str] = ("bottom",)) -> None:
+def tidy(axes: Axes, *, sides: Sequence[str] = ("bottom",)) -> None:
     """Take away what is not needed to read the data: the frame but for `sides`, tick marks."""
     for side, spine in axes.spines.items():
         spine.set_visible(side in sides)
@@ -101,7 +108,15 @@ def tidy(axes: Any, *, sides: Sequence[str] = ("bottom",)) -> None:
     axes.tick_params(length=0, which="both", labelsize=9, labelcolor=GREY)
 
 
-def draw_map(figure: Any, axes: Any, table: NDArray[np.float64], *, cell: float, norm: Any, ticks: Any = None) -> None:
+def draw_map(
+    figure: Figure,
+    axes: Axes,
+    table: NDArray[np.float64],
+    *,
+    cell: float,
+    norm: Normalize,
+    ticks: Sequence[float] | None = None,
+) -> None:
     """A table of numbers as coloured cells with thin lines between them, and a bar that explains the colours.
 
     cell: the side of a cell in inches, by which the bar is kept short. norm: numbers to [0, 1].
@@ -114,14 +129,14 @@ def draw_map(figure: Any, axes: Any, table: NDArray[np.float64], *, cell: float,
     for spine in axes.spines.values():
         spine.set(color=RULE, linewidth=0.8)
     shrink = min(0.8, 2.6 / (rows * cell))
-    percent = {} if ticks is None else {"ticks": ticks, "format": "{x:.0%}"}
-    bar = figure.colorbar(image, ax=axes, shrink=shrink, aspect=16, pad=0.02, **percent)
+    written = None if ticks is None else "{x:.0%}"
+    bar = figure.colorbar(image, ax=axes, shrink=shrink, aspect=16, pad=0.02, ticks=ticks, format=written)
     bar.outline.set_visible(False)
     bar.ax.minorticks_off()
     bar.ax.tick_params(length=0, labelsize=8, labelcolor=GREY)
 
 
-def write_legend(axes: Any) -> None:
+def write_legend(axes: Axes) -> None:
     """Above the axes at the right, where no data can be."""
     axes.legend(
         loc="lower right",
@@ -135,7 +150,7 @@ def write_legend(axes: Any) -> None:
     )
 
 
-def write_title(axes: Any, title: str, note: str = "") -> None:
+def write_title(axes: Axes, title: str, note: str = "") -> None:
     """A title at the left, and a note in small grey letters under it."""
     pad = 25 if note else 8
     axes.set_title(title, loc="left", fontsize=12, fontweight="bold", color=INK, pad=pad, parse_math=False)
@@ -143,7 +158,7 @@ def write_title(axes: Any, title: str, note: str = "") -> None:
         axes.text(0, 1, note, transform=_above(axes), fontsize=9, color=GREY, va="bottom", parse_math=False)
 
 
-def label_ticks(axis: Any, labels: Sequence[str], *, size: float, rotation: float = 0.0) -> None:
+def label_ticks(axis: Axis, labels: Sequence[str], *, size: float, rotation: float = 0.0) -> None:
     """One label a tick at 0, 1, 2, ...; what they hold is never read as mathematics."""
     axis.set_ticks(range(len(labels)), labels=list(labels))
     for text in axis.get_ticklabels():
@@ -159,14 +174,14 @@ def cut(label: str, longest: int) -> str:
     return f"{line[:head]}…{line[len(line) - (longest - 1 - head) :]}"
 
 
-def shades() -> Any:
+def shades() -> Colormap:
     """Colours from white (0) through blue to nearly black (1)."""
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("shades", ["#ffffff", "#c6dcef", BLUE, "#0c3558"])
 
 
-def _above(axes: Any) -> Any:
+def _above(axes: Axes) -> Transform:
     """Axes coordinates, a few points higher, whatever the size of the axes."""
     from matplotlib.transforms import ScaledTranslation
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unrolled.inspect.figure import BLUE, GREY, INK, RULE, make_figure, require_matplotlib, save_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = ["Band", "ForecastPicture", "draw", "require_matplotlib"]
 
@@ -57,7 +61,7 @@ def draw(pictures: Sequence[ForecastPicture], path: str | Path) -> Path:
     return save_picture(figure, path)
 
 
-def _figure(panels: int) -> Any:
+def _figure(panels: int) -> Figure:
     columns = 1 if panels < 4 else 2
     rows = -(-panels // columns)
     figure = make_figure(10.0 if columns == 1 else 14.0, 1.1 + (4.4 if rows == 1 else 3.1 * rows))
@@ -66,7 +70,7 @@ def _figure(panels: int) -> Any:
     return figure
 
 
-def _legend(axes: Any) -> None:
+def _legend(axes: Axes) -> None:
     """Above the first panel at the right, where no data can be."""
     handles, labels = axes.get_legend_handles_labels()
     # Drawn back to front, read front to back.
@@ -85,7 +89,7 @@ def _legend(axes: Any) -> None:
     )
 
 
-def _panel(axes: Any, picture: ForecastPicture) -> None:
+def _panel(axes: Axes, picture: ForecastPicture) -> None:
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     axes.plot(picture.time, picture.values, color=INK, linewidth=1.3, label="history", zorder=3)
@@ -94,9 +98,16 @@ def _panel(axes: Any, picture: ForecastPicture) -> None:
     times = np.concatenate([picture.time[last], picture.future])
     start = picture.values[last]
     for i, band in reversed(list(enumerate(picture.bands))):
-        edges = (np.concatenate([start, edge]) for edge in (band.lower, band.upper))
+        lower, upper = (np.concatenate([start, edge]) for edge in (band.lower, band.upper))
         axes.fill_between(
-            times, *edges, color=BLUE, alpha=0.30 if i == 0 else 0.15, linewidth=0, label=band.label, zorder=1
+            times,
+            lower,
+            upper,
+            color=BLUE,
+            alpha=0.30 if i == 0 else 0.15,
+            linewidth=0,
+            label=band.label,
+            zorder=1,
         )
     axes.plot(times, np.concatenate([start, picture.forecast]), color=BLUE, linewidth=1.9, label="forecast", zorder=4)
     axes.axvline(picture.time[-1], color=GREY, linewidth=0.8, linestyle=(0, (3, 3)), zorder=2)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,10 @@ from unrolled.inspect.figure import (
     write_legend,
     write_title,
 )
+from unrolled.types import Json
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["Curve", "LearningCurves", "Row", "curves_of", "draw_learning", "read_curves"]
 
@@ -102,7 +106,7 @@ def read_curves(path: str | Path) -> LearningCurves:
     if not steps and not evaluations:
         raise DataError(f"plot: expected steps or evaluations in {file}, got {len(lines)} lines without any.")
 
-    def curve(rows: list[dict[str, Any]], name: str) -> Curve:
+    def curve(rows: list[Json], name: str) -> Curve:
         return Curve.of((row["step"], row.get(name)) for row in rows)
 
     valid_loss, score = (curve(evaluations, name) for name in ("valid_loss", "score"))
@@ -145,7 +149,7 @@ def draw_learning(curves: LearningCurves, path: str | Path, *, title: str = "") 
     return save_picture(figure, path)
 
 
-def _losses(axes: Any, curves: LearningCurves) -> None:
+def _losses(axes: Axes, curves: LearningCurves) -> None:
     loss, valid = curves.loss, curves.valid_loss
     window = max(1, round(SMOOTHED * len(loss)))
     if window > 1:
@@ -163,7 +167,7 @@ def _losses(axes: Any, curves: LearningCurves) -> None:
     write_legend(axes)
 
 
-def _score(axes: Any, score: Curve) -> None:
+def _score(axes: Axes, score: Curve) -> None:
     axes.plot(score.steps, score.values, color=BLUE, linewidth=1.7, marker="o", markersize=_mark(score))
     _best(axes, score)
     axes.set_ylabel("score (lower is better)", color=GREY, fontsize=10)
@@ -171,7 +175,7 @@ def _score(axes: Any, score: Curve) -> None:
     write_legend(axes)
 
 
-def _logarithmic(axes: Any) -> None:
+def _logarithmic(axes: Axes) -> None:
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes.set_yscale("log")
@@ -180,7 +184,7 @@ def _logarithmic(axes: Any) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
-def _best(axes: Any, curve: Curve) -> None:
+def _best(axes: Axes, curve: Curve) -> None:
     at = int(curve.values.argmin())
     place = ([curve.steps[at]], [curve.values[at]])
     axes.plot(*place, linestyle="", marker="o", markersize=9, markerfacecolor="none", markeredgewidth=1.8, color=ORANGE,
@@ -212,9 +216,9 @@ def _smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     return np.asarray((sums[ends] - sums[starts]) / (ends - starts))
 
 
-def _events(file: Path, lines: Sequence[str]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _events(file: Path, lines: Sequence[str]) -> tuple[list[Json], list[Json]]:
     """The steps and the evaluations; the last line of a run that goes on may be torn."""
-    found: dict[str, list[dict[str, Any]]] = {"step": [], "evaluate": []}
+    found: dict[str, list[Json]] = {"step": [], "evaluate": []}
     for number, line in enumerate(lines, 1):
         try:
             event = json.loads(line)

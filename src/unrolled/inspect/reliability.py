@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from unrolled.errors import DataError
 from unrolled.inspect.figure import GREY, INK, RULE, make_figure, save_picture, tidy, write_title
 from unrolled.score.calibration import Reliability
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["draw_reliability"]
 
@@ -48,7 +51,7 @@ def draw_reliability(panels: Sequence[tuple[str, Reliability]], path: str | Path
     return save_picture(figure, path)
 
 
-def _diagram(axes: Any, bins: Reliability) -> None:
+def _diagram(axes: Axes, bins: Reliability) -> None:
     width = np.maximum(bins.upper - bins.lower, THINNEST)
     low = np.minimum(bins.accuracy, bins.confidence)
     over, under = bins.confidence - low, bins.accuracy - low
@@ -63,7 +66,7 @@ def _diagram(axes: Any, bins: Reliability) -> None:
     axes.tick_params(labelbottom=False)
 
 
-def _rows_of(axes: Any, bins: Reliability) -> None:
+def _rows_of(axes: Axes, bins: Reliability) -> None:
     """How many rows each bin holds; over its width, so that bins of equal mass show where the rows are."""
     width = np.maximum(bins.upper - bins.lower, THINNEST)
     equal = np.allclose(width, width[0])
@@ -77,5 +80,5 @@ def _rows_of(axes: Any, bins: Reliability) -> None:
         axes.set_yticks([])
 
 
-def _legend(axes: Any) -> None:
+def _legend(axes: Axes) -> None:
     axes.legend(loc="upper left", edgecolor="none", framealpha=0.85, fontsize=9, labelcolor=INK, handlelength=1.2)

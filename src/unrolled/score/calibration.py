@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unrolled.check import check_choice, check_size
 from unrolled.errors import DataError, OptionError
+from unrolled.types import Json
 
 __all__ = ["Reliability", "brier", "expected_calibration_error", "fit_temperature", "probabilities", "reliability"]
 
@@ -44,7 +44,7 @@ class Reliability:
         """Expected calibration error: the mean of |accuracy - confidence| over rows, in [0, 1]."""
         return float(np.average(np.abs(self.accuracy - self.confidence), weights=self.count))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The bins and the error as plain JSON."""
         columns = ("lower", "upper", "confidence", "accuracy", "count")
         return {"error": self.error, **{name: getattr(self, name).tolist() for name in columns}}
@@ -137,7 +137,7 @@ def brier(probabilities: ArrayLike, labels: ArrayLike) -> float:
     return float((np.square(values).sum(1) - 2 * own + 1).mean())
 
 
-def _slope(values: Array, own: np.floating[Any], at: float) -> tuple[float, float]:
+def _slope(values: Array, own: np.float64, at: float) -> tuple[float, float]:
     """Derivative of the mean negative log likelihood by b = 1 / T at b = exp(at), and how that rises with `at`."""
     inverse = math.exp(at)
     weights = np.exp(inverse * values)
@@ -176,5 +176,5 @@ def _worst(table: Array) -> int:
     return int(np.argmax(np.where(table.min(1) < 0, np.inf, np.abs(table.sum(1) - 1))))
 
 
-def _shown(codes: NDArray[Any]) -> str:
+def _shown(codes: np.ndarray) -> str:
     return f"{codes.dtype}" if codes.dtype.kind not in "iu" else f"{codes.min()} to {codes.max()}"

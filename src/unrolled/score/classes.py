@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unrolled.errors import DataError
 from unrolled.score.rates import Counts, Rates, table
+from unrolled.types import Json
 
 __all__ = ["ClassReport", "accuracy", "class_report", "confusion_matrix"]
 
@@ -46,7 +46,7 @@ class ClassReport:
         ]
         return table([*rows, ("accuracy", None, self.accuracy, total), *means])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The report as plain JSON."""
         return {
             "accuracy": self.accuracy,

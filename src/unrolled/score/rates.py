@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from unrolled.types import Json
 
 __all__ = ["Counts", "Rates", "table"]
 
@@ -50,7 +52,7 @@ class Counts:
         """All three."""
         return Rates(self.precision, self.recall, self.f1)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Counts and rates as plain JSON."""
         counts = {"label": self.label, "correct": self.correct, "predicted": self.predicted, "support": self.support}
         return {**counts, **self.rates._asdict()}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from unrolled.errors import DataError
 from unrolled.score.rates import Counts, Rates, table
+from unrolled.types import Json
 
 __all__ = ["Span", "SpanReport", "span_f1"]
 
@@ -36,7 +36,7 @@ class SpanReport:
         rows = [(row.label, row.rates, row.f1, row.support) for row in (*self.types, self.overall)]
         return table([*rows, ("macro mean", self.macro, self.macro.f1, self.overall.support)])
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """The report as plain JSON."""
         types = [row.to_json() for row in self.types]
         return {"overall": self.overall.to_json(), "macro": self.macro._asdict(), "types": types}

@@ -6,10 +6,14 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from unrolled.check import check_choice, check_size
 from unrolled.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    from sacrebleu.metrics.base import Metric
 
 __all__ = ["Rouge", "TextScore", "bits", "bleu", "chrf", "distinct_n", "perplexity", "rouge", "rouge_words"]
 
@@ -129,7 +133,7 @@ def _mean(name: str, nats: float, count: float) -> float:
     return float(nats) / float(count)
 
 
-def _sacrebleu(name: str) -> Any:
+def _sacrebleu(name: str) -> ModuleType:
     try:
         from sacrebleu import metrics
     except ModuleNotFoundError as error:
@@ -139,12 +143,12 @@ def _sacrebleu(name: str) -> Any:
     return metrics
 
 
-def _corpus(name: str, metric: Any, hypotheses: Sequence[str], references: References) -> TextScore:
+def _corpus(name: str, metric: Metric, hypotheses: Sequence[str], references: References) -> TextScore:
     pairs = _paired(name, hypotheses, references)
     most = max(len(several) for _, several in pairs)
     # sacrebleu wants the first reference of every text, then the second of every text, with None where there is none.
     streams = [[several[i] if i < len(several) else None for _, several in pairs] for i in range(most)]
-    value = metric.corpus_score([hypothesis for hypothesis, _ in pairs], streams).score
+    value = metric.corpus_score([hypothesis for hypothesis, _ in pairs], cast("list[list[str]]", streams)).score
     return TextScore(float(value), str(metric.get_signature()))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from unrolled.state import select_rows
 
 __all__ = ["beam"]
 
+S = TypeVar("S")
+
 
 def beam(
-    step: Step,
-    state: Any,
+    step: Step[S],
+    state: S,
     *,
     begin: Tensor | int,
     end: int | None,
@@ -32,32 +34,21 @@ def beam(
     prefix: Sequence[Sequence[int]] | None = None,
     constraints: Sequence[Constraint] = (),
 ) -> list[list[Found]]:
-    """The best sequences of each row that a beam of `width` hypotheses meets, best first.
+    """The best sequences of each row that a beam of `width` hypotheses meets, best first; at least one a row.
 
         score = log_prob / ((5 + n) / 6) ** length_penalty     n codes, those of the prefix and the end counted
 
-    At every step the `width` most likely continuations of a row's hypotheses survive; those that end are set aside,
-    the others are continued. So width 1 is `greedy`, and a width of size ** limit finds the best there is. Sequences
-    that ended rank before those that did not (cut by the limit, or nothing more was allowed), each kind by its score;
-    of equal ones the one met first goes first.
-
-    Stopping early is exact: log-probabilities only fall, so no continuation of a hypothesis scores more than its
-    log_prob at the longest length its row may reach. A hypothesis leaves once that bound does not exceed the row's
-    nbest-th score, a row once it has no hypothesis left; the result is that of searching to the limit.
+    At every step the `width` most likely continuations of a row's hypotheses survive; those that end are set aside.
+    So width 1 is `greedy`, and a width of size ** limit finds the best there is. Sequences that ended rank before
+    those that did not (cut by the limit, or nothing more was allowed), each kind by its score; of equal ones the one
+    met first goes first. Stopping early, where nothing better can come, is exact.
 
     Args:
         step, state, begin, end, limit, prefix, constraints: as in `greedy`.
-        width: hypotheses a row, at least 1.
-        nbest: sequences returned a row, at most `width`; a row has fewer where fewer are possible.
+        width: hypotheses a row, at least 1. nbest: sequences a row, at most `width`; fewer where fewer are possible.
         length_penalty: at least 0; 0 ranks by log-probability, which favours short sequences; 0.6 to 1 is usual.
 
-    Returns:
-        For each row its `Found`, best first; at least one.
-
-    Raises:
-        OptionError: width, nbest or length_penalty out of range.
-        NonFiniteError, ShapeError, LengthsError, DataError: as `greedy`.
-
+    Raises OptionError for a width, nbest or length_penalty out of range, and what `greedy` raises.
     Source: the score is that of Wu et al. 2016 (GNMT), arXiv:1609.08144, eq. 14, without the coverage penalty.
 
     >>> def model(codes, state):
@@ -66,13 +57,24 @@ def beam(
     >>> [(found.codes.tolist(), round(math.exp(found.log_prob), 2)) for found in best]
     [([], 0.2), ([0], 0.1)]
     """
+    _check(width, nbest, length_penalty)
+    origin = start("beam", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
+    rows = [_Row(nbest, length_penalty, len(codes) + n) for codes, n in zip(origin.emitted, origin.limits, strict=True)]
+    return _search(step, origin, rows, width, end, constraints)
+
+
+def _check(width: int, nbest: int, length_penalty: float) -> None:
     check_size("beam", "width", width)
     if check_size("beam", "nbest", nbest) > width:
         raise OptionError(f"beam: nbest must be at most width={width}, got {nbest}; widen the beam.")
     if not (math.isfinite(length_penalty) and length_penalty >= 0):
         raise OptionError(f"beam: length_penalty must be a number of at least 0, got {length_penalty!r}.")
-    origin = start("beam", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
-    rows = [_Row(nbest, length_penalty, len(codes) + n) for codes, n in zip(origin.emitted, origin.limits, strict=True)]
+
+
+def _search(
+    step: Step[S], origin: Start[S], rows: list[_Row], width: int, end: int | None, constraints: Sequence[Constraint]
+) -> list[list[Found]]:
+    """What each row finds."""
     live, codes, state = _open(origin, rows)
     taken = 0
     while live.rows:
@@ -113,6 +115,8 @@ class _Row:
 
     def hopeless(self, log_prob: float) -> bool:
         """True if no continuation of such a hypothesis can enter the result."""
+        # Log-probabilities only fall: no continuation scores more than this one's at the longest length its row may
+        # reach. So what is left out could not have changed the result of searching to the limit.
         ended = self.found[True]
         return len(ended) == self.nbest and log_prob / self.ceiling <= ended[-1].score
 
@@ -121,7 +125,7 @@ class _Row:
         return (self.found[True] + self.found[False])[: self.nbest]
 
 
-def _open(origin: Start, rows: list[_Row]) -> tuple[_Live, Tensor, Any]:
+def _open(origin: Start[S], rows: list[_Row]) -> tuple[_Live, Tensor, S]:
     """One hypothesis for every row that may emit; the others are done."""
     going = origin.open_rows()
     for row in set(range(len(rows))) - set(going):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -101,6 +101,10 @@ class Opening:
         return own | ~torch.tensor(here, device=device)[:, None]
 
 
+_Tree: TypeAlias = dict[int, "_Tree"]
+"""The codes that may come next, and what may come after each."""
+
+
 class OneOf:
     """The output must be one of the sequences given, whole: an entry of a list, a command, a known name.
 
@@ -115,7 +119,7 @@ class OneOf:
     """
 
     def __init__(self, sequences: Iterable[Sequence[int]], end: int) -> None:
-        self.root: dict[int, Any] = {}
+        self.root: _Tree = {}
         known: set[int] = set()
         for codes in sequences:
             node = self.root

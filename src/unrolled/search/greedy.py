@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,13 +15,15 @@ from unrolled.state import select_rows
 
 __all__ = ["Choose", "Walk", "greedy", "likeliest"]
 
+S = TypeVar("S")
+
 Choose = Callable[[Tensor, Sequence[int]], Tensor]
 """(log-probabilities (n, size), the row of the batch that each belongs to) -> codes (n,) int64."""
 
 
 def greedy(
-    step: Step,
-    state: Any,
+    step: Step[S],
+    state: S,
     *,
     begin: Tensor | int,
     end: int | None,
@@ -64,7 +66,7 @@ def likeliest(log_probs: Tensor, rows: Sequence[int]) -> Tensor:
     return log_probs.argmax(1)
 
 
-class Walk:
+class Walk(Generic[S]):
     """Rows that each grow one sequence, all by one step at a time; a row that is done leaves the batch.
 
     rows: the rows still under way. found: what each row has become, None while it is under way.
@@ -73,8 +75,8 @@ class Walk:
     def __init__(
         self,
         owner: str,
-        step: Step,
-        origin: Start,
+        step: Step[S],
+        origin: Start[S],
         end: int | None,
         constraints: Sequence[Constraint],
         choose: Choose,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ from unrolled.search.step import Found, Start, Step, start
 
 __all__ = ["sample", "stream"]
 
+S = TypeVar("S")
+
 
 def sample(
-    step: Step,
-    state: Any,
+    step: Step[S],
+    state: S,
     *,
     begin: Tensor | int,
     end: int | None,
@@ -40,40 +42,37 @@ def sample(
         p   -> its top_k most likely codes -> of these the fewest whose sum reaches top_p of theirs (the nucleus)
         code = the first code, in the order of the codes, at which the running sum of p exceeds u * sum(p)
 
-    u in [0, 1) comes from the counter-based generator Philox with the key (seed, number of the row), at the place of
-    the code in the output. So a row gets the same sequence in any batch and any order of rows (up to the step's own
-    rounding), and a sequence that is continued by handing it in as `prefix` goes on as if it had not stopped.
-    Everything is computed in float64. Of equally likely codes at the edge of top_k and top_p the lower ones are kept.
+    u in [0, 1) belongs to the seed, the number of the row and the place of the code in the output alone. So a row gets
+    the same sequence in any batch and any order of rows (up to the step's own rounding), and one continued by handing
+    it in as `prefix` goes on as if it had not stopped. All is float64; of equal codes at an edge the lower one stays.
 
     Args:
         step, state, begin, end, limit, prefix, constraints: as in `greedy`.
         temperature: at least 0; below 1 sharpens, above 1 flattens, 0 is `greedy`.
         top_k: at least 1: how many of the most likely codes may be drawn; None: all.
         top_p: in (0, 1]: the share of probability that may be drawn from; None: all.
-        seed: any integer.
-        rows: the number of each row, any integers; None: 0, 1, 2, ... Rows with one number draw alike.
+        seed: any integer. rows: the number of each row, any integers; None: 0, 1, 2, ... Equal numbers draw alike.
 
-    Returns:
-        One `Found` a row; its log-probabilities are the model's, not those of the truncated distribution.
-
-    Raises:
-        OptionError: temperature, top_k or top_p out of range.
-        NonFiniteError, ShapeError, LengthsError, DataError: as `greedy`.
-
+    Returns one `Found` a row; its log-probabilities are the model's, not those of the truncated distribution. Raises
+    OptionError for a temperature, top_k or top_p out of range, and what `greedy` raises.
     Source: the nucleus is that of Holtzman et al. 2019, arXiv:1904.09751, section 3.1.
     """
     _check("sample", temperature, top_k, top_p)
     origin = start("sample", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
-    numbers = list(range(len(origin.limits))) if rows is None else list(rows)
-    if len(numbers) != len(origin.limits):
-        raise ShapeError(f"sample: rows must hold one number for each of {len(origin.limits)} rows, got {numbers}.")
-    choose = _chooser(origin, numbers, seed, temperature, top_k, top_p)
+    choose = _chooser(origin, _numbers(rows, len(origin.limits)), seed, temperature, top_k, top_p)
     return Walk("sample", step, origin, end, constraints, choose).finish()
 
 
+def _numbers(rows: Sequence[int] | None, count: int) -> list[int]:
+    numbers = list(range(count)) if rows is None else list(rows)
+    if len(numbers) != count:
+        raise ShapeError(f"sample: rows must hold one number for each of {count} rows, got {numbers}.")
+    return numbers
+
+
 def stream(
-    step: Step,
-    state: Any,
+    step: Step[S],
+    state: S,
     *,
     begin: Tensor | int,
     end: int | None,
@@ -106,7 +105,7 @@ def stream(
     return _emit(Walk("stream", step, origin, end, constraints, choose))
 
 
-def _emit(walk: Walk) -> Iterator[int]:
+def _emit(walk: Walk[S]) -> Iterator[int]:
     while walk.rows:
         yield from walk.advance()
 
@@ -121,10 +120,11 @@ def _check(owner: str, temperature: float, top_k: int | None, top_p: float | Non
 
 
 def _chooser(
-    origin: Start, numbers: Sequence[int], seed: int, temperature: float, top_k: int | None, top_p: float | None
+    origin: Start[S], numbers: Sequence[int], seed: int, temperature: float, top_k: int | None, top_p: float | None
 ) -> Choose:
     if temperature == 0:
         return likeliest
+    # A generator that counts: the number at any place needs none of those before it.
     generators = [np.random.Philox(key=np.array([seed % 2**64, row % 2**64], np.uint64)) for row in numbers]
     for generator, codes in zip(generators, origin.emitted, strict=True):
         # The places of the prefix have their numbers, too.

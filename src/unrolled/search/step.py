@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from functools import reduce
-from typing import Any, NamedTuple, Protocol
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -16,17 +16,19 @@ from unrolled.state import concat_rows, leaves, select_rows
 
 __all__ = ["Found", "Start", "Step", "ask", "length_norm", "make_found", "most_likely", "score", "start", "total"]
 
+S = TypeVar("S")
+
 # Rounding may lift the logarithm of a probability this far above 0; logits handed in by mistake rise further.
 SLACK = 0.05
 
 
-class Step(Protocol):
+class Step(Protocol[S]):
     """One step of a model: codes (rows,) int64 and a state -> log-probabilities (rows, size) of what follows, state.
 
     The state is a tree of tensors, batch first, as `unrolled.state` knows it.
     """
 
-    def __call__(self, codes: Tensor, state: Any, /) -> tuple[Tensor, Any]: ...
+    def __call__(self, codes: Tensor, state: S, /) -> tuple[Tensor, S]: ...
 
 
 class Found(NamedTuple):
@@ -47,11 +49,11 @@ class Found(NamedTuple):
     log_probs: np.ndarray
 
 
-class Start(NamedTuple):
+class Start(NamedTuple, Generic[S]):
     """Where a search begins: the code (rows,) to read next, the state, and what was forced, with its terms."""
 
     codes: Tensor
-    state: Any
+    state: S
     emitted: list[list[int]]
     log_probs: list[list[float]]
     limits: list[int]
@@ -79,7 +81,7 @@ def make_found(codes: Sequence[int], terms: Sequence[float], ended: bool, length
     return Found(np.array(codes, np.int64), log_prob, ranked, ended, np.array(terms, np.float64))
 
 
-def ask(owner: str, step: Step, codes: Tensor, state: Any, rows: Sequence[int]) -> tuple[Tensor, Any]:
+def ask(owner: str, step: Step[S], codes: Tensor, state: S, rows: Sequence[int]) -> tuple[Tensor, S]:
     """What the step says, without gradients, checked. rows: the caller's number of each row, for messages."""
     with torch.no_grad():
         log_probs, state = step(codes, state)
@@ -119,14 +121,14 @@ def most_likely(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 def start(
     owner: str,
-    step: Step,
-    state: Any,
+    step: Step[S],
+    state: S,
     *,
     begin: Tensor | int,
     end: int | None,
     limit: Tensor | Sequence[int] | int,
     prefix: Sequence[Sequence[int]] | None,
-) -> Start:
+) -> Start[S]:
     """The arguments that all searches share, checked, and the prefix fed through the step."""
     first = _begin_codes(owner, state, begin)
     count = first.shape[0]
@@ -143,8 +145,8 @@ def start(
 
 
 def score(
-    step: Step,
-    state: Any,
+    step: Step[S],
+    state: S,
     sequences: Sequence[Sequence[int] | np.ndarray],
     *,
     begin: Tensor | int,
@@ -180,8 +182,8 @@ def score(
 
 
 def _feed(
-    owner: str, step: Step, state: Any, first: Tensor, forced: list[list[int]]
-) -> tuple[Tensor, Any, list[list[float]]]:
+    owner: str, step: Step[S], state: S, first: Tensor, forced: list[list[int]]
+) -> tuple[Tensor, S, list[list[float]]]:
     """Teacher forcing over ragged lists: the code to read next, the state after each list, and each code's term."""
     count, following = first.shape[0], first
     terms: list[list[float]] = [[] for _ in range(count)]
@@ -216,7 +218,7 @@ def _check_codes(owner: str, codes: list[int], rows: list[int], size: int) -> No
             )
 
 
-def _begin_codes(owner: str, state: Any, begin: Tensor | int) -> Tensor:
+def _begin_codes(owner: str, state: object, begin: Tensor | int) -> Tensor:
     held = leaves(state)
     if not isinstance(begin, Tensor):
         if not held:

@@ -247,10 +247,10 @@ class Classifier(SequenceTask[Examples, Rows[Labelled]]):
     def _codes(self, corpus: Examples) -> np.ndarray:
         """(N,) the codes of the labels, -1 where unknown or missing."""
         labels: list[str | None] = [None] * len(corpus) if corpus.labels is None else list(corpus.labels)
-        return np.asarray(self.fields["label"].encode(labels) - 1)
+        return np.asarray(self.fields["label"].encode_all(labels) - 1)
 
     def _logits(self, data: Rows[Labelled]) -> np.ndarray:
-        net = cast("Pool", self.fitted())
+        net = cast("Pool[object]", self.fitted())
         return np.stack(per_row(data, net, lambda batch: net.scores(batch.x))).astype(np.float64)
 
     def _probabilities(self, corpus: Examples) -> np.ndarray:

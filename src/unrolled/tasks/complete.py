@@ -6,7 +6,7 @@ import math
 import unicodedata
 from collections.abc import Sequence
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from unrolled.fields.tokens import bare
 from unrolled.search import Step, beam, score
 
 __all__ = ["Completion", "complete"]
+
+S = TypeVar("S")
 
 # Hypotheses that are followed for each word asked for, where words are made of several codes.
 WIDTH = 6
@@ -33,7 +35,7 @@ class Completion(NamedTuple):
     probability: float
 
 
-def complete(net: Next, text: Text, typed: str, k: int, *, first: int) -> list[Completion]:
+def complete(net: Next[object], text: Text, typed: str, k: int, *, first: int) -> list[Completion]:
     """The k likeliest words after `typed`; what is typed of the last word is its beginning.
 
     At word level the probabilities are exact: p(word) over the sum of all words that begin like that. At char and
@@ -45,7 +47,7 @@ def complete(net: Next, text: Text, typed: str, k: int, *, first: int) -> list[C
     return _spelled(net, text, typed, k, first)
 
 
-def _one_code(net: Next, text: Text, typed: str, k: int, first: int) -> list[Completion]:
+def _one_code(net: Next[object], text: Text, typed: str, k: int, first: int) -> list[Completion]:
     *lines, last = [text.split_text(line) for line in typed.split("\n")]
     # A mark carries joiners by what stands on both its sides, so the line is split with its half-typed word.
     start = "" if not last or typed[-1].isspace() else bare(last[-1])
@@ -74,7 +76,7 @@ def _inside(piece: str) -> bool:
     return piece != "" and all(c.isalnum() or c in JOINING or unicodedata.category(c)[0] == "M" for c in piece)
 
 
-def _spelled(net: Next, text: Text, typed: str, k: int, first: int) -> list[Completion]:
+def _spelled(net: Next[object], text: Text, typed: str, k: int, first: int) -> list[Completion]:
     partial = "".join(reversed(list(takewhile(_inside, reversed(typed)))))
     before = typed[: len(typed) - len(partial)]
     # A piece of a word holds the space before it, so that space is typed again with the word.
@@ -103,10 +105,10 @@ def _spelled(net: Next, text: Text, typed: str, k: int, first: int) -> list[Comp
     return [Completion(word, math.exp(logs[word] - whole)) for word in best]
 
 
-def _ending(step: Step, boundaries: Tensor) -> Step:
+def _ending(step: Step[S], boundaries: Tensor) -> Step[S]:
     """The step with the probability of everything that begins a new word added up at END."""
 
-    def ended(codes: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def ended(codes: Tensor, state: S, /) -> tuple[Tensor, S]:
         log_probs, state = step(codes, state)
         sums = log_probs[:, boundaries.to(log_probs.device)].logsumexp(-1)
         return log_probs.index_copy(1, torch.tensor([END], device=log_probs.device), sums[:, None]), state

@@ -13,11 +13,7 @@ from torch import Tensor, nn
 
 from unrolled.data.batch.batching import Dataset
 from unrolled.errors import DataError, OptionError, UnrolledError
-from unrolled.fields.category import Category
-from unrolled.fields.numbers import Numbers
-from unrolled.fields.spelling import Spelling
-from unrolled.fields.tags import Tags
-from unrolled.fields.text import Text
+from unrolled.fields import field_from_json, field_to_json
 from unrolled.model import Law, Model
 from unrolled.tasks.laws import sequence_laws
 from unrolled.tasks.notes import Notes
@@ -30,9 +26,6 @@ __all__ = ["Fields", "SequenceTask", "Task", "Training", "given_source", "held_o
 C = TypeVar("C", bound=Sized)
 D = TypeVar("D", bound=Dataset)
 X = TypeVar("X")
-
-# The fields that a saved task may name.
-FIELDS: dict[str, Any] = {kind.__name__: kind for kind in (Category, Numbers, Spelling, Tags, Text)}
 
 
 class Task(Model):
@@ -202,7 +195,7 @@ class SequenceTask(Task, Generic[C, D]):
     def pack(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
         """Options, fields and notes."""
         given = {name: plain(value) for name, value in self._given.items()}
-        kinds = {name: {"kind": type(field).__name__, **field.to_json()} for name, field in self.fields.items()}
+        kinds = {name: field_to_json(field) for name, field in self.fields.items()}
         return {"options": self.options.to_json(), "given": given, "fields": kinds, "notes": self.notes.to_json()}, {}
 
     @classmethod
@@ -212,9 +205,7 @@ class SequenceTask(Task, Generic[C, D]):
         SequenceTask.__init__(model)
         model.options = cls.options_kind.from_json(content["options"])
         model._given = cls.options_kind.without_absent(content["given"])
-        for name, data in content["fields"].items():
-            values = dict(data)
-            model.fields[name] = FIELDS[values.pop("kind")].from_json(values)
+        model.fields = {name: field_from_json(data) for name, data in content["fields"].items()}
         model.notes = cls.notes_kind.from_json(content["notes"])
         model.net = model.make_net()
         return model

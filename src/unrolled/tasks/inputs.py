@@ -188,7 +188,7 @@ class SeriesInputs(Inputs):
 
     @classmethod
     def made_up(cls, fields: Fields, options: InputOptions, draw: Sequence[np.random.Generator]) -> Self:
-        return cls([r.normal(size=(int(r.integers(1, 9)), fields["series"].channels)) for r in draw])
+        return cls([fields["series"].draw(random) for random in draw])
 
 
 def inputs_of(columns: Mapping[str, list[Any]], shape: Text) -> Inputs:

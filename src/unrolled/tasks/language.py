@@ -120,7 +120,7 @@ class LanguageModel(SequenceTask[Running, Stream]):
 
     def evaluate(self, source: object) -> LanguageReport:
         """How well the model predicts a text: every token given all before it in its document."""
-        net = cast("Next", self.fitted())
+        net = cast("Next[object]", self.fitted())
         running = read_running(source, self.options.text.shape)
         codes, starts = running_codes(running, np.arange(len(running)), self.fields["text"])
         data = Stream(codes, 1, 512, first=self._first, starts=starts)
@@ -160,7 +160,7 @@ class LanguageModel(SequenceTask[Running, Stream]):
             no_repeat: no run of so many tokens twice.
             seed: the same seed gives the same texts.
         """
-        net = cast("Next", self.fitted())
+        net = cast("Next[object]", self.fitted())
         check_size("generate", "samples", samples)
         begun = Prompt(prompt, self.fields["text"], length)
         # A prompt of several lines holds the end of a line; the search ends at the first it writes itself.
@@ -185,7 +185,7 @@ class LanguageModel(SequenceTask[Running, Stream]):
         top_p: float | None = None,
     ) -> Iterator[str]:
         """The text that `generate` would give of these, piece by piece as it is drawn."""
-        net = cast("Next", self.fitted()).eval()
+        net = cast("Next[object]", self.fitted()).eval()
         begun = Prompt(prompt, self.fields["text"], length)
         live = stream(
             net.step, net.begin(1), begin=self._first, end=None, limit=begun.length, seed=seed, prefix=begun.codes,
@@ -197,7 +197,7 @@ class LanguageModel(SequenceTask[Running, Stream]):
         """The k likeliest words that go on from the text typed so far, also inside a half-typed word, best first."""
         if k < 1:
             raise OptionError(f"complete: k must be at least 1, got {k}.")
-        net = cast("Next", self.fitted())
+        net = cast("Next[object]", self.fitted())
         with evaluating(net):
             return complete(net, self.fields["text"], prefix, k, first=self._first)
 

@@ -16,7 +16,8 @@ from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places
 from unrolled.errors import DataError
 from unrolled.fields.spelling import Spelling
-from unrolled.fields.tags import Tags, spans
+from unrolled.fields.tags import Tags
+from unrolled.fields.tokens import spans
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.reader import WordReader
 from unrolled.options import Options
@@ -227,7 +228,7 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
         return self._decoded(self.make_data(corpus, np.arange(len(corpus))), self.fitted())
 
     def _decoded(self, data: Examples[Tagged], net: nn.Module) -> list[list[str]]:
-        each = cast("Each", net)
+        each = cast("Each[object]", net)
         codes = per_row(data, each, lambda batch: each.predict(batch.x))
         tags: Tags = self.fields["tags"]
         return [in_scheme(tags.decode(row[row >= 0]), self.notes.scheme) for row in codes]

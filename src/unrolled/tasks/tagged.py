@@ -10,8 +10,8 @@ import numpy as np
 from unrolled.data.read.conll import Sentences, read_conll
 from unrolled.data.read.files import Places
 from unrolled.errors import DataError
-from unrolled.fields.tags import to_bio, to_iobes
 from unrolled.fields.text import Text
+from unrolled.fields.tokens import to_bio, to_iobes
 from unrolled.tasks.texts import Texts, is_path, is_several
 
 __all__ = ["TaggedSentences", "in_scheme", "read_tagged", "read_untagged"]

@@ -165,7 +165,7 @@ class Texts:
         codes = self.codes(text)
         if spelling is None:
             return PaddedColumn(codes)
-        return WordColumn(codes, self.interned.tokens, spelling.encode(self.interned.forms))
+        return WordColumn(codes, self.interned.tokens, spelling.encode_all(self.interned.forms))
 
 
 def is_path(source: object) -> TypeGuard[str | Path]:
@@ -239,7 +239,4 @@ def make_spelling(field: Spelling | None, options: SpellingOptions) -> SpellingE
 
 def random_texts(text: Text, draw: Sequence[np.random.Generator]) -> list[str]:
     """A text for each generator, of known tokens, for the laws."""
-    known = range(len(SPECIALS), text.size)
-    if not len(known):
-        return ["" for _ in draw]
-    return [text.decode([known[int(r.integers(len(known)))] for _ in range(int(r.integers(1, 9)))]) for r in draw]
+    return [text.draw(random) for random in draw]

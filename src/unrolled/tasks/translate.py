@@ -252,7 +252,7 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         return self.columns if is_delimited(source) else replace(self.columns, names=None)
 
     def _writer(self) -> Writer:
-        net, fields = cast("Decode", self.fitted()), self.fields
+        net, fields = cast("Decode[object]", self.fitted()), self.fields
         return Writer(net, fields["source"], fields["target"], self.options.head.copying, self.notes.longest)
 
     def _read(self, source: object, target: object = None) -> Pairs:

@@ -89,7 +89,12 @@ class Writer:
     """A fitted decoder with its two fields. longest: tokens of the longest target in training."""
 
     def __init__(
-        self, net: Decode, source: Text, target: Text, copying: Literal["none", "unknown", "pointer"], longest: int
+        self,
+        net: Decode[object],
+        source: Text,
+        target: Text,
+        copying: Literal["none", "unknown", "pointer"],
+        longest: int,
     ) -> None:
         self.net, self.source, self.target, self.copying, self.longest = net, source, target, copying, longest
 

@@ -1,11 +1,12 @@
-"""The laws that every recurrent layer and every kernel keeps, as checks for anybody's own layer or kernel.
+"""The laws that every layer, kernel, alignment and field keeps, as checks for anybody's own.
 
 `check_recurrent(make)` proves a layer, `check_kernel(op)` the kernels of an op, `check_alignment(make, batch)` a module
-with a loss; each law of a layer is a function of its own.
+with a loss, `check_field(field)` a field; each law of a layer is a function of its own.
 A broken law raises `LawBroken`, whose message names it.
 """
 
 from unrolled.testing.alignments import ALIGNMENT_LAWS, check_alignment
+from unrolled.testing.fields import FIELD_LAWS, check_field
 from unrolled.testing.graphs import check_compile, check_export
 from unrolled.testing.kernels import check_kernel
 from unrolled.testing.laws import check_batch, check_chunk, check_gradient, check_padding, check_reset
@@ -24,6 +25,7 @@ from unrolled.testing.suite import LAWS, check_recurrent
 
 __all__ = [
     "ALIGNMENT_LAWS",
+    "FIELD_LAWS",
     "LAWS",
     "LawBroken",
     "check_alignment",
@@ -33,6 +35,7 @@ __all__ = [
     "check_compile",
     "check_copy",
     "check_export",
+    "check_field",
     "check_gradient",
     "check_kernel",
     "check_padding",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ from unrolled.score.forecast import check_levels
 from unrolled.state import map_state, select_rows
 
 __all__ = ["AutoregressiveForecast"]
+
+S = TypeVar("S")
 
 # Paths rolled out together: enough for large matrix products, few enough for the cache.
 PATHS_AT_ONCE = 4096
@@ -152,7 +154,7 @@ class AutoregressiveForecast(nn.Module):
             path.append(mean(parameters) if draws is None else self.likelihood.draw(parameters, draws[:, h]))
         return torch.stack(path, 1).view(rows, copies, self.options.horizon, self.sizes.target)
 
-    def _feed(self, value: Tensor, fixed: Tensor, state: Any, frame: Frame) -> tuple[Tensor, Any]:
+    def _feed(self, value: Tensor, fixed: Tensor, state: S, frame: Frame) -> tuple[Tensor, S]:
         """One step on what was forecast: value (paths, targets), present, with no past-only covariates beside it."""
         inside, missing = frame.inside(value[:, None], torch.ones_like(value[:, None]))
         earlier = pad(torch.cat([inside[:, 0], missing[:, 0]], -1), (0, self.covariates.past_width))

@@ -9,9 +9,9 @@ from __future__ import annotations
 import inspect
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -301,12 +301,12 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
 }
 
 
-def make_likelihood(name: str, quantiles: Sequence[float] = (0.5,), **options: Any) -> Likelihood:
+def make_likelihood(name: str, quantiles: Sequence[float] = (0.5,), **options: object) -> Likelihood:
     """A likelihood by its name in `LIKELIHOODS`. quantiles: the levels to learn ("quantile") or to check (all others).
 
     options go to its constructor. Raises OptionError for an unknown name or option, or a level it does not know.
     """
-    kind: Any = LIKELIHOODS[check_choice("forecast", "likelihood", name, LIKELIHOODS)]
+    kind: Callable[..., Likelihood] = LIKELIHOODS[check_choice("forecast", "likelihood", name, LIKELIHOODS)]
     known = [option for option in inspect.signature(kind).parameters if option != "quantiles"]
     for option in options:
         if option not in known:

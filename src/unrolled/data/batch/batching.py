@@ -30,7 +30,7 @@ class Dataset(Protocol):
     """What the training loop asks of data: items with a length, batches of them, and batches cut along time."""
 
     @property
-    def lengths(self) -> NDArray[Any]:
+    def lengths(self) -> Rows:
         """The cost of each item in time steps: (items,), integers."""
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -136,7 +136,7 @@ class Examples(Generic[Batch]):
             chosen = self._rows[chosen]
         return self.kind(*(None if part is None else part.take(chosen) for part in self.parts))
 
-    def chunks(self, batch: Any, steps: int) -> Sequence[Any]:
+    def chunks(self, batch: Batch, steps: int) -> Sequence[Batch]:
         """[batch]: an example is trained on whole."""
         return [batch]
 

@@ -6,10 +6,9 @@ import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from unrolled.data.batch.batching import Rows
 from unrolled.data.batch.runs import offsets_of, spans
@@ -41,7 +40,7 @@ class Ragged:
             )
 
     @classmethod
-    def from_list(cls, items: Iterable[Any], dtype: DTypeLike | None = None) -> Ragged:
+    def from_list(cls, items: Iterable[ArrayLike], dtype: DTypeLike | None = None) -> Ragged:
         """The items (T_i, ...) given, copied; all agree in the dimensions after the first. No items: int64 values."""
         arrays = [np.asarray(item, dtype) for item in items]
         lengths = np.fromiter((len(array) for array in arrays), np.int64, len(arrays))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -17,6 +16,7 @@ from unrolled.data.panel.step import Step
 from unrolled.errors import DataError
 from unrolled.fields.category import Category
 from unrolled.fields.number import Number
+from unrolled.types import Json
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def separate_targets(arrays: SeriesArrays) -> SeriesArrays:
     column = np.tile(np.arange(width), count)
     owner = np.repeat(np.arange(count), width)
     sizes = replace(arrays.sizes, target=1, static_codes=(*arrays.sizes.static_codes, width + 1))
-    scaler = Number(arrays.scaler.kind, arrays.scaler.center.reshape(-1, 1), arrays.scaler.scale.reshape(-1, 1))
+    scaler = Number(arrays.scaler.scaling, arrays.scaler.center.reshape(-1, 1), arrays.scaler.scale.reshape(-1, 1))
     return replace(
         arrays,
         lengths=arrays.lengths[owner],
@@ -166,7 +166,7 @@ class PanelFields:
         target, mask = _masked(scaler.encode(panel.target, owner), dtype)
         parts = [*_masked(self.past.encode(panel.past), dtype), *_masked(self.future.encode(panel.future), dtype)]
         parts.append(self.calendar.encode(panel.time).astype(dtype))
-        static_codes = [self.ids.encode(panel.ids)[:, None]] if self.series_code else []
+        static_codes = [self.ids.encode_all(panel.ids)[:, None]] if self.series_code else []
         static_codes.append(self._codes(panel.static_text, len(panel.ids)))
         codes = [self._codes(text, len(panel.time)) for text in (panel.past_text, panel.future_text)]
         return SeriesArrays(
@@ -188,20 +188,20 @@ class PanelFields:
         )
 
     def _scaler(self, panel: Panel, ends: np.ndarray | None) -> Number:
-        number = self.ids.encode(panel.ids) - 1
+        number = self.ids.encode_all(panel.ids) - 1
         known = number >= 0
         if known.all():
             return self.target.select(number)
         # Only the new series' rows are fitted: statistics of a known one never come from rows after its training part.
         new = panel.select(np.flatnonzero(~known))
-        own = Number.fit(new.target, new.offsets, None if ends is None else ends[~known], self.target.kind)
+        own = Number.fit(new.target, new.offsets, None if ends is None else ends[~known], self.target.scaling)
         center, scale = self.target.center[number], self.target.scale[number]
         center[~known], scale[~known] = own.center, own.scale
-        return Number(self.target.kind, center, scale)
+        return Number(self.target.scaling, center, scale)
 
     def _codes(self, columns: Mapping[str, Text], rows: int) -> np.ndarray:
         encoded = [
-            np.append(self.categories[name].encode(text.values), 0)[text.codes] for name, text in columns.items()
+            np.append(self.categories[name].encode_all(text.values), 0)[text.codes] for name, text in columns.items()
         ]
         return np.stack(encoded, axis=1) if encoded else np.zeros((rows, 0), np.int64)
 
@@ -220,7 +220,7 @@ class PanelFields:
     def _vocabularies(self, columns: Mapping[str, Text]) -> tuple[int, ...]:
         return tuple(self.categories[name].size for name in columns)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain JSON; `PanelFields.from_json` gives the fields back."""
         return {
             "columns": self.columns.to_json(),
@@ -236,7 +236,7 @@ class PanelFields:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> PanelFields:
+    def from_json(cls, data: Json) -> PanelFields:
         """The fields that `to_json` wrote."""
         return cls(
             columns=Columns.from_json(data["columns"]),

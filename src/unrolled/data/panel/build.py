@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def build_panel(table: Any, columns: Columns, *, step: str | Step | None = None, resample: str | None = None) -> Panel:
+def build_panel(
+    table: object, columns: Columns, *, step: str | Step | None = None, resample: str | None = None
+) -> Panel:
     """The table's rows as regular series, sorted by time within each, series in order of appearance.
 
     The step of time counts as known when it is given, or when nine in ten neighbouring timestamps agree on it. Rows
@@ -41,8 +43,12 @@ def build_panel(table: Any, columns: Columns, *, step: str | Step | None = None,
             a timestamp is double or irregular; a static column changes within a series. Rows are named.
         OptionError: `step` or `resample` is unknown.
     """
-    table = read_table(table)
-    require_columns(table, columns.all)
+    read = read_table(table)
+    require_columns(read, columns.all)
+    return _regular(read, columns, step, resample)
+
+
+def _regular(table: pa.Table, columns: Columns, step: str | Step | None, resample: str | None) -> Panel:
     ids, series = _series(table, columns.id)
     time = time_column(table, columns.time)
     groups = regular_groups(time, series, ids, step, resample, partial(row_name, table))
@@ -69,7 +75,7 @@ def build_panel(table: Any, columns: Columns, *, step: str | Step | None = None,
     )
 
 
-def extend_panel(panel: Panel, horizon: int, table: Any = None) -> Panel:
+def extend_panel(panel: Panel, horizon: int, table: object = None) -> Panel:
     """The panel with `horizon` more rows for each series: target and past covariates missing, future ones from `table`.
 
     Args:
@@ -116,7 +122,7 @@ def _horizon_dates(times: np.ndarray) -> str:
     return f"{show_time(times[0])} to {show_time(times[-1])}" if len(times) > 1 else show_time(times[0])
 
 
-def _with_future(extended: Panel, panel: Panel, ahead: np.ndarray, horizon: int, source: Any) -> Panel:
+def _with_future(extended: Panel, panel: Panel, ahead: np.ndarray, horizon: int, source: object) -> Panel:
     """`extended` with its rows `ahead`, `horizon` for each series, taken from the future table."""
     columns = panel.columns
     table = read_table(source, text=[columns.id] if columns.id else [])

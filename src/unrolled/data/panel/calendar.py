@@ -1,15 +1,15 @@
-"""A field for time: cyclic calendar features, a pure function of the timestamp."""
+"""Time as features: cyclic calendar features, a pure function of the timestamp."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from unrolled.data.panel.step import DAY, HOUR, SECOND, WEEK, Step, days_in_month, days_of_month
 from unrolled.errors import OptionError, suggest
+from unrolled.types import Json
 
 
 def _clock(period: int) -> Callable[[np.ndarray], np.ndarray]:
@@ -51,8 +51,8 @@ _PHASES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 class Calendar:
     """Sine and cosine of the phase of each cycle: (sin, cos) of 2 pi times the phase.
 
-    A field with no way back: time itself is known, and nothing decodes it. Every value follows from its own timestamp
-    alone, so nothing is fitted and nothing can leak.
+    No `Field`: time itself is known, so no network predicts it and nothing decodes it. Every value follows from its own
+    timestamp alone, so nothing is fitted and nothing can leak.
 
     Args:
         features: names out of second_of_minute, minute_of_hour, hour_of_day (the exact time within the day),
@@ -98,11 +98,11 @@ class Calendar:
             encoded[:, 2 * i], encoded[:, 2 * i + 1] = np.sin(angle), np.cos(angle)
         return encoded
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain JSON; `Calendar.from_json` gives the field back."""
         return {"features": list(self.features)}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Calendar:
+    def from_json(cls, data: Json) -> Calendar:
         """The field that `to_json` wrote."""
         return cls(tuple(data["features"]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unrolled.data.read.table import require_columns, source_name
 from unrolled.data.read.values import is_text, time_column
 from unrolled.errors import DataError
+from unrolled.types import Json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -77,12 +78,12 @@ class Columns:
         """Every column that has a part."""
         return (self.time, *([self.id] if self.id else []), *self.target, *self.future, *self.past, *self.static)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain JSON; `Columns.from_json` gives the columns back."""
         return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Columns:
+    def from_json(cls, data: Json) -> Columns:
         """The columns that `to_json` wrote."""
         lists = {name: tuple(data[name]) for name in ("target", "future", "past", "static")}
         return cls(time=data["time"], id=data["id"], **lists)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from unrolled.data.batch.runs import offsets_of, spans
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.step import Step
 from unrolled.errors import DataError, OptionError
+from unrolled.types import Json
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +121,7 @@ class Panel:
             future_text={name: text.take(rows) for name, text in self.future_text.items()},
         )
 
-    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def to_parts(self) -> tuple[Json, dict[str, np.ndarray]]:
         """(plain JSON, numeric arrays by name), for a saved model; `Panel.from_parts` gives the panel back."""
         texts = {"past": self.past_text, "future": self.future_text, "static": self.static_text}
         data = {
@@ -140,7 +140,7 @@ class Panel:
         return data, arrays
 
     @classmethod
-    def from_parts(cls, data: dict[str, Any], arrays: Mapping[str, np.ndarray]) -> Panel:
+    def from_parts(cls, data: Json, arrays: Mapping[str, np.ndarray]) -> Panel:
         """The panel that `to_parts` took apart."""
         texts = {
             part: {

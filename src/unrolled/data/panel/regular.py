@@ -103,10 +103,7 @@ def regular_groups(
         step, resample: as for `build_panel`.
         name_row: how a message names a row of the table.
     """
-    if resample is not None and resample not in RESAMPLE:
-        raise OptionError(
-            f"There is no resample={resample!r}.{suggest(resample, RESAMPLE)} Choose from {', '.join(RESAMPLE)}."
-        )
+    _check_resample(resample)
     order = np.lexsort((time, series))
     rows = _Sorted(order, time[order], series[order], ids, name_row)
     again = rows.again()
@@ -128,6 +125,13 @@ def regular_groups(
     full = found.shift(np.repeat(begin, lengths), spans(np.zeros(len(ids), np.int64), lengths))
     place = np.repeat(offsets_of(lengths)[:-1], counts) + position
     return Groups(order, np.append(starts, len(order)), place, lengths, full, found, resample or "last")
+
+
+def _check_resample(resample: str | None) -> None:
+    if resample is not None and resample not in RESAMPLE:
+        raise OptionError(
+            f"There is no resample={resample!r}.{suggest(resample, RESAMPLE)} Choose from {', '.join(RESAMPLE)}."
+        )
 
 
 def _step(step: str | Step | None, time: np.ndarray, series: np.ndarray, count: int) -> Step:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
 from unrolled.errors import DataError, OptionError
+from unrolled.types import Json
 
 Unit = Literal["count", "nanosecond", "business", "month"]
 
@@ -190,12 +191,12 @@ class Step:
             return self
         return Step("month", self.size, month_day(times.astype("datetime64[D]")) or 1)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> Json:
         """Plain JSON; `Step.from_json` gives the step back."""
         return {"unit": self.unit, "size": self.size, "day": self.day}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Step:
+    def from_json(cls, data: Json) -> Step:
         """The step that `to_json` wrote."""
         return cls(data["unit"], int(data["size"]), data["day"])
 

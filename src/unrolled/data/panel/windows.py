@@ -100,10 +100,7 @@ class Windows:
             short: what becomes of a series without room for a window: "error", "skip", or "pad", which puts missing
                 rows before it.
         """
-        if stride < 1:
-            raise OptionError(
-                f"Expected stride= as a whole number of 1 or more, but got {stride}: choose a longer one."
-            )
+        _check_stride(stride)
         _check_short(short)
         shape = arrays.lengths.shape
         end = arrays.lengths if last is None else np.minimum(np.broadcast_to(last, shape), arrays.lengths)
@@ -218,6 +215,11 @@ def cut_rows(values: np.ndarray, starts: np.ndarray, length: int, valid: np.ndar
     taken = values[np.where(counts, rows, 0)]
     taken[~counts] = 0
     return taken
+
+
+def _check_stride(stride: int) -> None:
+    if stride < 1:
+        raise OptionError(f"Expected stride= as a whole number of 1 or more, but got {stride}: choose a longer one.")
 
 
 def _check_short(short: str) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from unrolled.data.read.delimited import choose_delimiter, iterate_rows
+from unrolled.data.read.delimited import Row, choose_delimiter, iterate_rows
 from unrolled.data.read.files import Places, file_name, iterate_text, require_file, suffix
 from unrolled.data.read.lines import visible_files
-from unrolled.data.read.records import Records
+from unrolled.data.read.records import Records, Values
 from unrolled.data.read.table import DELIMITERS
 from unrolled.errors import DataError
 
@@ -45,11 +44,11 @@ def read_folders(path: str | Path) -> Records:
             "keep one kind."
         )
     (kind,) = kinds
-    values: list[Any] = [_text(file) if kind == "text" else _series(file) for _, file in files]
+    values: Values = [_text(file) if kind == "text" else _series(file) for _, file in files]
     places = tuple(f"{name.name}/{file.name}" for name, file in files)
     if kind == "series":
         _same_width(values, places)
-    columns: dict[str, list[Any]] = {kind: values, "label": [name.name for name, _ in files]}
+    columns: dict[str, Values] = {kind: values, "label": [name.name for name, _ in files]}
     return Records(columns, folder.name, Places(folder.name, "file", np.arange(len(files)), places))
 
 
@@ -133,13 +132,13 @@ def _table(file: Path) -> np.ndarray:
     return np.array(rows, np.float64).reshape(len(rows), -1) if rows else np.zeros((0, 1))
 
 
-def _fields(file: Path) -> Iterator[Any]:
+def _fields(file: Path) -> Iterator[Row]:
     lines = list(iterate_text(file))
     delimiter = choose_delimiter(lines[0] if lines else "", DELIMITERS[suffix(file)])
     return iterate_rows(iter(lines), file_name(file), delimiter)
 
 
-def _same_width(values: list[Any], places: tuple[str, ...]) -> None:
+def _same_width(values: Values, places: tuple[str, ...]) -> None:
     width = values[0].shape[1]
     for value, place in zip(values, places, strict=True):
         if value.shape[1] != width:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 from unrolled.data.read.files import file_name, iterate_text, require_file
 from unrolled.errors import DataError
@@ -63,7 +62,7 @@ def _from_path(source: str | Path) -> Iterator[str]:
         yield from iterate_text(path)
 
 
-def _from_memory(lines: Iterable[Any]) -> Iterator[str]:
+def _from_memory(lines: Iterable[object]) -> Iterator[str]:
     for number, line in enumerate(lines):
         if not isinstance(line, str):
             raise DataError(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from shutil import copyfileobj
-from typing import IO, Any, NamedTuple, TypeAlias
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -19,6 +19,11 @@ from unrolled.data.read.delimited import choose_delimiter, iterate_rows
 from unrolled.data.read.files import Places, file_name, iterate_text, open_bytes, require_file, require_names, suffix
 from unrolled.data.read.table import DELIMITERS, PARQUET, read_table, source_name
 from unrolled.errors import DataError, OptionError
+from unrolled.types import Json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow import parquet
 
 __all__ = ["Records", "iterate_records", "read_records"]
 
@@ -29,7 +34,10 @@ _ROWS = 1024
 _PATIENCE = 1000
 
 # A row's number and its values, in the order of the columns.
-_Numbered: TypeAlias = tuple[int, list[Any]]
+Values: TypeAlias = list[Any]
+"""A row or a column of a table, of whatever kinds of values the source has."""
+
+_Numbered: TypeAlias = tuple[int, Values]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +50,7 @@ class Records:
         places: where each row came from.
     """
 
-    columns: dict[str, list[Any]]
+    columns: dict[str, Values]
     source: str
     places: Places
 
@@ -74,7 +82,9 @@ class _Source(NamedTuple):
     rows: Iterator[_Numbered]
 
 
-def read_records(source: Any, columns: Sequence[str] | None = None, *, names: Sequence[str] | None = None) -> Records:
+def read_records(
+    source: object, columns: Sequence[str] | None = None, *, names: Sequence[str] | None = None
+) -> Records:
     """All rows that `source` holds.
 
     Args:
@@ -102,8 +112,8 @@ def read_records(source: Any, columns: Sequence[str] | None = None, *, names: Se
 
 
 def iterate_records(
-    source: Any, columns: Sequence[str] | None = None, *, names: Sequence[str] | None = None
-) -> Iterator[dict[str, Any]]:
+    source: object, columns: Sequence[str] | None = None, *, names: Sequence[str] | None = None
+) -> Iterator[Json]:
     """The rows of `read_records` one by one, column -> value, for files larger than memory; the arguments are its."""
     if isinstance(source, Records):
         kept = read_records(source, columns).columns
@@ -117,18 +127,18 @@ def iterate_records(
                 yield dict(zip(found.columns, values, strict=True))
 
 
-def _gathered(found: _Source) -> tuple[dict[str, list[Any]], list[int]]:
+def _gathered(found: _Source) -> tuple[dict[str, Values], list[int]]:
     """The columns, and the number of each row."""
     numbers = list[int]()
     if found.columns is not None:
-        gathered: list[list[Any]] = [[] for _ in found.columns]
-        appends: list[Callable[[Any], None]] = [values.append for values in gathered]
+        gathered: list[Values] = [[] for _ in found.columns]
+        appends: list[Callable[[object], None]] = [values.append for values in gathered]
         for number, values in found.rows:
             numbers.append(number)
             for append, value in zip(appends, values, strict=True):
                 append(value)
         return dict(zip(found.columns, gathered, strict=True)), numbers
-    table: dict[str, list[Any]] = {}
+    table: dict[str, Values] = {}
     for number, (row,) in found.rows:
         for name in row:
             if name not in table:
@@ -139,13 +149,13 @@ def _gathered(found: _Source) -> tuple[dict[str, list[Any]], list[int]]:
     return table, numbers
 
 
-def _as_text(value: Any) -> str:
+def _as_text(value: object) -> str:
     # A column of whole numbers with a missing one arrives as floats: 3.0 is the label "3".
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 @contextmanager
-def _opened(source: Any, columns: Sequence[str] | None, names: Sequence[str] | None) -> Iterator[_Source]:
+def _opened(source: object, columns: Sequence[str] | None, names: Sequence[str] | None) -> Iterator[_Source]:
     if isinstance(columns, str):
         raise OptionError(f"columns must be a list of names, got the text {columns!r}; write columns=[{columns!r}].")
     if isinstance(source, str | Path):
@@ -203,7 +213,7 @@ def _text(source: str | Path, ending: str, columns: Sequence[str] | None, names:
 
 
 def _json_lines(lines: Iterator[str], name: str, columns: Sequence[str] | None) -> _Source:
-    def objects() -> Iterator[tuple[int, Any]]:
+    def objects() -> Iterator[tuple[int, object]]:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 yield number, _parsed(line, number, name)
@@ -212,7 +222,7 @@ def _json_lines(lines: Iterator[str], name: str, columns: Sequence[str] | None) 
     return _Source(name, "line", kept, _objects(objects(), name, columns))
 
 
-def _parsed(line: str, number: int, name: str) -> Any:
+def _parsed(line: str, number: int, name: str) -> object:
     try:
         return json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -220,7 +230,7 @@ def _parsed(line: str, number: int, name: str) -> Any:
         raise DataError(f"Line {number} of {name} is not JSON ({said}): write one whole object a line.") from error
 
 
-def _objects(found: Iterator[tuple[int, Any]], name: str, columns: Sequence[str] | None) -> Iterator[_Numbered]:
+def _objects(found: Iterator[tuple[int, object]], name: str, columns: Sequence[str] | None) -> Iterator[_Numbered]:
     """Rows from dicts: the values of the columns, or the whole dict where no columns are named."""
     missing = set(columns or ())
     kind, seen, count = "row" if name == "the rows" else "line", dict[str, None](), 0
@@ -245,7 +255,7 @@ def _objects(found: Iterator[tuple[int, Any]], name: str, columns: Sequence[str]
 
 
 @contextmanager
-def _parquet_file(source: str | Path) -> Iterator[Any]:
+def _parquet_file(source: str | Path) -> Iterator[parquet.ParquetFile]:
     """The file opened; a gzipped one is unpacked to a temporary file, for Parquet is read from its end."""
     if Path(source).suffix.lower() != ".gz":
         yield _whole_parquet(require_file(source), file_name(source))
@@ -256,7 +266,7 @@ def _parquet_file(source: str | Path) -> Iterator[Any]:
         yield _whole_parquet(unpacked, file_name(source))
 
 
-def _whole_parquet(file: Path | IO[bytes], name: str) -> Any:
+def _whole_parquet(file: Path | IO[bytes], name: str) -> parquet.ParquetFile:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -266,7 +276,7 @@ def _whole_parquet(file: Path | IO[bytes], name: str) -> Any:
         raise DataError(f"{name} is not a whole Parquet file ({error}): write it again.") from error
 
 
-def _parquet(file: Any, name: str, columns: Sequence[str] | None) -> _Source:
+def _parquet(file: parquet.ParquetFile, name: str, columns: Sequence[str] | None) -> _Source:
     present = list(file.schema_arrow.names)
     kept = present if columns is None else list(columns)
     require_names(kept, present, name)
@@ -274,7 +284,7 @@ def _parquet(file: Any, name: str, columns: Sequence[str] | None) -> _Source:
     return _Source(name, "row", kept, _batched(batches, kept))
 
 
-def _table(source: Any, columns: Sequence[str] | None) -> _Source:
+def _table(source: object, columns: Sequence[str] | None) -> _Source:
     table = read_table(source)
     kept = list(table.column_names if columns is None else columns)
     require_names(kept, table.column_names, source_name(table))
@@ -282,7 +292,7 @@ def _table(source: Any, columns: Sequence[str] | None) -> _Source:
     return _Source(source_name(table), "row", kept, _batched(iter(batches), kept))
 
 
-def _batched(batches: Iterator[Any], kept: Sequence[str]) -> Iterator[_Numbered]:
+def _batched(batches: Iterator[pa.RecordBatch], kept: Sequence[str]) -> Iterator[_Numbered]:
     start = 0
     for batch in batches:
         lists = [batch.column(name).to_pylist() for name in kept]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from unrolled.data.batch.batching import Rows
 from unrolled.data.read.files import Places, file_name, require_file, suffix
@@ -47,7 +47,7 @@ class Series:
         return Series([self.values[i] for i in chosen], labels, self.source, self.places.select(rows))
 
 
-def read_series(source: Any, labels: Iterable[Any] | None = None) -> Series:
+def read_series(source: object, labels: Iterable[object] | None = None) -> Series:
     """The series that `source` holds.
 
     Args:
@@ -76,7 +76,7 @@ def read_series(source: Any, labels: Iterable[Any] | None = None) -> Series:
     return series if labels is None else Series(values, _texts(labels, len(values), name), name, series.places)
 
 
-def _from_path(source: str | Path, name: str) -> tuple[list[np.ndarray], Iterable[Any] | None, list[int]]:
+def _from_path(source: str | Path, name: str) -> tuple[list[np.ndarray], Iterable[object] | None, list[int]]:
     ending = suffix(source)
     if ending == ".ts":
         return read_ts(source)
@@ -120,7 +120,7 @@ def _shortened(values: list[np.ndarray], lengths: np.ndarray, name: str) -> list
     return [value[:length] for value, length in zip(values, lengths.tolist(), strict=True)]
 
 
-def _from_memory(source: Any, name: str) -> list[np.ndarray]:
+def _from_memory(source: object, name: str) -> list[np.ndarray]:
     if isinstance(source, str | bytes) or not isinstance(source, Iterable):
         raise DataError(
             f"Expected a path, an array (N, T, D) or a list of arrays, but got {type(source).__name__}: "
@@ -133,7 +133,7 @@ def _from_memory(source: Any, name: str) -> list[np.ndarray]:
     return [_one(item, f"row {i} of {name}") for i, item in enumerate(source)]
 
 
-def _one(item: Any, place: str) -> np.ndarray:
+def _one(item: ArrayLike, place: str) -> np.ndarray:
     try:
         array = np.asarray(item, np.float64)
     except (ValueError, TypeError) as error:
@@ -161,7 +161,7 @@ def _check(series: Series) -> None:
             )
 
 
-def _texts(labels: Iterable[Any], count: int, name: str) -> list[str]:
+def _texts(labels: Iterable[object], count: int, name: str) -> list[str]:
     # Whole numbers as numpy or Python has them, so that 3, 3.0 and "3" are one label.
     plain = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
     if len(plain) != count:

@@ -11,6 +11,7 @@ import numpy as np
 
 from unrolled.data.read.files import file_name, read_bytes, require_names, suffix
 from unrolled.errors import DataError
+from unrolled.types import Json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,7 +24,7 @@ _MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "Null"
 _ALWAYS_TEXT = ("unique_id",)
 
 
-def read_table(source: Any, text: Sequence[str] = ()) -> pa.Table:
+def read_table(source: object, text: Sequence[str] = ()) -> pa.Table:
     """The table that `source` holds.
 
     Args:
@@ -70,7 +71,7 @@ def require_columns(table: pa.Table, names: Sequence[str]) -> None:
     require_names(names, table.column_names, source_name(table))
 
 
-def _note(table: pa.Table) -> dict[str, Any]:
+def _note(table: pa.Table) -> Json:
     metadata = table.schema.metadata or {}
     note = metadata.get(b"unrolled")
     return json.loads(note) if note else {"source": "the table", "lines": False, "blank": []}
@@ -117,7 +118,7 @@ def _without_row_numbers(table: pa.Table) -> pa.Table:
     return table.rename_columns(["index" if column == name else column for column in table.column_names])
 
 
-def _dict_column(name: str, values: Any) -> pa.Array:
+def _dict_column(name: str, values: object) -> pa.Array:
     import pyarrow as pa
 
     if isinstance(values, str) or not isinstance(values, Iterable):

@@ -152,7 +152,7 @@ def _fields(model: Forecaster) -> float:
         past_text={name: replace(text, values=(*text.values, "new"), codes=np.where(late, len(text.values), text.codes))
                    for name, text in panel.past_text.items()},
     )  # fmt: skip
-    scaling = model.state.fields.target.kind
+    scaling = model.state.fields.target.scaling
     fitted = [PanelFields.fit(each, ends, scaling=scaling).to_json() for each in (spoiled, panel)]
     return 0.0 if fitted[0] == fitted[1] else float("inf")
 

@@ -13,7 +13,7 @@ from unrolled.align.forecast.options import DirectOptions, NextOptions
 from unrolled.check import check_choice
 from unrolled.data.panel.step import Step
 from unrolled.errors import OptionError
-from unrolled.fields.number import KINDS
+from unrolled.fields.number import SCALINGS
 from unrolled.nn.build import EncoderOptions, ForwardOptions
 from unrolled.options import Options
 from unrolled.tasks.options import TaskOptions
@@ -105,7 +105,7 @@ class ForecasterOptions(TaskOptions):
         if head.likelihood is not None:
             check_choice("Forecaster", "likelihood", head.likelihood, LIKELIHOODS)
         if self.target.scaling is not None:
-            check_choice("Forecaster", "scaling", self.target.scaling, KINDS)
+            check_choice("Forecaster", "scaling", self.target.scaling, SCALINGS)
         for level in head.levels or ():
             if not 0 < level < 100:
                 raise OptionError(

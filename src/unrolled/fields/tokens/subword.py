@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from unrolled.errors import OptionError
 
@@ -49,7 +50,7 @@ def make_tokenizer(codes: dict[str, int], merges: Merges) -> Tokenizer:
     return tokenizer
 
 
-def _package() -> Any:
+def _package() -> ModuleType:
     try:
         import tokenizers
     except ModuleNotFoundError as error:
