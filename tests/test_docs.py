@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import pytest
 
+from unrolled.ops import native
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
@@ -80,6 +82,8 @@ def missing(expected: str, said: str) -> list[str]:
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.title)
 def test_a_section_of_extending_runs_from_an_empty_file_to_a_command(section: Section, tmp_path: Path) -> None:
+    if any("Stepper" in block.body for block in section.blocks) and not native.available():
+        pytest.skip(native.reason() or "")
     for earlier in SECTIONS[: SECTIONS.index(section) + 1]:
         write_files(earlier.blocks, tmp_path)
     said = ""

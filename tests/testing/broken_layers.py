@@ -11,7 +11,7 @@ from torch.nn.functional import dropout, linear
 
 from unrolled.nn import GRU, LSTM, Cell, Recurrent
 from unrolled.nn.wrappers.bidirectional import Bidirectional
-from unrolled.ops.core.scan import scan
+from unrolled.ops import scan
 from unrolled.padding import valid_mask
 from unrolled.state import HState, map_state, where_rows
 
