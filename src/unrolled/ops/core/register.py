@@ -57,7 +57,7 @@ class Kernel:
     name: str
     refuses: Callable[..., str | None]
     forward: Callable[..., tuple[Tensor, ...]]
-    backward: Callable[[Tensors, Sequence[Any], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]
+    backward: Callable[[Tensors, Sequence[Attribute], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]
     differentiable: bool = False
 
 
@@ -346,11 +346,11 @@ def differentiable_kernel(
 
 def _replay(
     forward: Callable[..., tuple[Tensor, ...]],
-) -> Callable[[Tensors, Sequence[Any], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]:
+) -> Callable[[Tensors, Sequence[Attribute], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]:
     """A backward pass out of a differentiable forward: run it again with a graph and differentiate that."""
 
     def backward(
-        given: Tensors, values: Sequence[Any], _: Tensors, __: Tensor, grads: Tensors, needs: Sequence[bool]
+        given: Tensors, values: Sequence[Attribute], _: Tensors, __: Tensor, grads: Tensors, needs: Sequence[bool]
     ) -> Tensors:
         with torch.enable_grad():
             inputs = [None if t is None else t.detach().requires_grad_(n) for t, n in zip(given, needs, strict=True)]
