@@ -17,7 +17,7 @@ from unrolled.fields.text import Text
 from unrolled.tasks.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
-__all__ = ["Columns", "Examples", "read_examples"]
+__all__ = ["LabelColumns", "LabelledExamples", "read_examples"]
 
 SERIES_FILES = (".ts", ".npy", ".npz")
 LABEL_NAMES = ("label", "class", "target", "category", "sentiment", "y")
@@ -27,14 +27,14 @@ MISSING = ("nan", "<NA>", "NaT")
 
 
 @dataclass(frozen=True)
-class Columns:
+class LabelColumns:
     """Which columns of a table hold the text and its label; names: of all columns, where a file has no header."""
 
     text: str | None = None
     label: str | None = None
     names: tuple[str, ...] | None = None
 
-    def settled(self, present: Sequence[str], source: str) -> Columns:
+    def settled(self, present: Sequence[str], source: str) -> LabelColumns:
         """The columns named, or seen from their names, or from there being two."""
         label = self.label or next((name for name in LABEL_NAMES if name in present), None)
         text = self.text or next((name for name in TEXT_NAMES if name in present and name != label), None)
@@ -43,19 +43,19 @@ class Columns:
             text, label = text or rest[0], label or rest[0]
         if text is None or label is None:
             raise _unnamed("text" if text is None else "label", present, source)
-        return Columns(text, label, self.names)
+        return LabelColumns(text, label, self.names)
 
-    def texts_alone(self, present: Sequence[str], source: str) -> Columns:
+    def texts_alone(self, present: Sequence[str], source: str) -> LabelColumns:
         """The column of the texts, where no labels are looked for."""
         text = present[0] if len(present) == 1 else self.text
         text = text or next((name for name in TEXT_NAMES if name in present), None)
         if text is None:
             raise _unnamed("text", present, source)
-        return Columns(text, self.label, self.names)
+        return LabelColumns(text, self.label, self.names)
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class LabelledExamples:
     """n inputs of one kind.
 
     labels: of each as text, None where there are none. kind: what they are: "text", "whole" (numbers) or "truth" (True
@@ -66,7 +66,7 @@ class Examples:
     labels: list[str] | None
     kind: str
     places: Places
-    columns: Columns
+    columns: LabelColumns
 
     def __len__(self) -> int:
         return len(self.places.numbers)
@@ -79,8 +79,8 @@ class Examples:
 
 
 def read_examples(
-    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, *, labelled: bool
-) -> Examples:
+    source: object, labels: Iterable[object] | None, columns: LabelColumns, shape: Text, *, labelled: bool
+) -> LabelledExamples:
     """What a classifier takes: a table, a folder of classes, a file of series, or inputs with their labels.
 
     labelled: every example must have a label; else labels are not looked for.
@@ -103,8 +103,8 @@ def read_examples(
 
 
 def _from_table(
-    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, labelled: bool
-) -> Examples:
+    source: object, labels: Iterable[object] | None, columns: LabelColumns, shape: Text, labelled: bool
+) -> LabelledExamples:
     records: Records = read_records(source, names=columns.names)
     own = labelled and labels is None
     columns = (columns.settled if own else columns.texts_alone)(list(records.columns), records.source)
@@ -119,8 +119,8 @@ def _from_table(
 
 
 def _from_memory(
-    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, labelled: bool
-) -> Examples:
+    source: object, labels: Iterable[object] | None, columns: LabelColumns, shape: Text, labelled: bool
+) -> LabelledExamples:
     if not is_several(source):
         raise DataError(
             f"Expected texts, series, a table or a file, but got {type(source).__name__}: pass one of these."
@@ -161,9 +161,11 @@ def _matched(labels: Iterable[object] | None, count: int) -> list[object]:
     return given
 
 
-def _labelled(inputs: Inputs, labels: Sequence[object] | None, places: Places, columns: Columns) -> Examples:
+def _labelled(
+    inputs: Inputs, labels: Sequence[object] | None, places: Places, columns: LabelColumns
+) -> LabelledExamples:
     if labels is None:
-        return Examples(inputs, None, "text", places, columns)
+        return LabelledExamples(inputs, None, "text", places, columns)
     for row, label in enumerate(labels):
         if is_several(label):
             raise DataError(f"Expected one value as the label of {places.of(row)}, but got {label!r}: give one class.")
@@ -171,7 +173,7 @@ def _labelled(inputs: Inputs, labels: Sequence[object] | None, places: Places, c
             raise DataError(f"{places.of(row)} has no label: fill it in or leave the example out.")
     kind = _kind(labels)
     said = [str(int(label)) if kind == "whole" and isinstance(label, int | float) else str(label) for label in labels]
-    return Examples(inputs, said, kind, places, columns)
+    return LabelledExamples(inputs, said, kind, places, columns)
 
 
 def _kind(labels: Sequence[object]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor
 from unrolled.ops import native
 from unrolled.ops.core.register import Kernel
 
-__all__ = ["TYPES", "Sizes", "cpp_kernel", "shared", "walk", "wrong_tensor"]
+__all__ = ["TYPES", "ScanSizes", "cpp_kernel", "shared", "walk", "wrong_tensor"]
 
 TYPES = {torch.float32: 0, torch.float64: 1}
 _TENSORS = ("decay", "drive", "h0", "lengths", "reset", "start_h")
@@ -22,7 +22,7 @@ _TENSORS = ("decay", "drive", "h0", "lengths", "reset", "start_h")
 Tensors = Sequence[Tensor | None]
 
 
-class Sizes(NamedTuple):
+class ScanSizes(NamedTuple):
     """Batch, time and channels of a walk."""
 
     batch: int
@@ -47,7 +47,9 @@ def wrong_tensor(
     return None
 
 
-def walk(function: str, sizes: Sizes, dtype: torch.dtype, tensors: Mapping[str, Tensor | None], **words: int) -> None:
+def walk(
+    function: str, sizes: ScanSizes, dtype: torch.dtype, tensors: Mapping[str, Tensor | None], **words: int
+) -> None:
     """Call the compiled function on tensors and plain numbers by field name."""
     # Held until the call is over: a strided tensor is read through its copy.
     dense = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
@@ -107,7 +109,7 @@ def _backward(
 def _run(function: str, given: Tensors, **others: Tensor | None) -> None:
     assert given[0] is not None
     tensors = {**dict(zip(_TENSORS, given, strict=True)), **others}
-    walk(function, Sizes(*given[0].shape), given[0].dtype, tensors)
+    walk(function, ScanSizes(*given[0].shape), given[0].dtype, tensors)
 
 
 cpp_kernel = Kernel("cpp", _refuses, _forward, _backward)

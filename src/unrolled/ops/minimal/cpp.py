@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unrolled.ops import native
 from unrolled.ops.core.register import Kernel
-from unrolled.ops.diagonal.cpp import TYPES, Sizes, shared, walk, wrong_tensor
+from unrolled.ops.diagonal.cpp import TYPES, ScanSizes, shared, walk, wrong_tensor
 from unrolled.ops.minimal.reference import parts
 
 __all__ = ["cpp_kernel"]
@@ -35,8 +35,8 @@ def _refuses(
     return native.reason() or wrong_tensor(_TENSORS, (gates, h0, lengths, reset, start_h), shapes, gates.dtype)
 
 
-def _sizes(gates: Tensor, lstm: bool) -> Sizes:
-    return Sizes(gates.shape[0], gates.shape[1], gates.shape[2] // parts(lstm))
+def _sizes(gates: Tensor, lstm: bool) -> ScanSizes:
+    return ScanSizes(gates.shape[0], gates.shape[1], gates.shape[2] // parts(lstm))
 
 
 def _forward(*arguments: Any) -> tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unrolled.ops import native
 from unrolled.ops.core.register import Kernel
-from unrolled.ops.diagonal.cpp import TYPES, Sizes, shared, walk, wrong_tensor
+from unrolled.ops.diagonal.cpp import TYPES, ScanSizes, shared, walk, wrong_tensor
 
 __all__ = ["cpp_kernel"]
 
@@ -63,7 +63,7 @@ def _backward(
 def _run(function: str, given: Tensors, **others: Tensor | None) -> None:
     drive = given[0]
     assert drive is not None
-    sizes = Sizes(drive.shape[0], drive.shape[1], drive.shape[2] // 2)
+    sizes = ScanSizes(drive.shape[0], drive.shape[1], drive.shape[2] // 2)
     walk(function, sizes, drive.dtype, {**dict(zip(_TENSORS, given, strict=True)), **others}, form=_FORM)
 
 
