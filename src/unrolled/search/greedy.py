@@ -93,7 +93,7 @@ class CodeWalk(Generic[S]):
         self._keep(going)
 
     def finish(self) -> list[Found]:
-        """Walk until every row is done."""
+        """CodeWalk until every row is done."""
         while self.rows:
             self.advance()
         return [found for found in self.found if found is not None]
