@@ -96,7 +96,7 @@ class Layout:
     def solve(self, given: Given, sizes: dict[str, int]) -> bool:
         """Read all sizes; False where a tensor has not the dimensions, or a size is no whole number above 0."""
         for name, source, axis, number, others in self.sources:
-            tensor = given[source]
+            tensor = given.get(source)
             if tensor is None or tensor.ndim <= axis:
                 return False
             for other in others:
@@ -117,7 +117,7 @@ class Layout:
         fit = self.solve(given, sizes)
         shapes = {dim: _value(parsed, sizes) for dim, parsed in self.dims.items()} if fit else {}
         for one, name, dims, kind, starts in self._wanted:
-            tensor = given[name]
+            tensor = given.get(name)
             if tensor is None:
                 continue
             if not tensor.is_cpu or tensor.layout is not torch.strided or tensor.dtype is not (kind or dtype):
@@ -142,7 +142,7 @@ class Layout:
 
     def _misfit(self, given: Given, sizes: dict[str, int]) -> str:
         """The first tensor that does not fit those before it, in words."""
-        present = [(one, tensor) for one in self.arguments if (tensor := given[one.name]) is not None]
+        present = [(one, tensor) for one in self.arguments if (tensor := given.get(one.name)) is not None]
         constants, later = dict(sizes), []
         for one, tensor in present:
             fits = _fits(one, tensor, sizes)

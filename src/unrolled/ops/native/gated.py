@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from unrolled.ops import native
 from unrolled.ops.core.register import Attribute, Kernel, Memory
+from unrolled.ops.native.door import TYPES, Layout, argument
 
 __all__ = ["CELLS", "gated_kernel"]
 
@@ -21,7 +23,6 @@ CELLS = ("rnn tanh", "rnn relu", "lstm", "lstm coupled", "gru after", "gru befor
 """What the kernels know, in the order of their numbers."""
 
 Tensors = Mapping[str, Tensor | None]
-_TYPES = {torch.float32: 0, torch.float64: 1}
 
 
 def gated_kernel(
@@ -51,7 +52,7 @@ class _Asked:
 
     def refuses(self, *arguments: Any) -> str | None:
         given = dict(zip(self.tensors, arguments, strict=False))
-        return native.reason() or _wrong_kind(given) or _wrong_shape(given, self.cell(*arguments[len(self.tensors) :]))
+        return native.reason() or _objection(given, self.cell(*arguments[len(self.tensors) :]))
 
     def forward(self, *arguments: Any) -> tuple[Tensor, ...]:
         *plain, save = arguments
@@ -101,7 +102,7 @@ class _Call:
         batch, time, width = self.x.shape
         self.output = _tensor(given, "h0").shape[1]
         self.hidden = _tensor(given, "weight_h").shape[0] // _gate_count(cell)
-        self.put(cell=CELLS.index(cell), type=_TYPES[self.x.dtype], threads=native.threads(), batch=batch, time=time)
+        self.put(cell=CELLS.index(cell), type=TYPES[self.x.dtype], threads=native.threads(), batch=batch, time=time)
         self.put(reverse=int(reverse))
         self.put(hidden=self.hidden, output=self.output, **{k: v for k, v in given.items() if k not in ("x", "mask_h")})
         self.put(**({"x": self.x, "input": width} if self.projects else {"gates": self.x}))
@@ -200,57 +201,29 @@ def _tensor(given: Tensors, name: str) -> Tensor:
     return value
 
 
-def _wrong_kind(given: Tensors) -> str | None:
-    """Why the tensors' kind does not suit, in words."""
-    x = _tensor(given, "x")
-    if x.dtype not in _TYPES:
-        return f"x is {x.dtype}, it runs on float32 and float64"
-    for name, tensor in given.items():
-        if tensor is None:
-            continue
-        if tensor.device.type != "cpu":
-            return f"{name} is on {tensor.device}, it runs on the CPU"
-        if tensor.layout != torch.strided:
-            return f"{name} is {tensor.layout}, expected {torch.strided}"
-        wanted = {"lengths": torch.int64, "reset": torch.bool, "zone_h": torch.bool, "zone_c": torch.bool}
-        if tensor.dtype != wanted.get(name, x.dtype):
-            return f"{name} is {tensor.dtype}, expected {wanted.get(name, x.dtype)}"
-    return None
+@cache
+def _layout(count: int, projects: bool, narrower: bool) -> Layout:
+    """The shapes of a cell of so many gates. projects: x is the input; narrower: h is a projection of what is hidden."""
+    stacked, output = f"{count} hidden", "output" if narrower else "hidden"
+    always = [f"x: batch, time, {'input' if projects else stacked}", f"h0: batch, {output}"]
+    always += [f"weight_h: {stacked}, {output}", *([f"weight_x: {stacked}, input"] if projects else [])]
+    sometimes = (
+        "c0: batch, hidden", f"bias: {stacked}", f"peephole: {count - 1}, hidden", f"weight_p: {output}, hidden",
+        "bias_h: hidden", f"norm_h: {stacked}", "norm_c: 2, hidden", f"mask_h: batch, time, {output}",
+        f"zone_h: batch, time, {output}", "zone_c: batch, time, hidden", "lengths: batch", "reset: batch, time",
+        f"start_h: rows, {output}", "start_c: rows, hidden",
+    )  # fmt: skip
+    arguments = [argument(text) for text in (*always, *sometimes)]
+    return Layout(arguments, optional=[one.name for one in arguments[len(always) :]])
 
 
-def _wrong_shape(given: Tensors, cell: str) -> str | None:
-    """Why the tensors' shapes do not fit together, in words."""
-    x, h0, weight_x, count = _tensor(given, "x"), _tensor(given, "h0"), given.get("weight_x"), _gate_count(cell)
-    wide = "input" if weight_x is not None else f"{count} * hidden"
-    if x.ndim != 3 or not x.numel() or h0.ndim != 2 or (weight_x is None and x.shape[2] % count):
-        return f"x has the shape {tuple(x.shape)}, expected (batch, time, {wide}), none of them 0"
-    if weight_x is not None and (weight_x.ndim != 2 or not weight_x.numel() or len(weight_x) % count):
-        return f"weight_x has the shape {tuple(weight_x.shape)}, expected ({count} * hidden, input)"
-    if weight_x is None and given.get("bias") is not None:
+def _objection(given: Tensors, cell: str) -> str | None:
+    """Why the tensors do not fit the cell, in words."""
+    projects = given.get("weight_x") is not None
+    if not projects and given.get("bias") is not None:
         return "bias comes without the weight_x that it belongs to"
-    batch, time, width = x.shape
-    hidden, output = (width if weight_x is None else len(weight_x)) // count, h0.shape[1]
-    if given.get("weight_p") is None and output != hidden:
-        return f"h0 is {output} wide, expected the {hidden} of the gates"
-    for name in ("start_h", "start_c"):
-        start = given.get(name)
-        if (given.get("reset") is None) != (start is None) and name in given:
-            return "reset and the start it returns to must come together"
-    start_h = given.get("start_h")
-    rows = 1 if start_h is not None and start_h.shape[:1] == (1,) else batch
-    expected = {
-        "h0": (batch, output), "c0": (batch, hidden), "weight_h": (count * hidden, output),
-        "weight_x": (count * hidden, width), "bias": (count * hidden,),
-        "peephole": (count - 1, hidden), "weight_p": (output, hidden), "bias_h": (hidden,), "norm_h": (count * hidden,),
-        "norm_c": (2, hidden), "mask_h": (batch, time, output), "zone_h": (batch, time, output),
-        "zone_c": (batch, time, hidden), "lengths": (batch,), "reset": (batch, time), "start_h": (rows, output),
-        "start_c": (rows, hidden),
-    }  # fmt: skip
-    for name, shape in expected.items():
-        tensor = given.get(name)
-        if tensor is not None and tuple(tensor.shape) != shape:
-            return f"{name} has the shape {tuple(tensor.shape)}, expected {shape}"
-    lengths = given.get("lengths")
-    if lengths is not None and not all(0 <= length <= time for length in lengths.tolist()):
-        return f"lengths lie outside 0 to {time}"
-    return None
+    wrong = _layout(_gate_count(cell), projects, given.get("weight_p") is not None).objection(given, {})
+    starts = [given[name] for name in ("start_h", "start_c") if name in given]
+    if wrong is None and any((given.get("reset") is None) != (start is None) for start in starts):
+        return "reset and the start it returns to must come together"
+    return wrong
