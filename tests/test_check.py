@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled.check import check_choice, check_rate, check_size, check_state
+from unrolled.check import check_choice, check_rate, check_size, check_state_like
 from unrolled.errors import (
     DtypeError,
     LengthsError,
@@ -226,13 +226,13 @@ def test_a_nested_state_is_checked_to_its_depth() -> None:
         high: Any
 
     good = Pair(HState(h()), HState(h()))
-    check_state("Stack", good, good, x())
+    check_state_like("Stack", good, good, x())
     with pytest.raises(ShapeError, match="Stack: state must be a HState"):
-        check_state("Stack", Pair(HState(h()), h()), good, x())
+        check_state_like("Stack", Pair(HState(h()), h()), good, x())
     with pytest.raises(ShapeError, match=re.escape("Stack: a state leaf must be (2, 5), got (2, 4)")):
-        check_state("Stack", Pair(HState(h()), HState(h(2, 4))), good, x())
+        check_state_like("Stack", Pair(HState(h()), HState(h(2, 4))), good, x())
     with pytest.raises(ShapeError, match="Stack: state must be a tuple"):
-        check_state("Stack", (HState(h()),), (HState(h()), HState(h())), x())
+        check_state_like("Stack", (HState(h()),), (HState(h()), HState(h())), x())
 
 
 def test_autocast_lets_other_dtypes_pass_the_door() -> None:

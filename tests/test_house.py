@@ -113,6 +113,32 @@ def test_circles_are_seen() -> None:
     assert circles({a: {b}, b: {c}, c: {a, d}, d: set()}) == {frozenset({a, b, c})}
 
 
+# Files that answer the same questions under the same names: the parts of an op, the commands of a task, the verbs.
+FAMILIES = re.compile(r"ops/(?!core|native|newton)\w+/|tasks/commands/|cli/")
+
+
+def public_names(files: dict[str, str]) -> dict[str, list[str]]:
+    """The files that define each public class and function of the package; a family's functions are its own."""
+    found: dict[str, list[str]] = {}
+    for path, source in files.items():
+        for node in ast.parse(source).body:
+            own = isinstance(node, ast.FunctionDef) and not FAMILIES.match(path)
+            if (own or isinstance(node, ast.ClassDef)) and not node.name.startswith("_"):
+                found.setdefault(node.name, []).append(path)
+    return found
+
+
+def test_a_public_name_stands_for_one_idea() -> None:
+    names = public_names({path.relative_to(SOURCE).as_posix(): path.read_text(encoding="utf-8") for path in FILES})
+    assert not {name: places for name, places in names.items() if len(places) > 1}
+
+
+def test_names_that_stand_twice_are_seen() -> None:
+    lstm, gru = "def samples(): ...\nclass Sizes: ...", "def samples(): ...\nclass _Sizes: ..."
+    names = public_names({"ops/lstm/a.py": lstm, "ops/gru/a.py": gru, "data/b.py": "class Sizes: ...\ndef read(): ..."})
+    assert names == {"Sizes": ["ops/lstm/a.py", "data/b.py"], "read": ["data/b.py"]}
+
+
 def test_scores_are_numpy_alone() -> None:
     for path in sorted((SOURCE / "score").glob("*.py")):
         assert not re.search(r"^(import|from) torch\b", path.read_text(encoding="utf-8"), re.M), path.name

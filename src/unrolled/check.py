@@ -20,10 +20,10 @@ __all__ = [
     "check_heads",
     "check_lengths",
     "check_rate",
-    "check_reset",
+    "check_reset_mask",
     "check_sequence",
     "check_size",
-    "check_state",
+    "check_state_like",
     "check_state_dtype",
     "check_step",
 ]
@@ -136,7 +136,7 @@ def check_lengths(owner: str, lengths: Tensor | Sequence[int] | None, x: Tensor)
     return counts.to(x.device)
 
 
-def check_reset(owner: str, reset: Tensor | None, x: Tensor, lengths: Tensor | None) -> Tensor | None:
+def check_reset_mask(owner: str, reset: Tensor | None, x: Tensor, lengths: Tensor | None) -> Tensor | None:
     """`reset` as a bool tensor (batch, time) on the device of x, False in the padding; None stays None."""
     if reset is None:
         return None
@@ -148,7 +148,7 @@ def check_reset(owner: str, reset: Tensor | None, x: Tensor, lengths: Tensor | N
     return reset if lengths is None else reset & valid_mask(lengths, x.shape[1])
 
 
-def check_state(owner: str, state: Any, expected: Any, x: Tensor) -> None:
+def check_state_like(owner: str, state: Any, expected: Any, x: Tensor) -> None:
     """The state must have the structure, shapes and dtypes of `expected` (its device does not matter), beside x."""
     _check_structure(owner, state, expected)
     for leaf, want in zip(leaves(state), leaves(expected), strict=True):

@@ -15,14 +15,14 @@ from unrolled.errors import DataError
 from unrolled.fields.text import SPECIALS, Text
 from unrolled.tasks import Classifier
 from unrolled.tasks.inputs import TextInputs
-from unrolled.tasks.labelled import Columns, read_examples
+from unrolled.tasks.labelled import LabelColumns, read_examples
 
 SHAPE = Text("word", True, "punctuation", SPECIALS)
 TEXTS, LABELS = ["a good film", "a bad film", "good"], ["1", "0", "1"]
 
 
 def read(source: Any, labels: Any = None, labelled: bool = True, **columns: Any) -> Any:
-    return read_examples(source, labels, Columns(**columns), SHAPE, labelled=labelled)
+    return read_examples(source, labels, LabelColumns(**columns), SHAPE, labelled=labelled)
 
 
 def written(folder: Path, kind: str) -> Any:

@@ -8,7 +8,7 @@ from unrolled.data.panel.arrays import PanelFields, SeriesArrays, Sizes, separat
 from unrolled.data.panel.build import build_panel, extend_panel
 from unrolled.data.panel.calendar import Calendar
 from unrolled.data.panel.columns import Columns
-from unrolled.data.panel.panel import Ends, Panel, Text, split_ends
+from unrolled.data.panel.panel import Ends, Panel, TextColumn, split_ends
 from unrolled.data.panel.step import Step, infer_step
 from unrolled.data.panel.windows import WindowBatch, Windows
 from unrolled.data.read.conll import Sentences, read_conll
@@ -47,7 +47,7 @@ __all__ = [
     "Stream",
     "Stretch",
     "TagColumn",
-    "Text",
+    "TextColumn",
     "WindowBatch",
     "Windows",
     "WordColumn",

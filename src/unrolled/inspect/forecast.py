@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Band", "ForecastPicture", "draw", "require_matplotlib"]
+__all__ = ["Band", "ForecastPicture", "draw_forecast", "require_matplotlib"]
 
 # More panels than this are too small to read; the rest is left to the table.
 PANELS = 6
@@ -43,7 +43,7 @@ class ForecastPicture:
     note: str = ""
 
 
-def draw(pictures: Sequence[ForecastPicture], path: str | Path) -> Path:
+def draw_forecast(pictures: Sequence[ForecastPicture], path: str | Path) -> Path:
     """Write the picture; the name's ending says which kind (.png, .svg, .pdf).
 
     Raises:

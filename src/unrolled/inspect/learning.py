@@ -30,7 +30,7 @@ from unrolled.types import Json
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Curve", "LearningCurves", "Row", "curves_of", "draw_learning", "read_curves"]
+__all__ = ["Curve", "LearningCurves", "EvaluationRow", "curves_of", "draw_learning", "read_curves"]
 
 # Losses that span more than this factor are drawn on a logarithmic scale.
 WIDE = 30.0
@@ -38,7 +38,7 @@ WIDE = 30.0
 SMOOTHED = 0.02
 
 
-class Row(Protocol):
+class EvaluationRow(Protocol):
     """One evaluation, as the history of a run holds it; what was not measured is None."""
 
     @property
@@ -81,7 +81,7 @@ class LearningCurves:
     rate: Curve
 
 
-def curves_of(evaluations: Sequence[Row]) -> LearningCurves:
+def curves_of(evaluations: Sequence[EvaluationRow]) -> LearningCurves:
     """The curves through the evaluations of a finished run (`History.evaluations`)."""
     return LearningCurves(
         Curve.of((row.step, row.loss) for row in evaluations),

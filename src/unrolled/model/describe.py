@@ -22,12 +22,12 @@ __all__ = [
     "Described",
     "Description",
     "Finished",
-    "Report",
+    "ScoreReport",
     "Request",
     "Whole",
     "Word",
     "about",
-    "evaluated",
+    "report_on",
     "held_files",
     "size_of",
     "sources",
@@ -92,7 +92,7 @@ class Request:
         return {name: value for name, value in self.reading.items() if value is not None}
 
 
-class Report(Protocol):
+class ScoreReport(Protocol):
     """Scores: readable as text, and plain JSON."""
 
     def to_json(self) -> dict[str, object]: ...
@@ -143,7 +143,7 @@ class Finished(Generic[M]):
     request: Request
     folder: Path
     held: tuple[Any, ...]
-    report: Report | None
+    report: ScoreReport | None
     plot: bool
 
 
@@ -162,7 +162,7 @@ def held_files(request: Request, role: str) -> tuple[object, ...]:
     return tuple(paths)
 
 
-def evaluated(model: Any, test: tuple[Any, ...]) -> Report | None:
+def report_on(model: Any, test: tuple[Any, ...]) -> ScoreReport | None:
     """The model's own report on the test data."""
     return model.evaluate(*test) if test else None
 
@@ -198,7 +198,7 @@ class Description(Generic[M]):
     examples: tuple[str, ...] = ()
     sources: Callable[[Request], tuple[Sequence[object], Mapping[str, object]]] = sources
     held: Callable[[Request, str], tuple[object, ...]] = held_files
-    score: Callable[[M, tuple[Any, ...]], Report | None] = evaluated
+    score: Callable[[M, tuple[Any, ...]], ScoreReport | None] = report_on
     leaves: Mapping[str, Callable[[Finished[M]], Path | None]] = field(default_factory=dict)
     pictures: Mapping[str, Callable[[Finished[M]], Path | None]] = field(default_factory=dict)
     about: Callable[[Finished[M]], list[str]] = about

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from unrolled.model.base import Model
     from unrolled.model.describe import Described
 
-__all__ = ["Home", "announce_task", "describe_task", "described_tasks", "find_task", "known_tasks", "register_task"]
+__all__ = ["TaskHome", "announce_task", "describe_task", "described_tasks", "find_task", "known_tasks", "register_task"]
 
 K = TypeVar("K", bound="type[Model]")
 
 
-class Home(NamedTuple):
+class TaskHome(NamedTuple):
     """Where a task is: the module of its class, the name of the class, the module of its `DESCRIPTION`."""
 
     module: str
@@ -28,7 +28,7 @@ class Home(NamedTuple):
     description: str
 
 
-_TASKS: dict[str, type[Model] | Home] = {}
+_TASKS: dict[str, type[Model] | TaskHome] = {}
 
 
 def register_task(kind: K) -> K:
@@ -46,12 +46,12 @@ def register_task(kind: K) -> K:
             f"register_task: expected a name of its own for {kind.__name__}, got {name!r}, which is "
             f"{'.'.join(home)}; give it another `task`."
         )
-    if not isinstance(taken, Home):
+    if not isinstance(taken, TaskHome):
         _TASKS[name] = kind
     return kind
 
 
-def announce_task(name: str, home: Home) -> None:
+def announce_task(name: str, home: TaskHome) -> None:
     """Make a task known without importing its class."""
     _TASKS[name] = home
 
@@ -65,7 +65,7 @@ def known_tasks() -> list[str]:
 def find_task(name: str) -> type[Model]:
     """The class of a task. Raises `OptionError` for a name that nobody has registered."""
     found = _known(name)
-    if isinstance(found, Home):
+    if isinstance(found, TaskHome):
         kind: type[Model] = getattr(importlib.import_module(found.module), found.name)
         return kind
     return found
@@ -74,7 +74,7 @@ def find_task(name: str) -> type[Model]:
 def describe_task(name: str) -> Described | None:
     """What the command line is told of a task; None where it has nothing to say. Imports no class."""
     found = _known(name)
-    if isinstance(found, Home):
+    if isinstance(found, TaskHome):
         said: Described = importlib.import_module(found.description).DESCRIPTION
         return said
     return found.description
@@ -86,7 +86,7 @@ def described_tasks() -> dict[str, Described]:
     return {name: description for name, description in found.items() if description is not None}
 
 
-def _known(name: str) -> type[Model] | Home:
+def _known(name: str) -> type[Model] | TaskHome:
     known = known_tasks()
     if name not in known:
         raise OptionError(
@@ -96,5 +96,5 @@ def _known(name: str) -> type[Model] | Home:
     return _TASKS[name]
 
 
-def _place(found: type[Model] | Home) -> tuple[str, str]:
-    return (found.module, found.name) if isinstance(found, Home) else (found.__module__, found.__qualname__)
+def _place(found: type[Model] | TaskHome) -> tuple[str, str]:
+    return (found.module, found.name) if isinstance(found, TaskHome) else (found.__module__, found.__qualname__)

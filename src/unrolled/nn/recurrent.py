@@ -13,9 +13,9 @@ from unrolled.check import (
     check_dtype,
     check_finite,
     check_lengths,
-    check_reset,
+    check_reset_mask,
     check_sequence,
-    check_state,
+    check_state_like,
     check_step,
 )
 from unrolled.errors import NotStreamable
@@ -94,7 +94,7 @@ class Recurrent(nn.Module, ABC, Generic[S]):
         check_sequence(owner, x, self.input_size)
         check_dtype(owner, x, next(self.parameters(), None))
         counts = check_lengths(owner, lengths, x)
-        resets = check_reset(owner, reset, x, counts)
+        resets = check_reset_mask(owner, reset, x, counts)
         x = zero_padding(x, counts)
         check_finite(owner, x)
         return self.sequence(x, self._state_for(x, state), counts, resets)
@@ -124,5 +124,7 @@ class Recurrent(nn.Module, ABC, Generic[S]):
             return self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
         if not torch.compiler.is_compiling():
             # On the meta device nothing is allocated and no random number is drawn.
-            check_state(type(self).__name__, state, self.initial_state(x.shape[0], device="meta", dtype=x.dtype), x)
+            check_state_like(
+                type(self).__name__, state, self.initial_state(x.shape[0], device="meta", dtype=x.dtype), x
+            )
         return state

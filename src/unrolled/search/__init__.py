@@ -4,7 +4,7 @@ from unrolled.search.beam import beam
 from unrolled.search.constraints import Constraint, Forbid, NoRepeat, OneOf, Opening
 from unrolled.search.greedy import greedy
 from unrolled.search.sample import sample, stream
-from unrolled.search.step import Found, Step, score
+from unrolled.search.step import CodeStep, Found, score
 
 __all__ = [
     "Constraint",
@@ -13,7 +13,7 @@ __all__ = [
     "NoRepeat",
     "OneOf",
     "Opening",
-    "Step",
+    "CodeStep",
     "beam",
     "greedy",
     "sample",

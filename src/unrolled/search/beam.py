@@ -13,7 +13,7 @@ from torch import Tensor
 from unrolled.check import check_size
 from unrolled.errors import OptionError
 from unrolled.search.constraints import Constraint, constrain
-from unrolled.search.step import Found, Start, Step, ask, length_norm, make_found, most_likely, start, total
+from unrolled.search.step import CodeStep, Found, Start, ask, length_norm, make_found, make_start, most_likely, total
 from unrolled.state import select_rows
 
 __all__ = ["beam"]
@@ -22,7 +22,7 @@ S = TypeVar("S")
 
 
 def beam(
-    step: Step[S],
+    step: CodeStep[S],
     state: S,
     *,
     begin: Tensor | int,
@@ -58,7 +58,7 @@ def beam(
     [([], 0.2), ([0], 0.1)]
     """
     _check(width, nbest, length_penalty)
-    origin = start("beam", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
+    origin = make_start("beam", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
     rows = [_Row(nbest, length_penalty, len(codes) + n) for codes, n in zip(origin.emitted, origin.limits, strict=True)]
     return _search(step, origin, rows, width, end, constraints)
 
@@ -72,7 +72,12 @@ def _check(width: int, nbest: int, length_penalty: float) -> None:
 
 
 def _search(
-    step: Step[S], origin: Start[S], rows: list[_Row], width: int, end: int | None, constraints: Sequence[Constraint]
+    step: CodeStep[S],
+    origin: Start[S],
+    rows: list[_Row],
+    width: int,
+    end: int | None,
+    constraints: Sequence[Constraint],
 ) -> list[list[Found]]:
     """What each row finds."""
     live, codes, state = _open(origin, rows)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from unrolled.search.constraints import Constraint, constrain
-from unrolled.search.step import Found, Start, Step, ask, make_found, start
+from unrolled.search.step import CodeStep, Found, Start, ask, make_found, make_start
 from unrolled.state import select_rows
 
-__all__ = ["Choose", "Walk", "greedy", "likeliest"]
+__all__ = ["Choose", "CodeWalk", "greedy", "likeliest"]
 
 S = TypeVar("S")
 
@@ -22,7 +22,7 @@ Choose = Callable[[Tensor, Sequence[int]], Tensor]
 
 
 def greedy(
-    step: Step[S],
+    step: CodeStep[S],
     state: S,
     *,
     begin: Tensor | int,
@@ -36,7 +36,7 @@ def greedy(
     A row that has ended leaves the batch, so that it costs nothing more.
 
     Args:
-        step: see `Step`.
+        step: see `CodeStep`.
         state: the state before the first code, one row for each sequence wanted.
         begin: the code that the step reads first, one for all rows or (rows,).
         end: the code that ends a sequence; None: only the limit does.
@@ -57,8 +57,8 @@ def greedy(
     >>> found.codes.tolist(), found.ended
     ([3, 2, 1], True)
     """
-    origin = start("greedy", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
-    return Walk("greedy", step, origin, end, constraints, likeliest).finish()
+    origin = make_start("greedy", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
+    return CodeWalk("greedy", step, origin, end, constraints, likeliest).finish()
 
 
 def likeliest(log_probs: Tensor, rows: Sequence[int]) -> Tensor:
@@ -66,7 +66,7 @@ def likeliest(log_probs: Tensor, rows: Sequence[int]) -> Tensor:
     return log_probs.argmax(1)
 
 
-class Walk(Generic[S]):
+class CodeWalk(Generic[S]):
     """Rows that each grow one sequence, all by one step at a time; a row that is done leaves the batch.
 
     rows: the rows still under way. found: what each row has become, None while it is under way.
@@ -75,7 +75,7 @@ class Walk(Generic[S]):
     def __init__(
         self,
         owner: str,
-        step: Step[S],
+        step: CodeStep[S],
         origin: Start[S],
         end: int | None,
         constraints: Sequence[Constraint],
@@ -93,7 +93,7 @@ class Walk(Generic[S]):
         self._keep(going)
 
     def finish(self) -> list[Found]:
-        """Walk until every row is done."""
+        """CodeWalk until every row is done."""
         while self.rows:
             self.advance()
         return [found for found in self.found if found is not None]

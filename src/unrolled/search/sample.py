@@ -13,8 +13,8 @@ from torch import Tensor
 from unrolled.check import check_size
 from unrolled.errors import OptionError, ShapeError
 from unrolled.search.constraints import Constraint
-from unrolled.search.greedy import Choose, Walk, likeliest
-from unrolled.search.step import Found, Start, Step, start
+from unrolled.search.greedy import Choose, CodeWalk, likeliest
+from unrolled.search.step import CodeStep, Found, Start, make_start
 
 __all__ = ["sample", "stream"]
 
@@ -22,7 +22,7 @@ S = TypeVar("S")
 
 
 def sample(
-    step: Step[S],
+    step: CodeStep[S],
     state: S,
     *,
     begin: Tensor | int,
@@ -58,9 +58,9 @@ def sample(
     Source: the nucleus is that of Holtzman et al. 2019, arXiv:1904.09751, section 3.1.
     """
     _check("sample", temperature, top_k, top_p)
-    origin = start("sample", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
+    origin = make_start("sample", step, state, begin=begin, end=end, limit=limit, prefix=prefix)
     choose = _chooser(origin, _numbers(rows, len(origin.limits)), seed, temperature, top_k, top_p)
-    return Walk("sample", step, origin, end, constraints, choose).finish()
+    return CodeWalk("sample", step, origin, end, constraints, choose).finish()
 
 
 def _numbers(rows: Sequence[int] | None, count: int) -> list[int]:
@@ -71,7 +71,7 @@ def _numbers(rows: Sequence[int] | None, count: int) -> list[int]:
 
 
 def stream(
-    step: Step[S],
+    step: CodeStep[S],
     state: S,
     *,
     begin: Tensor | int,
@@ -98,14 +98,16 @@ def stream(
     True
     """
     _check("stream", temperature, top_k, top_p)
-    origin = start("stream", step, state, begin=begin, end=end, limit=limit, prefix=[prefix] if len(prefix) else None)
+    origin = make_start(
+        "stream", step, state, begin=begin, end=end, limit=limit, prefix=[prefix] if len(prefix) else None
+    )
     if len(origin.limits) != 1:
         raise ShapeError(f"stream: the state must hold one row, got {len(origin.limits)}; use sample for several.")
     choose = _chooser(origin, [row], seed, temperature, top_k, top_p)
-    return _emit(Walk("stream", step, origin, end, constraints, choose))
+    return _emit(CodeWalk("stream", step, origin, end, constraints, choose))
 
 
-def _emit(walk: Walk[S]) -> Iterator[int]:
+def _emit(walk: CodeWalk[S]) -> Iterator[int]:
     while walk.rows:
         yield from walk.advance()
 

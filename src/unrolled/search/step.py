@@ -14,7 +14,18 @@ from torch import Tensor
 from unrolled.errors import DataError, LengthsError, NonFiniteError, OptionError, ShapeError
 from unrolled.state import concat_rows, leaves, select_rows
 
-__all__ = ["Found", "Start", "Step", "ask", "length_norm", "make_found", "most_likely", "score", "start", "total"]
+__all__ = [
+    "Found",
+    "Start",
+    "CodeStep",
+    "ask",
+    "length_norm",
+    "make_found",
+    "most_likely",
+    "score",
+    "make_start",
+    "total",
+]
 
 S = TypeVar("S")
 
@@ -22,7 +33,7 @@ S = TypeVar("S")
 SLACK = 0.05
 
 
-class Step(Protocol[S]):
+class CodeStep(Protocol[S]):
     """One step of a model: codes (rows,) int64 and a state -> log-probabilities (rows, size) of what follows, state.
 
     The state is a tree of tensors, batch first, as `unrolled.state` knows it.
@@ -81,7 +92,7 @@ def make_found(codes: Sequence[int], terms: Sequence[float], ended: bool, length
     return Found(np.array(codes, np.int64), log_prob, ranked, ended, np.array(terms, np.float64))
 
 
-def ask(owner: str, step: Step[S], codes: Tensor, state: S, rows: Sequence[int]) -> tuple[Tensor, S]:
+def ask(owner: str, step: CodeStep[S], codes: Tensor, state: S, rows: Sequence[int]) -> tuple[Tensor, S]:
     """What the step says, without gradients, checked. rows: the caller's number of each row, for messages."""
     with torch.no_grad():
         log_probs, state = step(codes, state)
@@ -119,9 +130,9 @@ def most_likely(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values, codes.gather(1, order)
 
 
-def start(
+def make_start(
     owner: str,
-    step: Step[S],
+    step: CodeStep[S],
     state: S,
     *,
     begin: Tensor | int,
@@ -145,7 +156,7 @@ def start(
 
 
 def score(
-    step: Step[S],
+    step: CodeStep[S],
     state: S,
     sequences: Sequence[Sequence[int] | np.ndarray],
     *,
@@ -156,7 +167,7 @@ def score(
     """The log-probability of one given sequence a row, each as the `Found` that a search would have returned.
 
     Args:
-        step: see `Step`.
+        step: see `CodeStep`.
         state: the state before the first code, one row a sequence.
         sequences: one list of codes a row, without begin and end; they may differ in length.
         begin: the code that the step reads first, one for all rows or (rows,).
@@ -182,7 +193,7 @@ def score(
 
 
 def _feed(
-    owner: str, step: Step[S], state: S, first: Tensor, forced: list[list[int]]
+    owner: str, step: CodeStep[S], state: S, first: Tensor, forced: list[list[int]]
 ) -> tuple[Tensor, S, list[list[float]]]:
     """Teacher forcing over ragged lists: the code to read next, the state after each list, and each code's term."""
     count, following = first.shape[0], first

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from unrolled.model.registry import Home, announce_task
+from unrolled.model.registry import TaskHome, announce_task
 
 if TYPE_CHECKING:
     from unrolled.tasks.classify import Classifier
@@ -34,7 +34,7 @@ for _task, _name in (
     ("translate", "Translator"),
     ("forecast", "Forecaster"),
 ):
-    announce_task(_task, Home(f"unrolled.tasks.{_HOMES[_name]}", _name, f"unrolled.tasks.commands.{_task}"))
+    announce_task(_task, TaskHome(f"unrolled.tasks.{_HOMES[_name]}", _name, f"unrolled.tasks.commands.{_task}"))
 
 
 def __getattr__(name: str) -> object:

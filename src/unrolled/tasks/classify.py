@@ -11,10 +11,8 @@ import numpy as np
 from torch import nn
 
 from unrolled.align.pool import Labelled, Pool
-from unrolled.data.batch.examples import CodeColumn
-from unrolled.data.batch.examples import Examples as Rows
+from unrolled.data.batch.examples import CodeColumn, Examples
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError
 from unrolled.fields.category import Category
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
@@ -22,7 +20,7 @@ from unrolled.tasks.batches import per_row
 from unrolled.tasks.classes import ClassOptions, as_they_came, draw_calibration, draw_confusions, sklearn_tags
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.inputs import InputOptions, Inputs, kind_of
-from unrolled.tasks.labelled import Columns, Examples, read_examples
+from unrolled.tasks.labelled import LabelColumns, LabelledExamples, read_examples
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import enough_epochs
@@ -56,7 +54,7 @@ SMALL = 1000
 @dataclass(frozen=True)
 class ClassifierNotes(Notes):
     """columns: of the texts and of the labels; names: of all columns, where a file had no header. labels: what they
-    were, as in `Examples`. temperature: what makes the probabilities right. width: of the file of vectors."""
+    were, as in `LabelledExamples`. temperature: what makes the probabilities right. width: of the file of vectors."""
 
     columns: tuple[str | None, str | None] = (None, None)
     names: tuple[str, ...] | None = None
@@ -65,7 +63,7 @@ class ClassifierNotes(Notes):
     width: int | None = None
 
 
-class Classifier(SequenceTask[Examples, Rows[Labelled]]):
+class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
     """Learns from examples which class a text or a series belongs to: sentiment, speaker, action, gesture.
 
     options: any of `ClassifierOptions`, flat. Keeps scikit-learn's contract for estimators: `get_params`, `set_params`,
@@ -100,9 +98,9 @@ class Classifier(SequenceTask[Examples, Rows[Labelled]]):
         """Learn from labelled examples.
 
         Args:
-            source: a table with a text and a label column (path, dataframe, dict or list of dicts), a folder with a
-                folder for each class, a .ts or .npz file of series; or the inputs themselves, with their labels in `y`:
-                texts, an array (N, T, D), or a list of arrays (T_i, D).
+            source: a table with texts and labels (path, dataframe, dict or list of dicts), a folder with a folder for
+                each class, a .ts or .npz file of series; or the inputs themselves, with labels in `y`: texts, an array
+                (N, T, D), or a list of arrays (T_i, D).
             y: one label for each input, also beside a table of texts alone. Whole numbers and booleans come back from
                 `predict` as what they are, anything else as text.
             text, label, names: columns of a table, and the names of all columns where a file has no header.
@@ -114,22 +112,13 @@ class Classifier(SequenceTask[Examples, Rows[Labelled]]):
         Raises:
             DataError, OptionError: the data or an option cannot be used, in one sentence.
         """
-        columns = Columns(text, label, None if names is None else tuple(names))
+        columns = LabelColumns(text, label, None if names is None else tuple(names))
         corpus = read_examples(source, y, columns, self.options.text.shape, labelled=True)
-        classes = set(corpus.labels or ())
-        if len(classes) < 2:
-            raise DataError(
-                f"fit: expected at least two classes, got {sorted(classes)} alone; give examples of another."
-            )
+        corpus.check_classes()
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        found = corpus.columns
-        with self.anew(ClassifierNotes((found.text, found.label), found.names, corpus.kind)):
+        with self.anew(ClassifierNotes(*corpus.columns.parts, corpus.kind)):
             part, later = given_source(valid, self._read)
-            if later is not None:
-                later.check_kind("valid", corpus.inputs.kind)
-                others = set(later.labels or ())
-                if classes.isdisjoint(others):
-                    raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
+            corpus.check_held(later)
             return self.learn(corpus, later, part=part, refit=refit, training=training)
 
     def predict(self, source: object) -> np.ndarray:
@@ -172,15 +161,15 @@ class Classifier(SequenceTask[Examples, Rows[Labelled]]):
         """The kind of inputs that it learned from."""
         return kind_of(self.fields)
 
-    def make_fields(self, corpus: Examples, rows: np.ndarray) -> Fields:
+    def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> Fields:
         labels = corpus.labels or []
         return {"label": Category.fit(labels[i] for i in rows.tolist()), **corpus.inputs.fit(rows, self.options)}
 
-    def make_data(self, corpus: Examples, rows: np.ndarray) -> Rows[Labelled]:
+    def make_data(self, corpus: LabelledExamples, rows: np.ndarray) -> Examples[Labelled]:
         inputs, lengths = corpus.inputs.column(self.fields)
-        return Rows(Labelled, (inputs, CodeColumn(self._codes(corpus))), lengths).select(rows)
+        return Examples(Labelled, (inputs, CodeColumn(self._codes(corpus))), lengths).select(rows)
 
-    def make_net(self, corpus: Examples | None = None) -> nn.Module:
+    def make_net(self, corpus: LabelledExamples | None = None) -> nn.Module:
         chosen, head = self.options, self.options.head
         inputs = None if corpus is None else corpus.inputs
         if inputs is not None:
@@ -190,7 +179,7 @@ class Classifier(SequenceTask[Examples, Rows[Labelled]]):
         encoder = chosen.make_encoder(reader.output_size, **self.kind.encoder)
         return Pool(reader, encoder, len(self.fields["label"].values), pooled)
 
-    def make_training(self, data: Rows[Labelled], *, scored: bool) -> TrainOptions:
+    def make_training(self, data: Examples[Labelled], *, scored: bool) -> TrainOptions:
         batch = BATCH if len(data) < SMALL else 2 * BATCH
         epochs = enough_epochs(EPOCHS, len(data) // batch, STEPS)
         usual: dict[str, object] = {"learning_rate": 2e-3, "epochs": epochs}
@@ -202,25 +191,27 @@ class Classifier(SequenceTask[Examples, Rows[Labelled]]):
     def stops_by(self, held: int) -> bool:
         return held >= ENOUGH
 
-    def split(self, corpus: Examples, part: float) -> tuple[np.ndarray, np.ndarray]:
+    def split(self, corpus: LabelledExamples, part: float) -> tuple[np.ndarray, np.ndarray]:
         """As for every task, but no class is held out whole: what is never learned from is never predicted."""
         rows, held = super().split(corpus, part)
         labels = np.array(corpus.labels)
         lone = ~np.isin(labels[held], labels[rows])
         return np.sort(np.concatenate([rows, held[lone]])), held[~lone]
 
-    def finish(self, corpus: Examples, rows: np.ndarray) -> None:
+    def finish(self, corpus: LabelledExamples, rows: np.ndarray) -> None:
         """The temperature that makes the probabilities right on the rows that were held out."""
         heat = fit_temperature(self._logits(self.make_data(corpus, rows)), self._codes(corpus)[rows])
         # A few examples that happen to be all right say nothing for being surer than the network is.
         self.notes = replace(self.notes, temperature=heat if len(rows) >= ENOUGH else max(1.0, heat))
 
-    def made_up(self, seed: int, rows: int) -> Examples:
+    def made_up(self, seed: int, rows: int) -> LabelledExamples:
         draw = generators(seed, rows)
         classes = self.fields["label"].values
         labels = [classes[i % len(classes)] for i in range(rows)]
         places = Places("the made-up examples", "row", np.arange(rows))
-        return Examples(self.kind.made_up(self.fields, self.options, draw), labels, "text", places, Columns())
+        return LabelledExamples(
+            self.kind.made_up(self.fields, self.options, draw), labels, "text", places, LabelColumns()
+        )
 
     def score(self, source: object, y: Iterable[object] | None = None) -> float:
         """The accuracy on labelled examples, in [0, 1]: what scikit-learn maximises."""
@@ -232,28 +223,28 @@ class Classifier(SequenceTask[Examples, Rows[Labelled]]):
     def __sklearn_tags__(self) -> object:
         return sklearn_tags()
 
-    def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
+    def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
         """A source as `fit` reads it, with the columns that it found."""
-        columns = Columns(*self.notes.columns, self.notes.names if is_delimited(source) else None)
+        columns = LabelColumns(*self.notes.columns, self.notes.names if is_delimited(source) else None)
         return read_examples(source, y, columns, self.options.text.shape, labelled=labelled)
 
-    def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Examples:
+    def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
         """A source for the fitted model."""
         self.fitted()
         corpus = self._read(source, y, labelled=labelled)
         corpus.check_kind(type(self).__name__, self.kind.kind)
         return corpus
 
-    def _codes(self, corpus: Examples) -> np.ndarray:
+    def _codes(self, corpus: LabelledExamples) -> np.ndarray:
         """(N,) the codes of the labels, -1 where unknown or missing."""
         labels: list[str | None] = [None] * len(corpus) if corpus.labels is None else list(corpus.labels)
         return np.asarray(self.fields["label"].encode_all(labels) - 1)
 
-    def _logits(self, data: Rows[Labelled]) -> np.ndarray:
+    def _logits(self, data: Examples[Labelled]) -> np.ndarray:
         net = cast("Pool[object]", self.fitted())
         return np.stack(per_row(data, net, lambda batch: net.scores(batch.x))).astype(np.float64)
 
-    def _probabilities(self, corpus: Examples) -> np.ndarray:
+    def _probabilities(self, corpus: LabelledExamples) -> np.ndarray:
         if not len(corpus):
             return np.zeros((0, len(self.fields["label"].values)))
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))

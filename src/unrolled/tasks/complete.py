@@ -14,7 +14,7 @@ from torch import Tensor
 from unrolled.align.next import Next
 from unrolled.fields.text import END, SPECIALS, Text
 from unrolled.fields.tokens import bare
-from unrolled.search import Step, beam, score
+from unrolled.search import CodeStep, beam, score
 
 __all__ = ["Completion", "complete"]
 
@@ -105,7 +105,7 @@ def _spelled(net: Next[object], text: Text, typed: str, k: int, first: int) -> l
     return [Completion(word, math.exp(logs[word] - whole)) for word in best]
 
 
-def _ending(step: Step[S], boundaries: Tensor) -> Step[S]:
+def _ending(step: CodeStep[S], boundaries: Tensor) -> CodeStep[S]:
     """The step with the probability of everything that begins a new word added up at END."""
 
     def ended(codes: Tensor, state: S, /) -> tuple[Tensor, S]:

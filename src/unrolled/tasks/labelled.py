@@ -17,7 +17,7 @@ from unrolled.fields.text import Text
 from unrolled.tasks.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
 from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
 
-__all__ = ["Columns", "Examples", "read_examples"]
+__all__ = ["LabelColumns", "LabelledExamples", "read_examples"]
 
 SERIES_FILES = (".ts", ".npy", ".npz")
 LABEL_NAMES = ("label", "class", "target", "category", "sentiment", "y")
@@ -27,14 +27,19 @@ MISSING = ("nan", "<NA>", "NaT")
 
 
 @dataclass(frozen=True)
-class Columns:
+class LabelColumns:
     """Which columns of a table hold the text and its label; names: of all columns, where a file has no header."""
 
     text: str | None = None
     label: str | None = None
     names: tuple[str, ...] | None = None
 
-    def settled(self, present: Sequence[str], source: str) -> Columns:
+    @property
+    def parts(self) -> tuple[tuple[str | None, str | None], tuple[str, ...] | None]:
+        """The columns of the text and of the label, and the names of all."""
+        return (self.text, self.label), self.names
+
+    def settled(self, present: Sequence[str], source: str) -> LabelColumns:
         """The columns named, or seen from their names, or from there being two."""
         label = self.label or next((name for name in LABEL_NAMES if name in present), None)
         text = self.text or next((name for name in TEXT_NAMES if name in present and name != label), None)
@@ -43,19 +48,19 @@ class Columns:
             text, label = text or rest[0], label or rest[0]
         if text is None or label is None:
             raise _unnamed("text" if text is None else "label", present, source)
-        return Columns(text, label, self.names)
+        return LabelColumns(text, label, self.names)
 
-    def texts_alone(self, present: Sequence[str], source: str) -> Columns:
+    def texts_alone(self, present: Sequence[str], source: str) -> LabelColumns:
         """The column of the texts, where no labels are looked for."""
         text = present[0] if len(present) == 1 else self.text
         text = text or next((name for name in TEXT_NAMES if name in present), None)
         if text is None:
             raise _unnamed("text", present, source)
-        return Columns(text, self.label, self.names)
+        return LabelColumns(text, self.label, self.names)
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class LabelledExamples:
     """n inputs of one kind.
 
     labels: of each as text, None where there are none. kind: what they are: "text", "whole" (numbers) or "truth" (True
@@ -66,10 +71,27 @@ class Examples:
     labels: list[str] | None
     kind: str
     places: Places
-    columns: Columns
+    columns: LabelColumns
 
     def __len__(self) -> int:
         return len(self.places.numbers)
+
+    def check_classes(self) -> None:
+        """Raises `DataError` where there is nothing to tell apart."""
+        classes = set(self.labels or ())
+        if len(classes) < 2:
+            raise DataError(
+                f"fit: expected at least two classes, got {sorted(classes)} alone; give examples of another."
+            )
+
+    def check_held(self, held: LabelledExamples | None) -> None:
+        """Raises `DataError` where examples that are held out are of another kind, or of other classes alone."""
+        if held is None:
+            return
+        held.check_kind("valid", self.inputs.kind)
+        classes, others = set(self.labels or ()), set(held.labels or ())
+        if classes.isdisjoint(others):
+            raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
 
     def check_kind(self, owner: str, wanted: str) -> None:
         """Raises `DataError` where the inputs are of another kind than `wanted`."""
@@ -79,8 +101,8 @@ class Examples:
 
 
 def read_examples(
-    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, *, labelled: bool
-) -> Examples:
+    source: object, labels: Iterable[object] | None, columns: LabelColumns, shape: Text, *, labelled: bool
+) -> LabelledExamples:
     """What a classifier takes: a table, a folder of classes, a file of series, or inputs with their labels.
 
     labelled: every example must have a label; else labels are not looked for.
@@ -103,8 +125,8 @@ def read_examples(
 
 
 def _from_table(
-    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, labelled: bool
-) -> Examples:
+    source: object, labels: Iterable[object] | None, columns: LabelColumns, shape: Text, labelled: bool
+) -> LabelledExamples:
     records: Records = read_records(source, names=columns.names)
     own = labelled and labels is None
     columns = (columns.settled if own else columns.texts_alone)(list(records.columns), records.source)
@@ -119,8 +141,8 @@ def _from_table(
 
 
 def _from_memory(
-    source: object, labels: Iterable[object] | None, columns: Columns, shape: Text, labelled: bool
-) -> Examples:
+    source: object, labels: Iterable[object] | None, columns: LabelColumns, shape: Text, labelled: bool
+) -> LabelledExamples:
     if not is_several(source):
         raise DataError(
             f"Expected texts, series, a table or a file, but got {type(source).__name__}: pass one of these."
@@ -161,9 +183,11 @@ def _matched(labels: Iterable[object] | None, count: int) -> list[object]:
     return given
 
 
-def _labelled(inputs: Inputs, labels: Sequence[object] | None, places: Places, columns: Columns) -> Examples:
+def _labelled(
+    inputs: Inputs, labels: Sequence[object] | None, places: Places, columns: LabelColumns
+) -> LabelledExamples:
     if labels is None:
-        return Examples(inputs, None, "text", places, columns)
+        return LabelledExamples(inputs, None, "text", places, columns)
     for row, label in enumerate(labels):
         if is_several(label):
             raise DataError(f"Expected one value as the label of {places.of(row)}, but got {label!r}: give one class.")
@@ -171,7 +195,7 @@ def _labelled(inputs: Inputs, labels: Sequence[object] | None, places: Places, c
             raise DataError(f"{places.of(row)} has no label: fill it in or leave the example out.")
     kind = _kind(labels)
     said = [str(int(label)) if kind == "whole" and isinstance(label, int | float) else str(label) for label in labels]
-    return Examples(inputs, said, kind, places, columns)
+    return LabelledExamples(inputs, said, kind, places, columns)
 
 
 def _kind(labels: Sequence[object]) -> str:

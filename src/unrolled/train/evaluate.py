@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from unrolled.align.mode import evaluating
 from unrolled.data.batch.batching import Dataset, plan_batches
 from unrolled.errors import DataError
 from unrolled.train import randomness
@@ -17,7 +18,7 @@ from unrolled.train.objective import Loss
 from unrolled.train.options import TrainOptions
 from unrolled.train.processes import Processes
 
-__all__ = ["Best", "evaluating", "mean_loss", "modes_kept", "weights_of"]
+__all__ = ["Best", "evaluating_aside", "mean_loss", "modes_kept", "weights_of"]
 
 
 @dataclass
@@ -55,10 +56,9 @@ def modes_kept(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; random states and modes are afterwards as before, so training sees nothing."""
-    with modes_kept(module), randomness.kept(), torch.no_grad():
-        module.eval()
+def evaluating_aside(module: nn.Module) -> Iterator[None]:
+    """`evaluating` whose random draws are undone afterwards, so that training sees nothing of it."""
+    with randomness.kept(), evaluating(module):
         yield
 
 

@@ -19,7 +19,7 @@ from unrolled.train.average import Average
 from unrolled.train.checkpoint import Checkpoint, Folder, Record
 from unrolled.train.cursor import Cursor, Position
 from unrolled.train.diagnose import describe, diverged
-from unrolled.train.evaluate import Best, evaluating, mean_loss, modes_kept, weights_of
+from unrolled.train.evaluate import Best, evaluating_aside, mean_loss, modes_kept, weights_of
 from unrolled.train.events import Callback, Evaluation, Event, History, Kind
 from unrolled.train.interrupt import Interrupt
 from unrolled.train.objective import loss_of
@@ -252,7 +252,7 @@ class _Training:
         self.since = [0.0, 0.0]
         valid_loss, score, best = None, None, None
         if self.scored:
-            with evaluating(self.module), self.average.in_place():
+            with evaluating_aside(self.module), self.average.in_place():
                 valid_loss, score = self._measure()
                 best = self.best.judge(score, self.step, self.module)
         self.evaluations.append(Evaluation(self.step, epoch, loss, rate, valid_loss, score, self.seconds))

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from unrolled.align.forecast import AutoregressiveForecast, DirectForecast, DirectOptions, NextOptions
+from unrolled.align.forecast import AutoregressiveForecast, AutoregressiveOptions, DirectForecast, DirectOptions
 from unrolled.data.panel.arrays import Sizes
 from unrolled.data.panel.windows import WindowBatch
 
@@ -67,4 +67,4 @@ def direct(sizes: Sizes, **options: object) -> DirectForecast:
 
 def autoregressive(sizes: Sizes, **options: object) -> AutoregressiveForecast:
     torch.manual_seed(3)
-    return AutoregressiveForecast(sizes, NextOptions(**options)).double()
+    return AutoregressiveForecast(sizes, AutoregressiveOptions(**options)).double()

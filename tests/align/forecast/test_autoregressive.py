@@ -6,7 +6,7 @@ import pytest
 import torch
 from forecast_windows import BARE, FULL, autoregressive, random_windows, wave_windows
 
-from unrolled.align.forecast import AutoregressiveForecast, NextOptions
+from unrolled.align.forecast import AutoregressiveForecast, AutoregressiveOptions
 from unrolled.data.panel.arrays import Sizes
 from unrolled.data.panel.windows import WindowBatch
 from unrolled.errors import OptionError, ShapeError
@@ -208,7 +208,9 @@ def test_one_seed_gives_one_net() -> None:
 @pytest.mark.parametrize("loss_on", ["all", "horizon"])
 def test_it_learns_a_wave(loss_on: str) -> None:
     torch.manual_seed(0)
-    options = NextOptions(lookback=16, horizon=8, hidden_size=16, likelihood="student-t", level="none", loss_on=loss_on)
+    options = AutoregressiveOptions(
+        lookback=16, horizon=8, hidden_size=16, likelihood="student-t", level="none", loss_on=loss_on
+    )
     net = AutoregressiveForecast(BARE, options)
     batch = wave_windows(32, 16, 8)
     optimizer = torch.optim.Adam(net.parameters(), 0.02)

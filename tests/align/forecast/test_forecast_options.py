@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from unrolled.align.forecast import DirectOptions, NextOptions
+from unrolled.align.forecast import AutoregressiveOptions, DirectOptions
 from unrolled.align.forecast.options import ForecastOptions
 from unrolled.errors import OptionError
 
-BOTH = pytest.mark.parametrize("kind", [DirectOptions, NextOptions])
+BOTH = pytest.mark.parametrize("kind", [DirectOptions, AutoregressiveOptions])
 
 
 @BOTH
@@ -69,4 +69,4 @@ def test_a_segment_fits_into_the_lookback() -> None:
 
 def test_only_what_can_be_fed_back_is_autoregressive() -> None:
     with pytest.raises(OptionError, match="cannot be fed back; an autoregressive forecast takes point, gaussian"):
-        NextOptions(lookback=24, horizon=6, likelihood="quantile")
+        AutoregressiveOptions(lookback=24, horizon=6, likelihood="quantile")

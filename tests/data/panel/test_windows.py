@@ -35,6 +35,18 @@ def frame() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def sliding(arrays: SeriesArrays, last: np.ndarray | None = None) -> Windows:
+    """Every window of 6 rows and 3, with targets before row `last` (S,) of their series."""
+    cuts = [np.arange(6, end - 2) for end in (arrays.lengths if last is None else last)]
+    series = np.repeat(np.arange(len(cuts)), [len(each) for each in cuts])
+    return Windows(arrays, 6, 3, series, np.concatenate(cuts))
+
+
+def last(arrays: SeriesArrays) -> Windows:
+    """One window for each series, whose targets are its last 3 rows."""
+    return Windows(arrays, 6, 3, np.arange(len(arrays.lengths)), arrays.lengths - 3)
+
+
 @pytest.fixture
 def panel() -> Panel:
     return build_panel(frame(), COLUMNS)
@@ -46,7 +58,7 @@ def arrays(panel: Panel) -> SeriesArrays:
 
 
 def test_a_batch_holds_the_rows_that_slicing_gives(arrays: SeriesArrays) -> None:
-    windows = Windows.sliding(arrays, 6, 3)
+    windows = sliding(arrays)
     assert len(windows) == (40 - 8) + (25 - 8)
     assert np.array_equal(windows.lengths, np.full(len(windows), 9))
     rows = np.array([0, 31, 32, 48, 5])
@@ -69,7 +81,7 @@ def test_a_batch_holds_the_rows_that_slicing_gives(arrays: SeriesArrays) -> None
 
 
 def test_widths_and_types_are_those_announced(arrays: SeriesArrays) -> None:
-    sizes, batch = arrays.sizes, Windows.sliding(arrays, 6, 3).batch(np.arange(4))
+    sizes, batch = arrays.sizes, sliding(arrays).batch(np.arange(4))
     assert batch.past_known.shape == (4, 6, sizes.past + sizes.future)
     assert batch.future_known.shape == (4, 3, sizes.future)
     assert batch.static.shape == (4, sizes.static)
@@ -78,7 +90,7 @@ def test_widths_and_types_are_those_announced(arrays: SeriesArrays) -> None:
     assert batch.past.dtype == torch.float64
     assert batch.past_codes.dtype == batch.static_codes.dtype == batch.series.dtype == torch.int64
     assert all(torch.isfinite(leaf.double()).all() for leaf in batch)
-    assert Windows.sliding(arrays, 6, 3).chunks(batch, 2) == [batch]
+    assert sliding(arrays).chunks(batch, 2) == [batch]
 
 
 def test_missing_values_are_zero_and_masked(panel: Panel, arrays: SeriesArrays) -> None:
@@ -91,21 +103,11 @@ def test_missing_values_are_zero_and_masked(panel: Panel, arrays: SeriesArrays) 
 
 
 def test_the_scaler_gives_the_user_s_values_back(panel: Panel, arrays: SeriesArrays) -> None:
-    batch = Windows.sliding(arrays, 6, 3).batch(np.arange(10))
+    batch = sliding(arrays).batch(np.arange(10))
     values = arrays.scaler.decode(batch.target.numpy(), batch.series.numpy())
     rows = panel.offsets[batch.series.numpy()] + batch.cut.numpy()
     expected = panel.target[rows[:, None] + np.arange(3)]
     np.testing.assert_allclose(np.where(np.isnan(expected), np.nan, values), expected, rtol=1e-12)
-
-
-def test_windows_keep_their_targets_within_their_part(arrays: SeriesArrays) -> None:
-    first, last = np.array([20, 12]), np.array([33, 20])
-    windows = Windows.sliding(arrays, 6, 3, first=first, last=last, stride=2)
-    for i in range(2):
-        cuts = windows.cuts[windows.series == i]
-        assert cuts[0] == first[i]
-        assert (np.diff(cuts) == 2).all()
-        assert last[i] - 2 < cuts[-1] + 3 <= last[i]
 
 
 def test_what_lies_after_the_cut_changes_nothing_before_it() -> None:
@@ -121,7 +123,7 @@ def test_what_lies_after_the_cut_changes_nothing_before_it() -> None:
     batches = []
     for t in (table, changed):
         arrays = fields[0].encode(build_panel(t, COLUMNS))
-        training = Windows.sliding(arrays, 6, 3, last=ends)
+        training = sliding(arrays, ends)
         forecast = Windows(arrays, 6, 3, np.array([0, 1]), ends)
         batches.append((training.batch(np.arange(len(training))), forecast.batch(np.arange(2))))
     for before, after in zip(batches[0][0], batches[1][0], strict=True):
@@ -136,9 +138,7 @@ def test_past_covariates_of_the_horizon_are_not_in_the_batch() -> None:
     changed.loc[changed.index[-3:], ["wind"]] = 1e6
     changed.loc[changed.index[-3:], ["sky"]] = "clear"
     fields = PanelFields.fit(build_panel(table, COLUMNS))
-    before, after = (
-        Windows.last(fields.encode(build_panel(t, COLUMNS)), 6, 3).batch(np.arange(2)) for t in (table, changed)
-    )
+    before, after = (last(fields.encode(build_panel(t, COLUMNS))).batch(np.arange(2)) for t in (table, changed))
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
 
 
@@ -155,7 +155,7 @@ def test_separate_targets_are_the_columns_one_by_one(arrays: SeriesArrays) -> No
     separate = separate_targets(arrays)
     assert np.shares_memory(separate.covariates, arrays.covariates)
     assert separate.sizes.static_codes == (3, 3, 3)
-    windows = Windows.sliding(arrays, 6, 3)
+    windows = sliding(arrays)
     whole, rows = windows.batch(np.arange(len(windows))), np.arange(len(windows))
     for column in range(2):
         alone = Windows(separate, 6, 3, windows.series * 2 + column, windows.cuts).batch(rows)
@@ -174,33 +174,11 @@ def test_the_last_window_of_an_extended_panel_is_the_forecast(panel: Panel) -> N
     known = Columns("ds", ("y",), "unique_id")
     plain = build_panel(frame(), known)
     arrays = PanelFields.fit(plain).encode(extend_panel(plain, 3), dtype=np.float64)
-    batch = Windows.last(arrays, 6, 3).batch(np.arange(2))
+    batch = last(arrays).batch(np.arange(2))
     assert np.array_equal(batch.cut, [40, 25])
     assert not batch.target_mask.any()
     history = PanelFields.fit(plain).encode(plain, dtype=np.float64)
     assert np.array_equal(batch.past[1], history.target[-6:])
-
-
-def test_rolling_windows_end_with_the_series(arrays: SeriesArrays) -> None:
-    windows = Windows.rolling(arrays, 6, 3, 3)
-    assert np.array_equal(windows.series, [0, 0, 0, 1, 1, 1])
-    assert np.array_equal(windows.cuts, [31, 34, 37, 16, 19, 22])
-    assert np.array_equal(Windows.rolling(arrays, 6, 3, 2, stride=1).cuts, [36, 37, 21, 22])
-    skipped = Windows.rolling(arrays, 20, 3, 2, short="skip")
-    assert np.array_equal(skipped.cuts, [34, 37, 22])
-
-
-def test_a_short_series_is_named_skipped_or_padded(arrays: SeriesArrays) -> None:
-    message = "Series 'a' has 25 rows for windows that need 33 \\(30 before the cut and 3 after it\\), 8 too few"
-    for cut in (Windows.sliding, lambda *a, **k: Windows.rolling(*a, 1, **k)):
-        with pytest.raises(DataError, match=message):
-            cut(arrays, 30, 3)
-        assert set(cut(arrays, 30, 3, short="skip").series) == {0}
-    with pytest.raises(DataError, match="and 1 more series"):
-        Windows.sliding(arrays, 50, 3, short="skip")
-    padded = Windows.sliding(arrays, 30, 3, short="pad")
-    assert padded.cuts[padded.series == 0].min() == 30
-    assert padded.cuts[padded.series == 1].min() == 1
 
 
 def test_rows_before_a_series_are_missing_not_its_neighbour_s(arrays: SeriesArrays) -> None:
@@ -240,14 +218,10 @@ def test_a_panel_that_does_not_fit_the_fields_is_refused(panel: Panel) -> None:
         fields.encode(build_panel(frame(), Columns("ds", ("y",), "unique_id")))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"lookback": 0}, {"horizon": 0}, {"stride": 0}, {"short": "cut"}],
-    ids=lambda options: next(iter(options)),
-)
-def test_impossible_windows_are_refused(arrays: SeriesArrays, options: dict[str, int]) -> None:
-    with pytest.raises(OptionError, match=next(iter(options))):
-        Windows.sliding(arrays, **{"lookback": 6, "horizon": 3, **options})
+@pytest.mark.parametrize("name", ["lookback", "horizon"])
+def test_windows_without_a_row_are_refused(arrays: SeriesArrays, name: str) -> None:
+    with pytest.raises(OptionError, match=name):
+        Windows(arrays, **{"lookback": 6, "horizon": 3, name: 0}, series=np.array([0]), cuts=np.array([10]))
 
 
 def test_a_cut_outside_its_series_is_refused(arrays: SeriesArrays) -> None:

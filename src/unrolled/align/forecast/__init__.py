@@ -4,7 +4,7 @@ from unrolled.align.forecast.autoregressive import AutoregressiveForecast
 from unrolled.align.forecast.direct import DirectForecast
 from unrolled.align.forecast.inputs import Forecast
 from unrolled.align.forecast.likelihood import LIKELIHOODS, make_likelihood
-from unrolled.align.forecast.options import DirectOptions, NextOptions
+from unrolled.align.forecast.options import AutoregressiveOptions, DirectOptions
 
 __all__ = [
     "LIKELIHOODS",
@@ -12,6 +12,6 @@ __all__ = [
     "DirectForecast",
     "DirectOptions",
     "Forecast",
-    "NextOptions",
+    "AutoregressiveOptions",
     "make_likelihood",
 ]

@@ -14,14 +14,14 @@ from unrolled.align.forecast.inputs import (
     Covariates,
     Forecast,
     Frame,
-    Sizes,
     Window,
+    WindowSizes,
     check_window,
     frame_window,
     linear_or_none,
 )
 from unrolled.align.forecast.likelihood import make_likelihood
-from unrolled.align.forecast.options import NextOptions
+from unrolled.align.forecast.options import AutoregressiveOptions
 from unrolled.align.mode import evaluating
 from unrolled.check import check_size
 from unrolled.nn.build import make_encoder
@@ -46,14 +46,14 @@ class AutoregressiveForecast(nn.Module):
     A missing value enters as 0 with its flag at 1, in training as in prediction; it is never replaced by a guess.
     Past-only covariates are unknown after the look-back and enter as 0 from its second horizon step on.
 
-    sizes: widths of the windows' parts (`Sizes`). options: `NextOptions`. Likelihood "point" feeds its one number back
-    and knows no other quantile than the median.
+    sizes: widths of the windows' parts (`WindowSizes`). options: `AutoregressiveOptions`. Likelihood "point" feeds
+    its one number back and knows no other quantile than the median.
 
     Source: training and sampling as in DeepAR, Salinas et al. 2017, arXiv:1704.04110, section 3. Differences: missing
     flags, and removal of a level where DeepAR divides by a scale (which is what counts still do here).
     """
 
-    def __init__(self, sizes: Sizes, options: NextOptions) -> None:
+    def __init__(self, sizes: WindowSizes, options: AutoregressiveOptions) -> None:
         super().__init__()
         self.sizes, self.options = sizes, options
         self.likelihood = make_likelihood(options.likelihood, options.quantiles, **options.likelihood_options)

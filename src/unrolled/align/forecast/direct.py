@@ -12,8 +12,8 @@ from torch.nn.functional import pad, relu
 from unrolled.align.forecast.inputs import (
     Covariates,
     Forecast,
-    Sizes,
     Window,
+    WindowSizes,
     check_window,
     frame_window,
     linear_or_none,
@@ -40,14 +40,14 @@ class DirectForecast(nn.Module):
     A look-back that p does not divide is padded on the left with steps that are missing, so nothing is dropped; a
     horizon that p does not divide is cut after its last step. Missing values enter as 0 with their flag at 1.
 
-    sizes: widths of the windows' parts (`Sizes`). options: `DirectOptions`. With several targets they are forecast
-    jointly; a channel-independent model has one target and says which series it is by a static code.
+    sizes: widths of the windows' parts (`WindowSizes`). options: `DirectOptions`. With several targets they are
+    forecast jointly; a channel-independent model has one target and says which series it is by a static code.
 
     Source: segments and parallel decoding follow SegRNN, Lin et al. 2023, arXiv:2308.11200. Differences: covariates,
     missing flags and likelihoods; the channel's vector is mapped linearly into its half of q_j.
     """
 
-    def __init__(self, sizes: Sizes, options: DirectOptions) -> None:
+    def __init__(self, sizes: WindowSizes, options: DirectOptions) -> None:
         super().__init__()
         self.sizes, self.options = sizes, options
         self.likelihood = make_likelihood(options.likelihood, options.quantiles, **options.likelihood_options)

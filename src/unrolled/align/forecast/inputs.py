@@ -14,7 +14,7 @@ __all__ = [
     "Covariates",
     "Forecast",
     "Frame",
-    "Sizes",
+    "WindowSizes",
     "Window",
     "check_window",
     "frame_window",
@@ -32,7 +32,7 @@ class Forecast(NamedTuple):
     quantiles: Tensor
 
 
-class Sizes(Protocol):
+class WindowSizes(Protocol):
     """Widths of a window's parts; `*_codes`: one vocabulary size a categorical column, code 0 (unknown) included."""
 
     @property
@@ -143,7 +143,7 @@ class _Codes(nn.Module):
 class Covariates(nn.Module):
     """Everything but the target, codes embedded. Widths: past_width, future_width, static_width (0 = there is none)."""
 
-    def __init__(self, sizes: Sizes) -> None:
+    def __init__(self, sizes: WindowSizes) -> None:
         super().__init__()
         self.past_values, self.past_columns = sizes.past, len(sizes.past_codes)
         self.past_tables = _Codes(tuple(sizes.past_codes))
@@ -177,7 +177,7 @@ def linear_or_none(width_in: int, width_out: int) -> nn.Linear | None:
     return nn.Linear(width_in, width_out, bias=False) if width_in else None
 
 
-def check_window(owner: str, window: Window, options: ForecastOptions, sizes: Sizes) -> None:
+def check_window(owner: str, window: Window, options: ForecastOptions, sizes: WindowSizes) -> None:
     """The batch must have the look-back, horizon and number of targets that the net was built for."""
     expected = (options.lookback, options.horizon, sizes.target)
     came = (window.past.shape[1], window.target.shape[1], window.past.shape[2])

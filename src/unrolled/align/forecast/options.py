@@ -9,7 +9,7 @@ from pydantic import Field, JsonValue, model_validator
 from unrolled.align.forecast.likelihood import LIKELIHOODS, make_likelihood
 from unrolled.nn.build import EncoderOptions, ForwardOptions
 
-__all__ = ["DirectOptions", "ForecastOptions", "NextOptions"]
+__all__ = ["DirectOptions", "ForecastOptions", "AutoregressiveOptions"]
 
 MEDIAN = (0.5,)
 BAND = (0.1, 0.5, 0.9)
@@ -86,7 +86,7 @@ class DirectOptions(ForecastOptions):
         return self
 
 
-class NextOptions(ForecastOptions):
+class AutoregressiveOptions(ForecastOptions):
     """Options of `AutoregressiveForecast`: one step ahead, fed back.
 
     loss_on: "horizon" (the steps after the look-back) or "all" (every step of the window; more terms a window, but the
@@ -97,7 +97,7 @@ class NextOptions(ForecastOptions):
     loss_on: Literal["horizon", "all"] = "horizon"
 
     @model_validator(mode="after")
-    def _drawable(self) -> NextOptions:
+    def _drawable(self) -> AutoregressiveOptions:
         able = [name for name, kind in LIKELIHOODS.items() if kind.noise]
         if self.likelihood != "point" and self.likelihood not in able:
             raise ValueError(

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from unrolled.data.batch.batching import Rows
-from unrolled.data.batch.runs import offsets_of, spans
+from unrolled.data.batch.runs import offsets_of, rows_of_runs
 from unrolled.errors import DataError
 
 __all__ = ["Ragged"]
@@ -77,7 +77,7 @@ class Ragged:
     def select(self, rows: Sequence[int] | Rows) -> Ragged:
         """The items given, in that order, repeats allowed; copied."""
         starts, lengths = self._runs(rows)
-        return Ragged(np.asarray(self.values[spans(starts, lengths)]), offsets_of(lengths))
+        return Ragged(np.asarray(self.values[rows_of_runs(starts, lengths)]), offsets_of(lengths))
 
     def pad(self, rows: Sequence[int] | Rows, *, fill: float = 0, least: int = 0) -> np.ndarray:
         """The items given as one array, padded on the right.
@@ -93,7 +93,7 @@ class Ragged:
         starts, lengths = self._runs(rows)
         time = max(int(lengths.max(initial=0)), least)
         padded = np.full((len(lengths), time, *self.values.shape[1:]), fill, self.values.dtype)
-        padded[np.arange(time) < lengths[:, None]] = self.values[spans(starts, lengths)]
+        padded[np.arange(time) < lengths[:, None]] = self.values[rows_of_runs(starts, lengths)]
         return padded
 
     def _runs(self, rows: Sequence[int] | Rows) -> tuple[np.ndarray, np.ndarray]:

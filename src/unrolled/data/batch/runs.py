@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["offsets_of", "spans"]
+__all__ = ["offsets_of", "rows_of_runs"]
 
 
 def offsets_of(lengths: np.ndarray) -> np.ndarray:
@@ -12,7 +12,7 @@ def offsets_of(lengths: np.ndarray) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
 
-def spans(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def rows_of_runs(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The rows starts[i], starts[i] + 1, ..., lengths[i] of them for each i, one after the other."""
     before = offsets_of(lengths)[:-1]
     rows: np.ndarray = np.arange(int(lengths.sum())) - np.repeat(before - starts, lengths)

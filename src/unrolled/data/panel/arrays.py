@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import DTypeLike
 
-from unrolled.data.batch.runs import spans
+from unrolled.data.batch.runs import rows_of_runs
 from unrolled.data.panel.calendar import Calendar
 from unrolled.data.panel.columns import Columns
-from unrolled.data.panel.panel import Panel, Text
+from unrolled.data.panel.panel import Panel, TextColumn
 from unrolled.data.panel.step import Step
 from unrolled.errors import DataError
 from unrolled.fields.category import Category
@@ -135,7 +135,7 @@ class PanelFields:
             series_code: give the model the number of the series as its first static code.
         """
         ends = panel.lengths if ends is None else np.minimum(ends, panel.lengths)
-        rows = spans(panel.offsets[:-1], ends)
+        rows = rows_of_runs(panel.offsets[:-1], ends)
         trained = np.flatnonzero(ends > 0)
         categories = {
             name: Category.fit(text.used(rows)) for name, text in (*panel.past_text.items(), *panel.future_text.items())
@@ -199,7 +199,7 @@ class PanelFields:
         center[~known], scale[~known] = own.center, own.scale
         return Number(self.target.scaling, center, scale)
 
-    def _codes(self, columns: Mapping[str, Text], rows: int) -> np.ndarray:
+    def _codes(self, columns: Mapping[str, TextColumn], rows: int) -> np.ndarray:
         encoded = [
             np.append(self.categories[name].encode_all(text.values), 0)[text.codes] for name, text in columns.items()
         ]
@@ -217,7 +217,7 @@ class PanelFields:
             static_codes=(*number, *self._vocabularies(panel.static_text)),
         )
 
-    def _vocabularies(self, columns: Mapping[str, Text]) -> tuple[int, ...]:
+    def _vocabularies(self, columns: Mapping[str, TextColumn]) -> tuple[int, ...]:
         return tuple(self.categories[name].size for name in columns)
 
     def to_json(self) -> Json:

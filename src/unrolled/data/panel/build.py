@@ -11,7 +11,7 @@ import numpy as np
 
 from unrolled.data.batch.runs import offsets_of
 from unrolled.data.panel.columns import Columns
-from unrolled.data.panel.panel import Panel, Text, take_rows
+from unrolled.data.panel.panel import Panel, TextColumn, take_rows
 from unrolled.data.panel.regular import Groups, regular_groups, show_time
 from unrolled.data.panel.step import Step
 from unrolled.data.read.table import read_table, require_columns, row_name, source_name
@@ -176,7 +176,7 @@ def _missing_dates(table: pa.Table, panel: Panel, missing: np.ndarray, times: np
     )
 
 
-def _joined(column: Text, table: pa.Table, name: str, ahead: np.ndarray, found: np.ndarray) -> Text:
+def _joined(column: TextColumn, table: pa.Table, name: str, ahead: np.ndarray, found: np.ndarray) -> TextColumn:
     values, codes = text_column(table, name)
     known = {value: code for code, value in enumerate(column.values)}
     for value in values:
@@ -184,7 +184,7 @@ def _joined(column: Text, table: pa.Table, name: str, ahead: np.ndarray, found: 
     translation = np.array([*(known[value] for value in values), -1], np.int64)
     joined = column.codes.copy()
     joined[ahead] = translation[codes[found]]
-    return Text(tuple(known), joined)
+    return TextColumn(tuple(known), joined)
 
 
 def _known_series(table: pa.Table, name: str | None, panel: Panel) -> np.ndarray:
@@ -237,25 +237,25 @@ def _numbers(table: pa.Table, names: Sequence[str]) -> np.ndarray:
     return np.stack([number_column(table, name) for name in names], axis=1)
 
 
-def _covariates(table: pa.Table, names: Sequence[str], groups: Groups) -> tuple[np.ndarray, dict[str, Text]]:
+def _covariates(table: pa.Table, names: Sequence[str], groups: Groups) -> tuple[np.ndarray, dict[str, TextColumn]]:
     text = {}
     for name in names:
         if is_text(table, name):
             values, codes = text_column(table, name)
-            text[name] = Text(values, groups.codes(codes))
+            text[name] = TextColumn(values, groups.codes(codes))
     numeric = [name for name in names if name not in text]
     return groups.numbers(_numbers(table, numeric)), text
 
 
 def _static(
     table: pa.Table, columns: Columns, series: np.ndarray, ids: tuple[str, ...]
-) -> tuple[np.ndarray, dict[str, Text]]:
+) -> tuple[np.ndarray, dict[str, TextColumn]]:
     numbers, text = [], {}
     for name in columns.static:
         if is_text(table, name):
             values, codes = text_column(table, name)
             constant = _constant(table, name, np.where(codes < 0, np.nan, codes), series, ids)
-            text[name] = Text(values, np.where(np.isnan(constant), -1, constant).astype(np.int64))
+            text[name] = TextColumn(values, np.where(np.isnan(constant), -1, constant).astype(np.int64))
         else:
             numbers.append(_constant(table, name, number_column(table, name), series, ids))
     return (np.stack(numbers, axis=1) if numbers else np.zeros((len(ids), 0))), text

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from unrolled.data.batch.runs import offsets_of, spans
+from unrolled.data.batch.runs import offsets_of, rows_of_runs
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.step import Step
 from unrolled.errors import DataError, OptionError
@@ -15,15 +15,15 @@ from unrolled.types import Json
 
 
 @dataclass(frozen=True, eq=False)
-class Text:
+class TextColumn:
     """One text column: `values` are its distinct texts, `codes` int64 the number of each row's, -1 where missing."""
 
     values: tuple[str, ...]
     codes: np.ndarray
 
-    def take(self, rows: np.ndarray) -> Text:
+    def take(self, rows: np.ndarray) -> TextColumn:
         """The column at the rows given; row -1 is missing."""
-        return Text(
+        return TextColumn(
             self.values, np.where(rows >= 0, self.codes[rows], -1) if len(self.codes) else np.full(len(rows), -1)
         )
 
@@ -33,7 +33,7 @@ class Text:
         return [self.values[code] for code in codes if code >= 0]
 
 
-TextColumns = Mapping[str, Text]
+TextColumns = Mapping[str, TextColumn]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ class Panel:
         """The series with the numbers given, in that order, copied."""
         picked = np.asarray(series, np.int64)
         lengths = self.lengths[picked]
-        rows = spans(self.offsets[picked], lengths)
+        rows = rows_of_runs(self.offsets[picked], lengths)
         return replace(
             self.take(rows, lengths),
             ids=tuple(self.ids[i] for i in picked),
@@ -105,7 +105,7 @@ class Panel:
 
     def _between(self, first: np.ndarray, last: np.ndarray) -> Panel:
         lengths = np.maximum(last - first, 0)
-        return self.take(spans(self.offsets[:-1] + first, lengths), lengths)
+        return self.take(rows_of_runs(self.offsets[:-1] + first, lengths), lengths)
 
     def take(self, rows: np.ndarray, lengths: np.ndarray) -> Panel:
         """The rows given, `lengths[i]` of them for series i, copied; row -1 is all missing (and its "
@@ -144,7 +144,7 @@ class Panel:
         """The panel that `to_parts` took apart."""
         texts = {
             part: {
-                name: Text(tuple(values), np.asarray(arrays[f"{part}_text.{i}"]))
+                name: TextColumn(tuple(values), np.asarray(arrays[f"{part}_text.{i}"]))
                 for i, (name, values) in enumerate(columns.items())
             }
             for part, columns in data["text"].items()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from unrolled.data.batch.runs import offsets_of, spans
+from unrolled.data.batch.runs import offsets_of, rows_of_runs
 from unrolled.data.panel.step import Step, infer_step
 from unrolled.errors import DataError, OptionError, suggest
 
@@ -122,7 +122,7 @@ def regular_groups(
         raise _irregular(rows, int(starts[np.flatnonzero(~exact)[0]]), found)
     lengths = position[edges[1:] - 1] + 1
     _check_fill(rows, starts, position, lengths, found)
-    full = found.shift(np.repeat(begin, lengths), spans(np.zeros(len(ids), np.int64), lengths))
+    full = found.shift(np.repeat(begin, lengths), rows_of_runs(np.zeros(len(ids), np.int64), lengths))
     place = np.repeat(offsets_of(lengths)[:-1], counts) + position
     return Groups(order, np.append(starts, len(order)), place, lengths, full, found, resample or "last")
 

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.data.batch.runs import spans
 from unrolled.data.panel.arrays import SeriesArrays
-from unrolled.errors import DataError, OptionError
-
-Short = Literal["error", "skip", "pad"]
+from unrolled.errors import OptionError
 
 
 class WindowBatch(NamedTuple):
@@ -76,85 +73,6 @@ class Windows:
                 f"{self.lookback} rows before and {self.horizon} after: move the cut."
             )
 
-    @classmethod
-    def sliding(
-        cls,
-        arrays: SeriesArrays,
-        lookback: int,
-        horizon: int,
-        *,
-        stride: int = 1,
-        first: int | np.ndarray | None = None,
-        last: int | np.ndarray | None = None,
-        short: Short = "error",
-    ) -> Windows:
-        """Every window, `stride` rows apart, whose targets lie in rows [first, last) of their series.
-
-        Args:
-            arrays: the series.
-            lookback, horizon: rows.
-            stride: rows between windows.
-            first: int or (S,): the first target row; rows before it still serve as input. None: the first with a full
-                lookback (with one row, in a short series under short="pad").
-            last: int or (S,): the row after the last target; None: the series' end.
-            short: what becomes of a series without room for a window: "error", "skip", or "pad", which puts missing
-                rows before it.
-        """
-        _check_stride(stride)
-        _check_short(short)
-        shape = arrays.lengths.shape
-        end = arrays.lengths if last is None else np.minimum(np.broadcast_to(last, shape), arrays.lengths)
-        least = np.where((short == "pad") & (end < lookback + horizon), 1, lookback)
-        begin = least if first is None else np.maximum(np.broadcast_to(first, shape), least)
-        room = end - horizon - begin
-        counts = np.where(room >= 0, room // stride + 1, 0)
-        if short != "skip" and (counts == 0).any():
-            raise _too_short(
-                arrays, end, begin, lookback if short == "error" else 1, horizon, np.flatnonzero(counts == 0)
-            )
-        if not counts.any():
-            raise _too_short(arrays, end, begin, lookback, horizon, np.arange(len(counts)))
-        series = np.repeat(np.arange(len(counts)), counts)
-        cuts = np.repeat(begin, counts) + stride * spans(np.zeros(len(counts), np.int64), counts)
-        return cls(arrays, lookback, horizon, series, cuts, pad=short == "pad")
-
-    @classmethod
-    def last(cls, arrays: SeriesArrays, lookback: int, horizon: int, *, short: Short = "pad") -> Windows:
-        """One window for each series: its last `horizon` rows are the targets."""
-        return cls.rolling(arrays, lookback, horizon, 1, short=short)
-
-    @classmethod
-    def rolling(
-        cls,
-        arrays: SeriesArrays,
-        lookback: int,
-        horizon: int,
-        windows: int,
-        *,
-        stride: int | None = None,
-        short: Short = "error",
-    ) -> Windows:
-        """The last `windows` windows of each series, `stride` rows apart (the horizon by default), oldest first.
-
-        With short="skip" a series gives as many as it has room for.
-        """
-        stride = horizon if stride is None else stride
-        if windows < 1 or stride < 1:
-            raise OptionError(
-                f"Expected windows= and stride= of 1 or more, but got {windows} and {stride}: choose more."
-            )
-        _check_short(short)
-        cuts = arrays.lengths[:, None] - horizon - stride * np.arange(windows)[::-1]
-        fits = cuts >= (1 if short == "pad" else lookback)
-        bad = np.flatnonzero(~fits.all(axis=1))
-        if len(bad) and (short != "skip" or not fits.any()):
-            needed = horizon + stride * (windows - 1)
-            raise _too_short(
-                arrays, arrays.lengths, np.zeros_like(arrays.lengths), 1 if short == "pad" else lookback, needed, bad
-            )
-        series = np.broadcast_to(np.arange(len(cuts))[:, None], cuts.shape)
-        return cls(arrays, lookback, horizon, series[fits], cuts[fits], pad=short == "pad")
-
     def __len__(self) -> int:
         return len(self.cuts)
 
@@ -172,16 +90,16 @@ class Windows:
         early_target, early_known = target - self.lookback, known - self.lookback
         past_codes = len(sizes.past_codes)
         parts = (
-            cut_rows(arrays.target, early_target, self.lookback, valid),
-            cut_rows(arrays.mask, early_target, self.lookback, valid),
-            cut_rows(arrays.covariates, early_known, self.lookback, valid),
-            cut_rows(arrays.codes, early_known, self.lookback, valid),
-            cut_rows(arrays.covariates, known, self.horizon)[:, :, sizes.past :],
-            cut_rows(arrays.codes, known, self.horizon)[:, :, past_codes:],
+            cut_runs(arrays.target, early_target, self.lookback, valid),
+            cut_runs(arrays.mask, early_target, self.lookback, valid),
+            cut_runs(arrays.covariates, early_known, self.lookback, valid),
+            cut_runs(arrays.codes, early_known, self.lookback, valid),
+            cut_runs(arrays.covariates, known, self.horizon)[:, :, sizes.past :],
+            cut_runs(arrays.codes, known, self.horizon)[:, :, past_codes:],
             arrays.static[series],
             arrays.static_codes[series],
-            cut_rows(arrays.target, target, self.horizon),
-            cut_rows(arrays.mask, target, self.horizon),
+            cut_runs(arrays.target, target, self.horizon),
+            cut_runs(arrays.mask, target, self.horizon),
             series,
             cuts,
         )
@@ -192,7 +110,7 @@ class Windows:
         return [batch]
 
 
-def cut_rows(values: np.ndarray, starts: np.ndarray, length: int, valid: np.ndarray | None = None) -> np.ndarray:
+def cut_runs(values: np.ndarray, starts: np.ndarray, length: int, valid: np.ndarray | None = None) -> np.ndarray:
     """The runs of `length` rows at `starts`, (B, length, C), copied.
 
     Args:
@@ -215,30 +133,3 @@ def cut_rows(values: np.ndarray, starts: np.ndarray, length: int, valid: np.ndar
     taken = values[np.where(counts, rows, 0)]
     taken[~counts] = 0
     return taken
-
-
-def _check_stride(stride: int) -> None:
-    if stride < 1:
-        raise OptionError(f"Expected stride= as a whole number of 1 or more, but got {stride}: choose a longer one.")
-
-
-def _check_short(short: str) -> None:
-    if short not in ("error", "skip", "pad"):
-        raise OptionError(f"Expected short= as 'error', 'skip' or 'pad', but got {short!r}: choose one of these.")
-
-
-def _too_short(
-    arrays: SeriesArrays, end: np.ndarray, begin: np.ndarray, lookback: int, horizon: int, which: np.ndarray
-) -> DataError:
-    """The error for the series in `which`, which have no window: the first is named with its rows."""
-    i = int(which[0])
-    label = f"Series {arrays.ids[i]!r}" if arrays.ids[i] else "The series"
-    more = f" (and {len(which) - 1} more series)" if len(which) > 1 else ""
-    rows = int(end[i])
-    needed = max(int(begin[i]), lookback) + horizon
-    return DataError(
-        f"{label} has {rows} rows for windows that need {needed} ({needed - horizon} before the cut "
-        f"and {horizon} after it), "
-        f"{needed - rows} too few{more}: choose a shorter lookback or horizon, give more rows, or "
-        "pass short='skip' or 'pad'."
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +33,7 @@ def block_heads(owner: str, width: int, heads: int | None, preferred: int) -> in
     return check_heads(owner, width, heads)
 
 
-def check_factor(owner: str, name: str, value: Any) -> float:
+def check_factor(owner: str, name: str, value: object) -> float:
     """How many times as wide as the block an inner layer is: a positive number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
         raise OptionError(f"{owner}: {name} must be a positive number, got {value!r}.")

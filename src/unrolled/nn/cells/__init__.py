@@ -48,11 +48,12 @@ def register_cell(name: str, cell: type[Recurrent[Any]]) -> None:
     """Make a cell or block of your own known by a name: to `make_cell`, every task's `cell=`, and the command line.
 
     cell: a subclass of `Recurrent` that is made as cell(input_size, hidden_size, **options). A model that was saved
-    with it can be loaded wherever the same name is registered. Raises OptionError for a name that is taken.
+    with it can be loaded wherever the same name is registered. To register a cell again does nothing. Raises
+    OptionError for a name that another cell has.
 
-    >>> register_cell("plain_rnn", RNN)
-    >>> type(make_cell("plain_rnn", 3, 5)).__name__
-    'RNN'
+    >>> register_cell("gru", GRU)
+    >>> type(make_cell("gru", 3, 5)).__name__
+    'GRU'
     """
     if not isinstance(name, str) or not name.replace("_", "").isalnum():
         raise OptionError(f"register_cell: name must be of letters, digits and underscores, got {name!r}.")

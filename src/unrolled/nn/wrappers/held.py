@@ -11,7 +11,7 @@ from unrolled.nn.recurrent import Recurrent
 __all__ = ["held_cell", "held_layer"]
 
 
-def held_layer(owner: str, name: str, layer: Any) -> Recurrent[Any]:
+def held_layer(owner: str, name: str, layer: object) -> Recurrent[Any]:
     """`layer` if it keeps the contract; otherwise an OptionError."""
     if not isinstance(layer, Recurrent):
         raise OptionError(
@@ -21,7 +21,7 @@ def held_layer(owner: str, name: str, layer: Any) -> Recurrent[Any]:
     return layer
 
 
-def held_cell(owner: str, name: str, cell: Any) -> Cell[Any]:
+def held_cell(owner: str, name: str, cell: object) -> Cell[Any]:
     """`cell` if it has single steps of its own to change; otherwise an OptionError."""
     if not isinstance(cell, Cell):
         raise OptionError(

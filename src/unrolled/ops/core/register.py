@@ -57,7 +57,7 @@ class Kernel:
     name: str
     refuses: Callable[..., str | None]
     forward: Callable[..., tuple[Tensor, ...]]
-    backward: Callable[[Tensors, Sequence[Any], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]
+    backward: Callable[[Tensors, Sequence[Attribute], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]
     differentiable: bool = False
 
 
@@ -237,10 +237,19 @@ def register(
     arguments, for tracing. memory: the shape of the memory from the arguments. kernels: best first; the last must be
     the reference, which accepts everything.
     """
-    count, full = len(tensors), f"unrolled::{name}"
     forward_op, backward_op = _define(name, tensors, attributes, outputs)
     names = tuple(t.rstrip("?") for t in tensors)
     op = Op(name, names, tuple(a.split()[-1] for a in attributes), tuple(kernels), memory, forward_op)
+    _register_kernels(op)
+    _register_fakes(op, shapes)
+    _register_autograd(op, backward_op)
+    _OPS[name] = op
+    return op
+
+
+def _register_kernels(op: Op) -> None:
+    """What runs: the kernel chosen, on real tensors."""
+    count = len(op.tensors)
 
     def forward(*arguments: Any) -> tuple[Tensor, ...]:
         *plain, save, kernel = arguments
@@ -253,14 +262,30 @@ def register(
         found = chosen.backward(given, values, results, remembered, grads, needs)
         return [_empty(given) if grad is None else grad for grad in found]
 
-    def fake_forward(*arguments: Any) -> tuple[Tensor, ...]:
-        *plain, save, _ = arguments
-        return (*shapes(*plain), _fresh_memory(memory, plain, save))
+    library.impl(f"unrolled::{op.name}", "CompositeExplicitAutograd", forward)
+    library.impl(f"unrolled::{op.name}_backward", "CompositeExplicitAutograd", backward)
 
-    def fake_backward(*arguments: Any) -> list[Tensor]:
+
+def _register_fakes(op: Op, shapes: Callable[..., tuple[Tensor, ...]]) -> None:
+    """What tracing sees: tensors of the right shapes."""
+    count = len(op.tensors)
+
+    def forward(*arguments: Any) -> tuple[Tensor, ...]:
+        *plain, save, _ = arguments
+        return (*shapes(*plain), _fresh_memory(op.memory, plain, save))
+
+    def backward(*arguments: Any) -> list[Tensor]:
         given, needs = arguments[:count], arguments[count + 3]
         pairs = zip(given, needs, strict=True)
         return [torch.empty_like(t, memory_format=torch.contiguous_format) if n else _empty(given) for t, n in pairs]
+
+    library.register_fake(f"unrolled::{op.name}", forward)
+    library.register_fake(f"unrolled::{op.name}_backward", backward)
+
+
+def _register_autograd(op: Op, backward_op: Callable[..., list[Tensor]]) -> None:
+    """How the operator is differentiated: by its backward operator, once."""
+    count = len(op.tensors)
 
     def remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
         ctx.tail = inputs[count:]
@@ -278,13 +303,7 @@ def register(
         found = _once(ctx.tail[-1], plain, (*given, *filled))
         return (*(grad if need else None for grad, need in zip(found, needs, strict=True)), *(None for _ in ctx.tail))
 
-    library.impl(full, "CompositeExplicitAutograd", forward)
-    library.impl(f"{full}_backward", "CompositeExplicitAutograd", backward)
-    library.register_fake(full, fake_forward)
-    library.register_fake(f"{full}_backward", fake_backward)
-    library.register_autograd(full, differentiate, setup_context=remember)
-    _OPS[name] = op
-    return op
+    library.register_autograd(f"unrolled::{op.name}", differentiate, setup_context=remember)
 
 
 def _define(name: str, tensors: Sequence[str], attributes: Sequence[str], outputs: int) -> tuple[Any, Any]:
@@ -327,11 +346,11 @@ def differentiable_kernel(
 
 def _replay(
     forward: Callable[..., tuple[Tensor, ...]],
-) -> Callable[[Tensors, Sequence[Any], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]:
+) -> Callable[[Tensors, Sequence[Attribute], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]:
     """A backward pass out of a differentiable forward: run it again with a graph and differentiate that."""
 
     def backward(
-        given: Tensors, values: Sequence[Any], _: Tensors, __: Tensor, grads: Tensors, needs: Sequence[bool]
+        given: Tensors, values: Sequence[Attribute], _: Tensors, __: Tensor, grads: Tensors, needs: Sequence[bool]
     ) -> Tensors:
         with torch.enable_grad():
             inputs = [None if t is None else t.detach().requires_grad_(n) for t, n in zip(given, needs, strict=True)]

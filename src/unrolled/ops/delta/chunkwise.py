@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.linalg import solve_triangular
 from torch.nn.functional import pad
 
-from unrolled.ops.core.register import Kernel
+from unrolled.ops.core.register import Attribute, Kernel
 from unrolled.ops.delta.reference import DeltaOperands
 from unrolled.state import map_state
 
@@ -223,9 +223,9 @@ def _refuses(*arguments: Any) -> str | None:
 
 
 def _backward(
-    given: Tensors, values: Sequence[Any], outputs: Tensors, memory: Tensor, grads: Tensors, needs: Sequence[bool]
+    given: Tensors, values: Sequence[Attribute], outputs: Tensors, memory: Tensor, grads: Tensors, needs: Sequence[bool]
 ) -> Tensors:
-    chunk, (grad_y, grad_s) = values[0], grads
+    chunk, (grad_y, grad_s) = int(values[0]), grads
     assert grad_y is not None
     assert grad_s is not None
     found = [t.new_empty(t.shape) if t is not None and need else None for t, need in zip(given, needs, strict=True)]

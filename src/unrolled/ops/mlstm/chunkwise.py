@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from unrolled.ops.core.register import Kernel
+from unrolled.ops.core.register import Attribute, Kernel
 from unrolled.ops.mlstm.memory import memory_shape
 from unrolled.ops.mlstm.reference import MLSTMOperands, MLSTMState
 
@@ -185,9 +185,9 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _backward(
-    given: Tensors, values: Sequence[Any], outputs: Tensors, memory: Tensor, grads: Tensors, needs: Sequence[bool]
+    given: Tensors, values: Sequence[Attribute], outputs: Tensors, memory: Tensor, grads: Tensors, needs: Sequence[bool]
 ) -> Tensors:
-    call = _grouped(given, values[0])
+    call = _grouped(given, int(values[0]))
     found = MLSTMOperands(*(leaf.new_empty(leaf.shape) for leaf in call.operands))
     grad_y, *grad_state = grads
     assert grad_y is not None

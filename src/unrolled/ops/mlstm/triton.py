@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from unrolled.ops.core.register import Kernel
+from unrolled.ops.core.register import Attribute, Kernel
 from unrolled.ops.mlstm.memory import memory_shape
 from unrolled.ops.native.gpu import block, objection
 
@@ -53,7 +53,7 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
 
 
 def _backward(
-    given: Tensors, values: Sequence[Any], outputs: Tensors, memory: Tensor, grads: Tensors, needs: Sequence[bool]
+    given: Tensors, values: Sequence[Attribute], outputs: Tensors, memory: Tensor, grads: Tensors, needs: Sequence[bool]
 ) -> Tensors:
     from unrolled.ops.mlstm.triton_walk import backward_walk
 

@@ -6,13 +6,14 @@ Every tensor is looked at before its address leaves Python: a wrong dtype, devic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from unrolled.ops import native
-from unrolled.ops.core.register import Kernel
+from unrolled.ops.core.register import Attribute, Kernel, Memory
 
 __all__ = ["CELLS", "gated_kernel"]
 
@@ -26,7 +27,7 @@ _TYPES = {torch.float32: 0, torch.float64: 1}
 def gated_kernel(
     tensors: Sequence[str],
     cell: Callable[..., str],
-    memory: Callable[..., tuple[int, ...]],
+    memory: Memory,
     rates: Callable[..., tuple[float, float]],
 ) -> Kernel:
     """The kernel "cpp" of a gated op.
@@ -35,46 +36,56 @@ def gated_kernel(
     cell(*attributes): one of `CELLS`.
     memory(*arguments): the shape of what the forward pass leaves. rates(*attributes): zoneout of h and c in evaluation.
     """
-    count, tensors = len(tensors), [name.rstrip("?") for name in tensors]
+    asked = _Asked([name.rstrip("?") for name in tensors], cell, memory, rates)
+    return Kernel("cpp", asked.refuses, asked.forward, asked.backward)
 
-    def refuses(*arguments: Any) -> str | None:
-        given = dict(zip(tensors, arguments[:count], strict=True))
-        return native.reason() or _wrong_kind(given) or _wrong_shape(given, cell(*arguments[count:]))
 
-    def forward(*arguments: Any) -> tuple[Tensor, ...]:
+@dataclass(frozen=True)
+class _Asked:
+    """A gated op, as `gated_kernel` is told of it."""
+
+    tensors: Sequence[str]
+    cell: Callable[..., str]
+    memory: Memory
+    rates: Callable[..., tuple[float, float]]
+
+    def refuses(self, *arguments: Any) -> str | None:
+        given = dict(zip(self.tensors, arguments, strict=False))
+        return native.reason() or _wrong_kind(given) or _wrong_shape(given, self.cell(*arguments[len(self.tensors) :]))
+
+    def forward(self, *arguments: Any) -> tuple[Tensor, ...]:
         *plain, save = arguments
-        given = dict(zip(tensors, plain[:count], strict=True))
-        call = _Call(given, cell(*plain[count:]), reverse=plain[-1])
+        given, values = dict(zip(self.tensors, plain, strict=False)), plain[len(self.tensors) :]
+        call = _Call(given, self.cell(*values), reverse=values[-1])
         x = call.x
         results = [x.new_empty((*x.shape[:2], call.output)), x.new_empty(x.shape[0], call.output)]
         if call.c0 is not None:
             # Not empty_like: it would keep the strides of a transposed c0, and the kernel writes row after row.
             results.append(x.new_empty(call.c0.shape))
-        left = x.new_empty(memory(*plain) if save else (0,))
+        left = x.new_empty(self.memory(*plain) if save else (0,))
         call.put(y=results[0], h=results[1], memory=left, memory_width=left.shape[2] if save else 0)
         if call.c0 is not None:
             call.put(c=results[2])
-        call.run("gated_forward", *rates(*plain[count:]))
+        call.run("gated_forward", *self.rates(*values))
         return (*results, left)
 
     def backward(
+        self,
         plain: Sequence[Tensor | None],
-        values: Sequence[Any],
+        values: Sequence[Attribute],
         outputs: Sequence[Tensor | None],
         left: Tensor,
         grads: Sequence[Tensor | None],
         needs: Sequence[bool],
     ) -> Sequence[Tensor | None]:
-        given = dict(zip(tensors, plain, strict=True))
-        call = _Call(given, cell(*values), reverse=values[-1])
+        given = dict(zip(self.tensors, plain, strict=True))
+        call = _Call(given, self.cell(*values), reverse=bool(values[-1]))
         call.put(y=outputs[0], memory=left, memory_width=left.shape[2])
         call.put(**dict(zip(("grad_y", "grad_h", "grad_c"), grads, strict=False)))
-        found = _Gradients(call, {name for name, need in zip(tensors, needs, strict=True) if need})
-        call.run("gated_backward", *rates(*values))
+        found = _Gradients(call, {name for name, need in zip(self.tensors, needs, strict=True) if need})
+        call.run("gated_backward", *self.rates(*values))
         ready = found.finish()
-        return [ready.get(name) for name in tensors]
-
-    return Kernel("cpp", refuses, forward, backward)
+        return [ready.get(name) for name in self.tensors]
 
 
 class _Call:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from unrolled.errors import OptionError
-from unrolled.model.describe import Asked, Call, Command, Description, Finished, Report, Whole, Word
+from unrolled.model.describe import Asked, Call, Command, Description, Finished, ScoreReport, Whole, Word
 from unrolled.tasks.commands.results import scored
 from unrolled.tasks.commands.words import CELLS, MaxMinutes, Seed, Set, Truth, column_names, numbers, settings
 
@@ -181,7 +181,7 @@ def _rolled(
     return scored(model.backtest(table, windows=windows, stride=stride, progress=True, **reading))
 
 
-def own_scores(model: Forecaster, test: tuple[object, ...]) -> Report | None:
+def own_scores(model: Forecaster, test: tuple[object, ...]) -> ScoreReport | None:
     """The scores on the rows that the fit held out."""
     return model.scores
 

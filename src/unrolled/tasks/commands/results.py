@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unrolled.model.describe import Finished, Report, Whole, size_of
+from unrolled.model.describe import Finished, ScoreReport, Whole, size_of
 
 if TYPE_CHECKING:
     from unrolled.fields.category import Category
@@ -69,6 +69,6 @@ def evaluate_next(finished: Finished[Any]) -> list[str]:
     return [] if finished.report is not None else [line]
 
 
-def scored(report: Report) -> Whole:
+def scored(report: ScoreReport) -> Whole:
     """A report as a command says it."""
     return Whole((f"{report}\n",), report.to_json)

@@ -79,20 +79,15 @@ def fit(
       unrolled fit translate talks.jsonl --turns turns --context 2
       unrolled fit translate pairs.tsv --names source,target --test test.tsv --plot
     """
-    part, valid_file = part_or_file(valid)
-    files = {
-        "source": file,
-        "target": target_file,
-        **_held("valid", valid_file, valid_source, valid_target, target_file),
-        **_held("test", test, test_source, test_target, target_file),
-    }
     _check_columns(file, target_file, {"--source": source, "--target": target, "--turns": turns, "--names": names})
+    valid_files = _held("valid", part_or_file(valid)[1], valid_source, valid_target, target_file)
+    test_files = _held("test", test, test_source, test_target, target_file)
     columns = {"source": source, "target": target, "turns": turns, "context": context}
     return Asked(
-        files,
+        {"source": file, "target": target_file, **valid_files, **test_files},
         reading={**columns, "names": column_names(names) or None},
         options={"level": level, "cell": cell, "hidden_size": hidden_size, "layers": layers},
-        held=part_of(part),
+        held=part_of(part_or_file(valid)[0]),
     )
 
 

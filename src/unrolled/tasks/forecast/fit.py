@@ -20,7 +20,7 @@ from unrolled.tasks.forecast.options import (
     pick_scaling,
     pick_training,
 )
-from unrolled.tasks.forecast.windows import encode, sliding
+from unrolled.tasks.forecast.windows import encode_panel, sliding
 from unrolled.train import TrainOptions
 
 __all__ = ["Plan", "Prepared", "make_plan", "prepare"]
@@ -94,7 +94,7 @@ def prepare(
 ) -> Prepared:
     """Fields fitted on the rows before `train`, windows of those rows, and of the rows up to `valid` to stop by."""
     fields = PanelFields.fit(panel, train, scaling=plan.scaling, calendar=options.target.calendar)
-    arrays = encode(fields, panel, options.target.channels, train)
+    arrays = encode_panel(fields, panel, options.target.channels, train)
     lookback, horizon = plan.lookback, options.horizon
     whole = lookback if options.window.lookback else np.clip(train - 2 * horizon, 1, lookback)
     first = np.broadcast_to(whole, train.shape)

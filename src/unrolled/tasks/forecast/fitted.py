@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.align.forecast import AutoregressiveForecast, DirectForecast, DirectOptions, NextOptions
+from unrolled.align.forecast import AutoregressiveForecast, AutoregressiveOptions, DirectForecast, DirectOptions
 from unrolled.data.panel.arrays import PanelFields
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel
 from unrolled.data.panel.windows import Windows
 from unrolled.tasks.forecast.options import ForecasterOptions
 from unrolled.tasks.forecast.reading import read_again
-from unrolled.tasks.forecast.windows import encode, windows_at
+from unrolled.tasks.forecast.windows import encode_panel, windows_at
 
 __all__ = ["Fitted", "build_net"]
 
@@ -32,7 +32,7 @@ class Fitted:
     """
 
     fields: PanelFields
-    net: DirectOptions | NextOptions
+    net: DirectOptions | AutoregressiveOptions
     season: int
     tail: Panel
     seen: np.ndarray
@@ -51,7 +51,9 @@ class Fitted:
 
     def windows(self, panel: Panel, cuts: np.ndarray, ends: np.ndarray | None = None) -> Windows:
         """Windows at `cuts` (S, n); a series the fit has not met is scaled by its rows before `ends`."""
-        return windows_at(encode(self.fields, panel, self.channels, ends), self.net.lookback, self.net.horizon, cuts)
+        return windows_at(
+            encode_panel(self.fields, panel, self.channels, ends), self.net.lookback, self.net.horizon, cuts
+        )
 
     def known(self, ids: Sequence[str]) -> np.ndarray:
         """(n,) the number of each series in the fit, -1 for a new one."""
@@ -79,7 +81,7 @@ class Fitted:
         direct = content["options"]["decoder"] == "direct"
         return cls(
             fields=PanelFields.from_json(content["fields"]),
-            net=(DirectOptions if direct else NextOptions)(**content["net"]),
+            net=(DirectOptions if direct else AutoregressiveOptions)(**content["net"]),
             season=content["season"],
             tail=Panel.from_parts(content["tail"], tail),
             seen=arrays["seen"],
@@ -96,7 +98,7 @@ def kept_rows(options: ForecasterOptions, lookback: int, season: int) -> int:
 
 def build_net(fitted: Fitted) -> DirectForecast | AutoregressiveForecast:
     """A fresh network of the right sizes."""
-    sizes = encode(fitted.fields, fitted.tail, fitted.channels).sizes
+    sizes = encode_panel(fitted.fields, fitted.tail, fitted.channels).sizes
     if isinstance(fitted.net, DirectOptions):
         return DirectForecast(sizes, fitted.net)
     return AutoregressiveForecast(sizes, fitted.net)

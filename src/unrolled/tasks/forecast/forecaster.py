@@ -220,11 +220,11 @@ class Forecaster(Task):
 
     def plot(self, path: str | Path, source: object = None, *, future: object = None) -> Path:
         """Write a picture of the history, the forecast and its bands (needs matplotlib, extra `report`)."""
-        from unrolled.inspect.forecast import draw
+        from unrolled.inspect.forecast import draw_forecast
         from unrolled.tasks.forecast.picture import pictures
 
         extended, channels = self.extended(source, future)
-        return draw(pictures(extended, channels, self.options.chosen_levels, self.state.season), path)
+        return draw_forecast(pictures(extended, channels, self.options.chosen_levels, self.state.season), path)
 
     @property
     def state(self) -> Fitted:

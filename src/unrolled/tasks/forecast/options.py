@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field, JsonValue, field_validator
 
 from unrolled.align.forecast.likelihood import LIKELIHOODS
-from unrolled.align.forecast.options import DirectOptions, NextOptions
+from unrolled.align.forecast.options import AutoregressiveOptions, DirectOptions
 from unrolled.check import check_choice
 from unrolled.data.panel.step import Step
 from unrolled.errors import OptionError
@@ -137,7 +137,7 @@ class ForecasterOptions(TaskOptions):
         return tuple(sorted(0.5 + side for side in [0.0, *sides]))
 
 
-def direct_or_next(options: ForecasterOptions, lookback: int, season: int) -> DirectOptions | NextOptions:
+def direct_or_next(options: ForecasterOptions, lookback: int, season: int) -> DirectOptions | AutoregressiveOptions:
     """The options of the network, everything decided."""
     head, counts = options.head, LIKELIHOODS[options.chosen_likelihood].counts
     shared: dict[str, object] = {
@@ -158,7 +158,7 @@ def direct_or_next(options: ForecasterOptions, lookback: int, season: int) -> Di
             raise OptionError(
                 f"Forecaster: {name} belongs to decoder='direct', got decoder='autoregressive'; leave it out."
             )
-    return NextOptions.signed(options.owner, shared)
+    return AutoregressiveOptions.signed(options.owner, shared)
 
 
 def pick_lookback(horizon: int, step: Step, season: int, rows: np.ndarray) -> int:

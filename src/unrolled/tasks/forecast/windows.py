@@ -8,10 +8,10 @@ from unrolled.data.panel.arrays import PanelFields, SeriesArrays, separate_targe
 from unrolled.data.panel.panel import Panel
 from unrolled.data.panel.windows import Windows
 
-__all__ = ["encode", "every", "sliding", "windows_at"]
+__all__ = ["encode_panel", "every", "sliding", "windows_at"]
 
 
-def encode(fields: PanelFields, panel: Panel, channels: str, ends: np.ndarray | None = None) -> SeriesArrays:
+def encode_panel(fields: PanelFields, panel: Panel, channels: str, ends: np.ndarray | None = None) -> SeriesArrays:
     """The panel as arrays, with each target a series of its own where channels are separate."""
     arrays = fields.encode(panel, ends=ends)
     return separate_targets(arrays) if channels == "separate" and arrays.sizes.target > 1 else arrays
