@@ -17,13 +17,13 @@ FLOORS = {
     "errors": 0, "types": 0, "options": 0, "state": 0, "padding": 0, "check": 0, "score": 0,
     "ops": 1,
     "nn": 2, "fields": 2,
-    "align": 3, "data": 3, "search": 3, "live": 3,
+    "align": 3, "data": 3, "search": 3, "live": 3, "testing": 3,
     "model": 4,
     "train": 5, "inspect": 5,
     "tasks": 6,
     "cli": 7,
 }  # fmt: skip
-BESIDE = {"testing", "__init__", "__main__"}
+BESIDE = {"__init__", "__main__"}
 # Floor 0 is one room: its files share the state and the errors.
 ORDER = {"errors": 0, "types": 0, "options": 1, "state": 1, "padding": 1, "check": 2, "score": 3}
 

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.model import BrokenLaw, Law
-from unrolled.model.laws import difference, recurrent_laws, run_laws
+from unrolled.model.laws import recurrent_laws, run_laws
 from unrolled.nn import GRU, LSTM
+from unrolled.testing.book import difference
 
 
 class TwoParts(nn.Module):

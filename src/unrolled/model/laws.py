@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from unrolled.errors import UnrolledError
 from unrolled.nn import Recurrent
-from unrolled.state import leaves
+from unrolled.padding import valid_mask
+from unrolled.testing.book import difference, padding_law, worst
+from unrolled.testing.proof import values
 
-__all__ = ["BrokenLaw", "CheckReport", "Law", "difference", "recurrent_laws", "run_laws"]
+__all__ = ["BrokenLaw", "CheckReport", "Law", "recurrent_laws", "run_laws"]
 
 ROWS, STEPS = 3, 7
 # In float64 the laws hold up to rounding; trained weights of ordinary size stay far below this.
@@ -77,20 +79,6 @@ def run_laws(laws: Sequence[Law]) -> CheckReport:
     return report
 
 
-def difference(left: Any, right: Any) -> float:
-    """The largest difference over two trees of tensors, relative to the largest value (at least 1); NaN is infinite."""
-    worst = 0.0
-    for a, b in zip(leaves(left), leaves(right), strict=True):
-        if a.shape != b.shape:
-            return float("inf")
-        if a.numel() == 0 or torch.equal(a, b):
-            continue
-        size = max(1.0, float(b.abs().max()))
-        gap = float((a - b).abs().max()) / size
-        worst = max(worst, gap if gap == gap else float("inf"))
-    return worst
-
-
 def recurrent_laws(net: nn.Module) -> list[Law]:
     """Padding, batch, reset and chunk for every outermost recurrent part of a network, with its weights in float64."""
     laws: list[Law] = []
@@ -124,10 +112,8 @@ def _quietly(trial: Callable[[Recurrent[Any], Tensor], float], layer: Recurrent[
 
 def _padding(layer: Recurrent[Any], x: Tensor) -> float:
     lengths = torch.tensor([STEPS, 4, 0])
-    dirty = x.clone()
-    for row, length in enumerate(lengths.tolist()):
-        dirty[row, length:] = float("nan")
-    return difference(layer(dirty, lengths=lengths), layer(x, lengths=lengths))
+    dirty = torch.where(valid_mask(lengths, STEPS)[..., None], x, torch.nan)
+    return worst(padding_law(lambda given: values(*layer(given, lengths=lengths)), x, [("NaN", dirty)]))
 
 
 def _batch(layer: Recurrent[Any], x: Tensor) -> float:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from unrolled.model import Law, load
-from unrolled.model.laws import difference
 from unrolled.padding import Padded, valid_mask
 from unrolled.state import map_state
+from unrolled.testing.book import difference, loss_and_gradients, padding_law, worst
 
 if TYPE_CHECKING:
     from unrolled.tasks.frame import SequenceTask
@@ -67,14 +67,8 @@ def _doubled(batch: Any) -> Any:
 
 def _padding(model: AnyTask) -> float:
     clean = _doubled(_whole(model))
-    results = []
-    for batch in (clean, _spoiled(clean)):
-        net = _exact(model)
-        total, count, _ = net.loss(batch, None)
-        total.backward()
-        gradients = tuple(p.grad for p in net.parameters() if p.grad is not None)
-        results.append((total.detach(), torch.as_tensor(count), gradients))
-    return difference(*results)
+    spoilt = [("rubbish", _spoiled(clean))]
+    return worst(padding_law(lambda batch: loss_and_gradients(_exact(model), batch), clean, spoilt))
 
 
 def _spoiled(batch: Any) -> Any:

@@ -11,6 +11,7 @@ from torch import Tensor
 from unrolled.nn.recurrent import Recurrent
 from unrolled.padding import valid_mask
 from unrolled.state import concat_rows, leaves, select_rows
+from unrolled.testing.book import padding_law
 from unrolled.testing.proof import Make, Proof, Trial, outcome, values, weighted
 
 __all__ = ["check_batch", "check_chunk", "check_gradient", "check_padding", "check_reset"]
@@ -21,17 +22,20 @@ def check_padding(make: Make) -> None:
     with Proof("padding", make) as proof:
         trial = proof.trial()
         valid = valid_mask(_counts(trial), trial.x.shape[1])[..., None]
-        expected: dict[str, Tensor] | None = None
-        for filling in (0.0, 1e3, float("inf"), float("nan")):
-            filled = torch.where(valid, trial.x.detach(), filling).requires_grad_()
-            case = trial._replace(x=filled)
+
+        def filled(filling: float) -> Trial:
+            return trial._replace(x=torch.where(valid, trial.x.detach(), filling).requires_grad_())
+
+        def run(case: Trial) -> dict[str, Tensor]:
             y, final = proof.run(case)
             proof.require(bool((y.masked_fill(valid, 0) == 0).all()), "y is not zero in the padding")
             got = outcome(proof.layer, case, y, final)
-            expected = got if expected is None else expected
-            proof.same(f"padding of {filling}", got, expected)
             outside = got["gradient of x"].masked_fill(valid, 0)
             proof.require(bool((outside == 0).all()), "the gradient of x is not zero in the padding")
+            return got
+
+        spoilt = [(f"padding of {filling}", filled(filling)) for filling in (1e3, float("inf"), float("nan"))]
+        proof.all_same(padding_law(run, filled(0.0), spoilt))
 
 
 def check_batch(make: Make) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unrolled.nn.recurrent import Recurrent
 from unrolled.state import leaves, map_state
+from unrolled.testing.book import Comparison
 
 __all__ = ["LENGTHS", "LawBroken", "Make", "Proof", "Trial", "outcome", "values"]
 
@@ -120,6 +121,11 @@ class Proof:
                 self.require(torch.equal(got, want), f"{where}: {name} differs")
             elif want.numel():
                 self._close(where, name, got.detach(), want.detach())
+
+    def all_same(self, comparisons: Iterable[Comparison]) -> None:
+        """Raise LawBroken at the first comparison that is not of the same."""
+        for where, got, expected in comparisons:
+            self.same(where, got, expected)
 
     def _close(self, where: str, name: str, got: Tensor, want: Tensor) -> None:
         self.require(bool(torch.isfinite(got).all()), f"{where}: {name} is not finite")

@@ -16,8 +16,8 @@ from unrolled.data.panel.build import extend_panel
 from unrolled.data.panel.panel import Panel
 from unrolled.data.panel.windows import WindowBatch
 from unrolled.model import Law, load
-from unrolled.model.laws import difference
 from unrolled.tasks.forecast.channels import forecast
+from unrolled.testing.book import difference, loss_and_gradients, padding_law, worst
 
 if TYPE_CHECKING:
     from unrolled.tasks.forecast import Forecaster
@@ -93,14 +93,7 @@ def _padding(model: Forecaster) -> float:
     dirty = clean._replace(
         target=torch.where(mask > 0, batch.target, torch.nan), past=torch.where(past_mask > 0, batch.past, torch.nan)
     )
-    results = []
-    for each in (clean, dirty):
-        net = _exact(model)
-        total, count, _ = net.loss(each, None)
-        total.backward()
-        gradients = tuple(p.grad for p in net.parameters() if p.grad is not None)
-        results.append((total.detach(), count.detach(), gradients))
-    return difference(*results)
+    return worst(padding_law(lambda batch: loss_and_gradients(_exact(model), batch), clean, [("NaN", dirty)]))
 
 
 def _batch(model: Forecaster) -> float:
