@@ -110,7 +110,8 @@ def _restore(task: type[Model], artefact: Artefact, path: str | Path) -> Model:
         # torch heads its list of what does not fit with a line that says nothing.
         reason = " ".join(str(error).split("\n\t")[-1].split())
         raise ModelFileError(
-            f"load: {path} does not fit this version of unrolled ({reason}); load it with the version that wrote it."
+            f"load: {path} does not fit this version of unrolled ({reason}); load it with the version that wrote it, "
+            "or import what registers its cells first."
         ) from error
     model.fitted().eval()
     return model
