@@ -203,7 +203,7 @@ def _tensor(given: Tensors, name: str) -> Tensor:
 
 @cache
 def _layout(count: int, projects: bool, narrower: bool) -> Layout:
-    """The shapes of a cell of so many gates. projects: x is the input; narrower: h is a projection of what is hidden."""
+    """The shapes of a cell of so many gates. projects: x is the input; narrower: h is projected from what is hidden."""
     stacked, output = f"{count} hidden", "output" if narrower else "hidden"
     always = [f"x: batch, time, {'input' if projects else stacked}", f"h0: batch, {output}"]
     always += [f"weight_h: {stacked}, {output}", *([f"weight_x: {stacked}, input"] if projects else [])]
