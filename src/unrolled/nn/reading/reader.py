@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from unrolled.nn.recurrent import Recurrent
 from unrolled.padding import Padded, zero_padding
 
 __all__ = ["Reader", "SeriesReader", "WordReader", "check_reader", "encode"]
+
+S = TypeVar("S")
 
 
 class Reader(nn.Module, ABC):
@@ -89,7 +91,7 @@ class SeriesReader(Reader):
         return y
 
 
-def check_reader(owner: str, reader: Reader, encoder: Recurrent[Any]) -> None:
+def check_reader(owner: str, reader: Reader, encoder: Recurrent[S]) -> None:
     """The encoder must take as many features as the reader gives."""
     if reader.output_size != encoder.input_size:
         raise OptionError(
@@ -98,7 +100,7 @@ def check_reader(owner: str, reader: Reader, encoder: Recurrent[Any]) -> None:
         )
 
 
-def encode(reader: Reader, encoder: Recurrent[Any], x: Padded) -> tuple[Tensor, Any]:
+def encode(reader: Reader, encoder: Recurrent[S], x: Padded) -> tuple[Tensor, S]:
     """The encoder's y (batch, time, output_size) and final state; a batch of empty rows may have no step at all."""
     if x.values.shape[1]:
         y, state = encoder(reader(x), lengths=x.lengths)

@@ -72,13 +72,13 @@ def _backward(
     return [g if need else None for g, need in zip((*found, None, None, *starts), needs, strict=True)]
 
 
-def _sizes(given: Sequence[Any]) -> tuple[int, ...]:
+def _sizes(given: Sequence[Tensor]) -> tuple[int, ...]:
     """Time, heads, keys, values, and whether start has one row for each of the batch."""
     (_, time, heads, keys), start = given[0].shape, given[10]
     return time, heads, keys, given[5].shape[3], int(start is not None and start.shape[0] > 1)
 
 
-def _blocks(given: Sequence[Any]) -> tuple[int, int]:
+def _blocks(given: Sequence[Tensor]) -> tuple[int, int]:
     return block(given[0].shape[3]), block(given[5].shape[3])
 
 

@@ -75,7 +75,7 @@ def _backward(
     return [g if need else None for g, need in zip((*found, for_weight, None, None, *starts), needs, strict=True)]
 
 
-def _sizes(given: Sequence[Any]) -> tuple[tuple[int, int], tuple[int, ...]]:
+def _sizes(given: Sequence[Tensor]) -> tuple[tuple[int, int], tuple[int, ...]]:
     """The grid, and the sizes that a walk takes: time, rows, heads, width, start's stride, and the blocks."""
     (batch, time, _), (heads, _, width), start = given[0].shape, given[5].shape, given[8]
     stride = 0 if start is None or start.shape[0] == 1 else heads * width
