@@ -33,7 +33,7 @@ OPS = ("minimal", "rotation")
 
 
 def op_of(form: str) -> Any:
-    return getattr(ops, FORMS[form][0])
+    return ops.find(FORMS[form][0])
 
 
 def draw(form: str, batch: int, time: int, width: int, dtype: torch.dtype = torch.float64) -> Task:

@@ -119,7 +119,7 @@ def threads() -> Iterator[Threads]:
 def alone(kernel: str) -> Op:
     """The op with one kernel beside the reference."""
     return dataclasses.replace(
-        ops.mlstm, kernels=tuple(k for k in ops.find("mlstm").kernels if k.name in (kernel, "reference"))
+        ops.find("mlstm"), kernels=tuple(k for k in ops.find("mlstm").kernels if k.name in (kernel, "reference"))
     )
 
 

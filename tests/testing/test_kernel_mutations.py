@@ -372,4 +372,4 @@ def test_a_kernel_that_refuses_is_counted_as_unproved() -> None:
 
 def test_an_op_of_somebody_else_needs_samples() -> None:
     with pytest.raises(OptionError, match="an Op needs samples="):
-        check_kernel(ops.rnn)
+        check_kernel(ops.find("rnn"))
