@@ -31,7 +31,7 @@ from unrolled.tasks.commands.words import Cell, File, HiddenSize, Test, Truth
 from unrolled.tasks.frame import Fields, SequenceTask, Training
 from unrolled.tasks.laws import generators
 from unrolled.tasks.options import TaskOptions
-from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts
+from unrolled.tasks.reading.texts import TextOptions, Texts, make_embedding, random_texts
 from unrolled.train import TrainOptions
 
 

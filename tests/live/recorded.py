@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unrolled.live.binding import STORED
 from unrolled.live.program import Program
-from unrolled.live.record import record
+from unrolled.live.record.recorder import record
 from unrolled.nn import Recurrent
 from unrolled.ops import native
 from unrolled.state import map_state

@@ -12,7 +12,7 @@ from steppers import LAYERS, make, samples
 
 from unrolled.errors import ModelFileError
 from unrolled.live.program import Program
-from unrolled.live.record import record
+from unrolled.live.record.recorder import record
 from unrolled.ops import native
 from unrolled.state import leaves, map_state
 

@@ -24,7 +24,7 @@ from unrolled.model import BrokenLaw
 from unrolled.nn.reading.attention import Attention
 from unrolled.nn.reading.reader import SeriesReader
 from unrolled.tasks import Classifier, LanguageModel, Tagger, Translator
-from unrolled.tasks.texts import Texts
+from unrolled.tasks.reading.texts import Texts
 
 LAWS = ["padding", "batch", "round trip of the fields", "round trip of the model", "leak"]
 

@@ -16,7 +16,7 @@ from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import BEGIN, END
 from unrolled.model import load
 from unrolled.tasks import Translator
-from unrolled.tasks.pairs import PairColumns
+from unrolled.tasks.reading.pairs import PairColumns
 
 
 def test_reversing_a_short_text_is_learned(mirror: Translator, toys: SimpleNamespace) -> None:

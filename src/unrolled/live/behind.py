@@ -12,7 +12,7 @@ from torch.autograd import forward_ad
 
 from unrolled.live.binding import TYPES, objections, programs, refusal, watched
 from unrolled.live.program import Fields
-from unrolled.live.values import Unrecordable
+from unrolled.live.record.values import Unrecordable
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
 from unrolled.state import leaves, map_state

@@ -12,8 +12,8 @@ from torch.nn.utils import parametrize
 
 from unrolled.errors import DtypeError, NotStreamable, OptionError, UnrolledError
 from unrolled.live.program import Fields, Program
-from unrolled.live.record import record, undisturbed
-from unrolled.live.values import Unrecordable, place_of_class
+from unrolled.live.record.recorder import record, undisturbed
+from unrolled.live.record.values import Unrecordable, place_of_class
 from unrolled.nn.cell import Cell
 from unrolled.nn.cells import GRU, LSTM, RNN
 from unrolled.nn.recurrent import Recurrent

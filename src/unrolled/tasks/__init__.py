@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
-    from unrolled.tasks.pairs import PairColumns
+    from unrolled.tasks.reading.pairs import PairColumns
     from unrolled.tasks.tag import Tagger
     from unrolled.tasks.translate import Translator
 

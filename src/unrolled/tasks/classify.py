@@ -19,12 +19,12 @@ from unrolled.score.classes import ClassReport, class_report
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.classes import ClassOptions, as_they_came, draw_calibration, draw_confusions, sklearn_tags
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
-from unrolled.tasks.inputs import InputOptions, Inputs, kind_of
-from unrolled.tasks.labelled import LabelColumns, LabelledExamples, read_examples
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import enough_epochs
-from unrolled.tasks.texts import is_delimited
+from unrolled.tasks.reading.inputs import InputOptions, Inputs, kind_of
+from unrolled.tasks.reading.labelled import LabelColumns, LabelledExamples, read_examples
+from unrolled.tasks.reading.texts import is_delimited
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Classifier", "ClassifierOptions"]

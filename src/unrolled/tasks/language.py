@@ -19,16 +19,16 @@ from unrolled.fields.text import UNKNOWN
 from unrolled.nn.build import ForwardOptions
 from unrolled.search import sample, stream
 from unrolled.state import map_state
-from unrolled.tasks.complete import Completion, complete
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source, held_out
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, enough_epochs
-from unrolled.tasks.prompts import Prompt, newline_of
+from unrolled.tasks.reading.running import Running, StreamOptions, read_running, running_codes
+from unrolled.tasks.reading.texts import TextOptions, Texts, make_embedding, random_texts, width_of
 from unrolled.tasks.reports import LanguageReport
-from unrolled.tasks.running import Running, StreamOptions, read_running, running_codes
-from unrolled.tasks.successor import SuccessorOptions
-from unrolled.tasks.texts import TextOptions, Texts, make_embedding, random_texts, width_of
+from unrolled.tasks.writing.complete import Completion, complete
+from unrolled.tasks.writing.prompts import Prompt, newline_of
+from unrolled.tasks.writing.successor import SuccessorOptions
 from unrolled.train import Callback, RunOptions, TrainOptions
 
 __all__ = ["LanguageModel", "LanguageOptions", "LanguageReport"]

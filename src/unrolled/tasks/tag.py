@@ -28,9 +28,8 @@ from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions
-from unrolled.tasks.reports import TagReport
-from unrolled.tasks.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged
-from unrolled.tasks.texts import (
+from unrolled.tasks.reading.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged
+from unrolled.tasks.reading.texts import (
     SpellingOptions,
     Texts,
     WordOptions,
@@ -39,6 +38,7 @@ from unrolled.tasks.texts import (
     random_texts,
     width_of,
 )
+from unrolled.tasks.reports import TagReport
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["TagReport", "Tagger", "TaggerOptions"]

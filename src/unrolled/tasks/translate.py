@@ -23,10 +23,10 @@ from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, enough_epochs
-from unrolled.tasks.pairs import PairColumns, Pairs, copied, read_pairs, read_references, read_sources
+from unrolled.tasks.reading.pairs import PairColumns, Pairs, copied, read_pairs, read_references, read_sources
+from unrolled.tasks.reading.texts import TextOptions, Texts, is_delimited, make_embedding, random_texts, width_of
 from unrolled.tasks.reports import TranslatorReport
-from unrolled.tasks.texts import TextOptions, Texts, is_delimited, make_embedding, random_texts, width_of
-from unrolled.tasks.writing import Attended, Search, Writer, WriterOptions
+from unrolled.tasks.writing.targets import Attended, Search, Writer, WriterOptions
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Attended", "Translator", "TranslatorOptions", "TranslatorReport"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unrolled.train.events import Callback, Evaluation, Event, History
+from unrolled.train.monitor.events import Callback, Evaluation, Event, History
 from unrolled.train.options import BatchedOptions, RunOptions, TrainOptions
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from unrolled.align.mode import evaluating
 from unrolled.data.batch.batching import Dataset, plan_batches
 from unrolled.errors import DataError
-from unrolled.train import randomness
-from unrolled.train.cursor import cut_rows
+from unrolled.train.checkpoints import randomness
+from unrolled.train.checkpoints.cursor import cut_rows
 from unrolled.train.objective import Loss
 from unrolled.train.options import TrainOptions
 from unrolled.train.processes import Processes

@@ -14,19 +14,20 @@ from torch import nn
 from unrolled.data.batch.batching import Dataset, fingerprint
 from unrolled.errors import ModelFileError, NonFiniteError, SaveError, TrainingError
 from unrolled.state import from_bytes
-from unrolled.train import gradient, randomness, snapshot
+from unrolled.train import gradient
 from unrolled.train.average import Average
-from unrolled.train.checkpoint import Checkpoint, Folder, Record
-from unrolled.train.cursor import Cursor, Position
-from unrolled.train.diagnose import describe, diverged
+from unrolled.train.checkpoints import randomness, snapshot
+from unrolled.train.checkpoints.checkpoint import Checkpoint, Folder, Record
+from unrolled.train.checkpoints.cursor import Cursor, Position
 from unrolled.train.evaluate import Best, evaluating_aside, mean_loss, modes_kept, weights_of
-from unrolled.train.events import Callback, Evaluation, Event, History, Kind
 from unrolled.train.interrupt import Interrupt
+from unrolled.train.monitor.diagnose import describe, diverged
+from unrolled.train.monitor.events import Callback, Evaluation, Event, History, Kind
+from unrolled.train.monitor.report import JsonLines, Progress, reporter
 from unrolled.train.objective import loss_of
 from unrolled.train.optim import learning_rate, make_optimizer, plateaus, progress_of, set_learning_rate
 from unrolled.train.options import TrainOptions
 from unrolled.train.processes import Processes
-from unrolled.train.report import JsonLines, Progress, reporter
 from unrolled.train.request import check_request, check_same
 
 __all__ = ["fit"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unrolled.errors import OptionError
-from unrolled.train.checkpoint import Folder, Record
+from unrolled.train.checkpoints.checkpoint import Folder, Record
 from unrolled.train.options import TrainOptions
 
 __all__ = ["check_request", "check_same"]

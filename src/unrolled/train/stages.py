@@ -9,9 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from unrolled.data.batch.batching import Dataset
-from unrolled.train.events import Callback, Event, History
+from unrolled.train.monitor.events import Callback, Event, History
+from unrolled.train.monitor.report import Progress
 from unrolled.train.options import TrainOptions
-from unrolled.train.report import Progress
 
 __all__ = ["Stage", "Training", "learn"]
 

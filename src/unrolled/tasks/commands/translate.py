@@ -38,7 +38,7 @@ from unrolled.tasks.commands.words import (
 )
 
 if TYPE_CHECKING:
-    from unrolled.tasks.pairs import PairColumns
+    from unrolled.tasks.reading.pairs import PairColumns
     from unrolled.tasks.translate import Translator
 
 __all__ = ["DESCRIPTION"]
@@ -124,7 +124,7 @@ def _check_columns(file: str, target_file: str | None, columns: Mapping[str, str
 
 def columns_of(request: Request, *, named: bool) -> PairColumns:
     """The columns that were asked for; named: with the names of all, for a table without a header."""
-    from unrolled.tasks.pairs import PairColumns
+    from unrolled.tasks.reading.pairs import PairColumns
 
     values: Mapping[str, Any] = request.given()
     chosen = {name: value for name, value in values.items() if name != "names"}
@@ -240,7 +240,7 @@ def attention(finished: Finished[Translator]) -> Path | None:
 def _pairs(finished: Finished[Translator]) -> Iterator[tuple[str, str]]:
     """The pairs of texts that the translator was held to, or else those that it learned from."""
     from unrolled.data.read.lines import read_parallel
-    from unrolled.tasks.pairs import rows_of
+    from unrolled.tasks.reading.pairs import rows_of
 
     given = finished.held or tuple(finished.request.paths("source"))
     if "-" in given:

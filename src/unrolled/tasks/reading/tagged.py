@@ -12,7 +12,7 @@ from unrolled.data.read.files import Places
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
 from unrolled.fields.tokens import to_bio, to_iobes
-from unrolled.tasks.texts import Texts, is_path, is_several
+from unrolled.tasks.reading.texts import Texts, is_path, is_several
 
 __all__ = ["TaggedSentences", "in_scheme", "read_tagged", "read_untagged"]
 

@@ -14,8 +14,8 @@ import pytest
 from unrolled.errors import DataError
 from unrolled.fields.text import SPECIALS, Text
 from unrolled.tasks import Classifier
-from unrolled.tasks.inputs import TextInputs
-from unrolled.tasks.labelled import LabelColumns, read_examples
+from unrolled.tasks.reading.inputs import TextInputs
+from unrolled.tasks.reading.labelled import LabelColumns, read_examples
 
 SHAPE = Text("word", True, "punctuation", SPECIALS)
 TEXTS, LABELS = ["a good film", "a bad film", "good"], ["1", "0", "1"]

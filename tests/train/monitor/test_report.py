@@ -13,8 +13,8 @@ from small_model import Data, Regressor
 
 from unrolled.errors import OptionError, SaveError
 from unrolled.train import Event, TrainOptions, fit
-from unrolled.train.report import JsonLines, Lines, ProgressBar, reporter
-from unrolled.train.tensorboard import TensorBoard
+from unrolled.train.monitor.report import JsonLines, Lines, ProgressBar, reporter
+from unrolled.train.monitor.tensorboard import TensorBoard
 
 EVENTS = [
     Event("start", 0, 1, 0.0),

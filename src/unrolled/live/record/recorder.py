@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from unrolled.live.functions import call
-from unrolled.live.gated import NotWhole
-from unrolled.live.lower import lowered
 from unrolled.live.program import Program
-from unrolled.live.steps import GATED, STEPS
-from unrolled.live.tape import Tape
-from unrolled.live.values import Call, Recorded, Unrecordable, place_of_class, place_of_error
+from unrolled.live.record.functions import call
+from unrolled.live.record.gated import NotWhole
+from unrolled.live.record.lower import lowered
+from unrolled.live.record.steps import GATED, STEPS
+from unrolled.live.record.tape import Tape
+from unrolled.live.record.values import Call, Recorded, Unrecordable, place_of_class, place_of_error
 from unrolled.nn.recurrent import Recurrent
 from unrolled.state import leaves, map_state
 

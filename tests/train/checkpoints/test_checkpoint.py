@@ -17,7 +17,7 @@ from small_model import Data, Regressor, Stream, same_bits, weights
 
 from unrolled.errors import ModelFileError, OptionError, SaveError, TrainingError
 from unrolled.train import Event, History, TrainOptions, fit
-from unrolled.train.checkpoint import Folder
+from unrolled.train.checkpoints.checkpoint import Folder
 
 
 class Killed(BaseException):

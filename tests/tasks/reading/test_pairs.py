@@ -13,7 +13,7 @@ import pytest
 
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import SPECIALS, UNKNOWN, Text
-from unrolled.tasks.pairs import TURN, PairColumns, copied, joined, read_pairs, read_sources
+from unrolled.tasks.reading.pairs import TURN, PairColumns, copied, joined, read_pairs, read_sources
 
 WORDS = Text("word", False, "space", SPECIALS)
 SOURCES, TARGETS = ["a b", "c", "a"], ["x", "y z", ""]

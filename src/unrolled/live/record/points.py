@@ -9,8 +9,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from unrolled.live.tape import Tape
-from unrolled.live.values import Recorded, Unrecordable
+from unrolled.live.record.tape import Tape
+from unrolled.live.record.values import Recorded, Unrecordable
 
 __all__ = [
     "POINTS",

@@ -14,7 +14,7 @@ from unrolled.data.read.lines import read_lines, read_parallel
 from unrolled.data.read.records import iterate_records
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
-from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
+from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
 
 __all__ = [
     "TURN",

@@ -22,7 +22,7 @@ from unrolled.search import Forbid, Found, NoRepeat, beam
 from unrolled.search.constraints import Constraint
 from unrolled.state import map_state
 from unrolled.tasks.batches import batches
-from unrolled.tasks.pairs import Pairs, copied
+from unrolled.tasks.reading.pairs import Pairs, copied
 
 __all__ = ["Attended", "Search", "Writer", "WriterOptions"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unrolled.errors import OptionError
-from unrolled.train.events import Event
+from unrolled.train.monitor.events import Event
 
 __all__ = ["TensorBoard"]
 

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.live.gated import WEIGHTS
-from unrolled.live.products import grouped
-from unrolled.live.tape import CONSTANTS, Node, Tape, nodes_of
-from unrolled.live.values import Recorded
+from unrolled.live.record.gated import WEIGHTS
+from unrolled.live.record.products import grouped
+from unrolled.live.record.tape import CONSTANTS, Node, Tape, nodes_of
+from unrolled.live.record.values import Recorded
 from unrolled.nn.blocks.causal import window_step
 from unrolled.ops.core.zone import zone
 from unrolled.ops.delta.reference import DeltaOperands, DeltaState, delta_step

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Literal, TextIO
 
 from unrolled.errors import SaveError
-from unrolled.train.events import Callback, Event
+from unrolled.train.monitor.events import Callback, Event
 
 __all__ = ["JsonLines", "Lines", "ProgressBar", "reporter"]
 

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.live.fuse import Graph, constant_values, used
 from unrolled.live.program import GatedLayer, Program
-from unrolled.live.tape import LANE, LANES, Node, Places, Tape, is_constant, places_of
+from unrolled.live.record.fuse import Graph, constant_values, used
+from unrolled.live.record.tape import LANE, LANES, Node, Places, Tape, is_constant, places_of
 
 __all__ = ["WEIGHTS", "Held", "NotWhole", "held_layers", "without_held"]
 

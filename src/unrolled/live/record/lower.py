@@ -10,11 +10,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.live.fuse import Graph, constant_values, fused
-from unrolled.live.gated import Held, held_layers, without_held
 from unrolled.live.program import NARROW, Instruction, Leaf, Program
-from unrolled.live.tape import CONSTANTS, LANE, LANES, Node, Places, Tape, breaks, is_constant, nodes_of, places_of
-from unrolled.live.values import Recorded
+from unrolled.live.record.fuse import Graph, constant_values, fused
+from unrolled.live.record.gated import Held, held_layers, without_held
+from unrolled.live.record.tape import (
+    CONSTANTS,
+    LANE,
+    LANES,
+    Node,
+    Places,
+    Tape,
+    breaks,
+    is_constant,
+    nodes_of,
+    places_of,
+)
+from unrolled.live.record.values import Recorded
 
 __all__ = ["STATES", "lowered"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from unrolled.errors import DataError
 from unrolled.fields.text import END, SPECIALS, Text
-from unrolled.tasks.running import read_running, running_codes
+from unrolled.tasks.reading.running import read_running, running_codes
 
 WORDS = Text("word", False, "punctuation", SPECIALS)
 LETTERS = Text("char", False, "punctuation", SPECIALS)

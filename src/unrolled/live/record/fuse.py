@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.live.tape import CONSTANTS, LANE, LANES, Node, Places, Tape, is_constant, nodes_of, places_of
+from unrolled.live.record.tape import CONSTANTS, LANE, LANES, Node, Places, Tape, is_constant, nodes_of, places_of
 
 __all__ = ["Graph", "constant_values", "fused", "used"]
 

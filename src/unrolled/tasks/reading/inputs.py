@@ -20,7 +20,7 @@ from unrolled.options import Options
 from unrolled.tasks.commands.results import spelled, tokens
 from unrolled.tasks.frame import Fields
 from unrolled.tasks.options import TaskOptions
-from unrolled.tasks.texts import (
+from unrolled.tasks.reading.texts import (
     SpellingOptions,
     TextOptions,
     Texts,

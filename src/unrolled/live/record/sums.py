@@ -9,9 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.live.points import Function, Number, Value, add, affine, divide, multiply, number_of, subtract, tensor
-from unrolled.live.tape import Node, Tape
-from unrolled.live.values import Recorded, Unrecordable
+from unrolled.live.record.points import (
+    Function,
+    Number,
+    Value,
+    add,
+    affine,
+    divide,
+    multiply,
+    number_of,
+    subtract,
+    tensor,
+)
+from unrolled.live.record.tape import Node, Tape
+from unrolled.live.record.values import Recorded, Unrecordable
 
 __all__ = ["SUMS", "embedding"]
 

@@ -8,11 +8,11 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from unrolled.live.points import POINTS, Function, Value, number_of
-from unrolled.live.products import einsum, linear, matmul
-from unrolled.live.sums import SUMS, embedding
-from unrolled.live.tape import Tape
-from unrolled.live.values import Call, Recorded, Unrecordable
+from unrolled.live.record.points import POINTS, Function, Value, number_of
+from unrolled.live.record.products import einsum, linear, matmul
+from unrolled.live.record.sums import SUMS, embedding
+from unrolled.live.record.tape import Tape
+from unrolled.live.record.values import Call, Recorded, Unrecordable
 
 __all__ = ["call"]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unrolled.errors import ModelFileError
 from unrolled.state import to_bytes
-from unrolled.train import randomness
+from unrolled.train.checkpoints import randomness
 
 __all__ = ["pack_optimizer", "pack_share", "pack_weights", "unpack_optimizer", "unpack_share", "unpack_weights"]
 

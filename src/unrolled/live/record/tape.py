@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.live.values import Call, Recorded, Unrecordable
+from unrolled.live.record.values import Call, Recorded, Unrecordable
 
 __all__ = ["CONSTANTS", "LANE", "LANES", "Node", "Places", "Tape", "breaks", "is_constant", "nodes_of", "places_of"]
 

@@ -14,7 +14,7 @@ from unrolled.data.read.lines import read_lines
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
 from unrolled.options import Options
-from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
+from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
 
 __all__ = ["Running", "StreamOptions", "read_running", "running_codes"]
 

@@ -14,8 +14,8 @@ from unrolled.data.read.records import Records, read_records
 from unrolled.data.read.series import read_series
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
-from unrolled.tasks.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
-from unrolled.tasks.texts import Texts, holds_columns, is_path, is_several
+from unrolled.tasks.reading.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
+from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
 
 __all__ = ["LabelColumns", "LabelledExamples", "read_examples"]
 

@@ -1,0 +1,1 @@
+"""The recorder: a layer's own step, run once on values that stand where tensors stand, becomes a program."""
