@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 from others import import_jax, jax_step, jax_weights, onnx_session, state_names
-from race import Skipped, compare, judged, prove, run_rows
+from race import compare, judged, prove, run_rows
 from rows import LIVE, Row
 from timing import interleave
 
@@ -110,11 +110,8 @@ def contestants(row: Row, module: Any, layer: Any, threads: int) -> tuple[dict[s
 
 def make_stepper(layer: Any, weights: str) -> Callable[[], Any]:
     """Makes fresh Steppers of one stream."""
-    stepper = vars(nn).get("Stepper")
-    if stepper is None:
-        raise Skipped("there is no nn.Stepper yet")
     options = {} if weights == "float32" else {"weights": weights}
-    return lambda: stepper(layer, batch=1, **options)
+    return lambda: nn.Stepper(layer, batch=1, **options)
 
 
 def in_place_step(stepper: Any) -> Step:
