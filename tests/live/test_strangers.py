@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -262,6 +263,8 @@ def test_what_cannot_be_recorded_is_refused_in_words_and_stepped_by_torch(step: 
     with pytest.raises(OptionError, match=f"the step of Stepping cannot be recorded: .*{REFUSED[step]}") as refusal:
         Stepper(layer, 2)
     assert str(refusal.value).endswith("change that or step it with layer.step().")
+    # Where the step itself has ended, it is the line that asked for a Stepper, never one of the room that records.
+    assert f"{os.sep}live{os.sep}" not in str(refusal.value).replace(str(Path(__file__).parent), "")
     if step not in (turns, draws):
         line = step.__code__.co_firstlineno
         places = [f"{Path(__file__).name}, line {line + offset});" for offset in (1, 2)]

@@ -98,8 +98,6 @@ class _Lowering:
             self._place(number, graph.nodes[number])
         self._finish()
 
-    # --- where numbers are ----------------------------------------------------------------------------------------
-
     def _last_uses(self) -> dict[int, Places]:
         """Of every node, the number of the last one that reads each of its numbers."""
         last = {number: np.zeros(self.graph.nodes[number].width, np.int64) for number in self.graph.nodes}
@@ -214,8 +212,6 @@ class _Lowering:
     ) -> None:  # fmt: skip
         flat = tuple(number for place in places for number in place)
         self.program.instructions.append(Instruction(op, flat, sizes, numbers, weight, bias))
-
-    # --- instructions -----------------------------------------------------------------------------------------------
 
     def _place(self, number: int, node: Node) -> None:
         held = next((one for one in self._held if number == one.node or number in one.zones), None)

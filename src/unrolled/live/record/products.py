@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Sequence
 from typing import TypeAlias
@@ -137,10 +138,10 @@ def _einsum(tape: Tape, x: Recorded, weight: Tensor, first: str, second: str, ou
     after = [one for one in outer if one not in apart]
     codes = torch.einsum(f"{first}->{''.join([*rest, *groups, *inner])}", x.codes)
     lead = [sizes[one] for one in rest[1:]]
-    count, many = _product(lead), _product([sizes[one] for one in groups])
+    count, many = math.prod(lead), math.prod([sizes[one] for one in groups])
     value = Recorded(tape, codes.reshape(x.shape[0], count * many, -1))
     ordered = weight.permute(*(second.index(one) for one in [*apart, *groups, *after, *inner]))
-    products = ordered.reshape(_product([sizes[one] for one in apart]), many, -1, value.shape[-1])
+    products = ordered.reshape(math.prod([sizes[one] for one in apart]), many, -1, value.shape[-1])
     made = [grouped(tape, value, one.repeat(count, 1, 1) if count > 1 else one).codes for one in products]
     shape = [len(made), x.shape[0], *lead, *(sizes[one] for one in [*groups, *after])]
     stacked = torch.stack(made).reshape(shape)
@@ -184,10 +185,3 @@ def _summed(tape: Tape, a: Recorded, b: Recorded) -> Recorded:
 
 def _gaps(word: str, whole: Sequence[str]) -> tuple[slice | None, ...]:
     return tuple(slice(None) if one in word else None for one in whole)
-
-
-def _product(sizes: Sequence[int]) -> int:
-    found = 1
-    for one in sizes:
-        found *= one
-    return found

@@ -20,7 +20,8 @@ __all__ = ["Call", "Recorded", "Taker", "Unrecordable", "place_of_class", "place
 Call = Callable[..., object]
 """Any function of torch."""
 
-_NOT_THEIRS = (os.path.dirname(torch.__file__) + os.sep, os.path.dirname(__file__) + os.sep)
+_ROOM = os.path.dirname(os.path.dirname(__file__))
+_NOT_THEIRS = (os.path.dirname(torch.__file__) + os.sep, _ROOM + os.sep)
 
 
 class Unrecordable(OptionError):
