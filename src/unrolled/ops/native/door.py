@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from operator import itemgetter
 
 import torch
 from torch import Tensor
@@ -79,7 +80,8 @@ class Layout:
             pending = [one for one in pending if one not in solved]
         self.dims = {dim: _parsed(dim) for one in arguments for dim in one.dims}
         # Looked up before every call, so in the form that is read soonest.
-        self._wanted = [(one, one.name, one.dims, one.dtype, one.starts) for one in arguments]
+        self._products = [(dim, *parsed) for dim, parsed in self.dims.items()]
+        self._wanted = [(one, one.name, _getter(one.dims), one.dtype, one.starts) for one in arguments]
 
     def _read(self, one: Argument, known: set[str]) -> bool:
         """Note which sizes this argument says; False: too few others are known yet."""
@@ -115,8 +117,12 @@ class Layout:
             return f"{self.arguments[0].name} is {dtype}, it runs on float32 and float64"
         constants = dict(sizes)
         fit = self.solve(given, sizes)
-        shapes = {dim: _value(parsed, sizes) for dim, parsed in self.dims.items()} if fit else {}
-        for one, name, dims, kind, starts in self._wanted:
+        shapes: dict[str, int] = {}
+        for dim, number, names in self._products if fit else ():
+            for name in names:
+                number *= sizes.get(name, 1)
+            shapes[dim] = number
+        for one, name, expected, kind, starts in self._wanted:
             tensor = given.get(name)
             if tensor is None:
                 continue
@@ -125,7 +131,7 @@ class Layout:
             if fit and starts:
                 fit = tensor.ndim > 0 and self._rows(tensor.shape[0], sizes)
                 shapes[ROWS] = sizes.get(ROWS, 0)
-            if not fit or tensor.shape != tuple([shapes[dim] for dim in dims]):
+            if not fit or tensor.shape != expected(shapes):
                 return self._misfit(given, constants)
         lengths, time = given.get("lengths"), sizes["time"]
         if lengths is not None and not all(0 <= length <= time for length in lengths.tolist()):
@@ -152,6 +158,14 @@ class Layout:
                 return _wrong_shape(one, tensor, present, constants)
         one, tensor = next((pair for pair in later if not _fits(*pair, sizes)), present[0])
         return _wrong_shape(one, tensor, present, constants)
+
+
+def _getter(dims: Sequence[str]) -> Callable[[Mapping[str, int]], tuple[int, ...]]:
+    """What takes the sizes of these dims out of those of all."""
+    if len(dims) > 1:
+        return itemgetter(*dims)
+    (dim,) = dims
+    return lambda shapes: (shapes[dim],)
 
 
 def _value(parsed: Dimension, sizes: Mapping[str, int]) -> int:
@@ -254,6 +268,11 @@ class Walk:
         return Layout(self.arguments, self.constants, optional)
 
     @cached_property
+    def fields(self) -> str:
+        """What the compiled module calls the list of fields."""
+        return f"{self.function.upper()}_FIELDS"
+
+    @cached_property
     def starts(self) -> tuple[str, ...]:
         """The names of the state that resets return to."""
         return tuple(one.name for one in self.arguments if one.starts)
@@ -348,13 +367,15 @@ class _Call:
     def run(self, direction: str, others: Given) -> None:
         """Call the compiled function on the op's tensors and on others by field name."""
         module = native.compiled()
-        # Held until the call is over: a strided tensor is read through its copy.
-        dense = {
-            name: tensor.resolve_neg().contiguous()
-            for name, tensor in {**self.given, **others}.items()
-            if tensor is not None
-        }
-        fields = {name: tensor.data_ptr() for name, tensor in dense.items()} | self.sizes
+        fields = dict(self.sizes)
         fields |= {"type": TYPES[self.first.dtype], "threads": native.threads(), "start_rows": self.sizes.get(ROWS, 0)}
-        wanted = getattr(module, f"{self.walk.function.upper()}_FIELDS")
+        # Held until the call is over: a strided tensor is read through its copy.
+        alive = []
+        for tensors in (self.given, others):
+            for name, tensor in tensors.items():
+                if tensor is not None:
+                    dense = tensor.resolve_neg().contiguous()
+                    alive.append(dense)
+                    fields[name] = dense.data_ptr()
+        wanted = getattr(module, self.walk.fields)
         getattr(module, f"{self.walk.function}_{direction}")([fields.get(name, 0) for name in wanted])
