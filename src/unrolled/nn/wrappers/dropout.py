@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,8 @@ from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.wrappers.held import held_cell, held_layer
 
 __all__ = ["DropConnect", "Dropped", "VariationalDropout"]
+
+S = TypeVar("S")
 
 
 class Dropped(NamedTuple):
@@ -129,7 +131,7 @@ class VariationalDropout(Recurrent[Dropped]):
         return f"input={self.input_rate}, output={self.output_rate}, recurrent={self.recurrent_rate}"
 
 
-class DropConnect(Recurrent[Any]):
+class DropConnect(Recurrent[S]):
     """Dropout on the recurrent weights: entries of every weight_h inside the layer are zero for a whole call.
 
         U' = mask * U / (1 - rate)          each mask entry is 1 with probability 1 - rate; off in evaluation
@@ -146,7 +148,7 @@ class DropConnect(Recurrent[Any]):
     ['layer.weight_x', 'layer.weight_h', 'layer.bias']
     """
 
-    def __init__(self, layer: Recurrent[Any], rate: float) -> None:
+    def __init__(self, layer: Recurrent[S], rate: float) -> None:
         super().__init__()
         self.layer = held_layer("DropConnect", "layer", layer)
         self.rate = check_rate("DropConnect", "rate", rate)
@@ -168,35 +170,35 @@ class DropConnect(Recurrent[Any]):
 
     def initial_state(
         self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> Any:
+    ) -> S:
         return self.layer.initial_state(batch_size, device=device, dtype=dtype)
 
-    def sequence(self, x: Tensor, state: Any, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Any]:
+    def sequence(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
         if not self.training or not self.rate:
             return self.layer.sequence(x, state, lengths, reset)
         weights = {f"layer.{name}": dropout(self.layer.get_parameter(name), self.rate) for name in self.dropped}
-        result: tuple[Tensor, Any] = functional_call(self._hook[0], weights, (x, state, lengths, reset))
+        result: tuple[Tensor, S] = functional_call(self._hook[0], weights, (x, state, lengths, reset))
         return result
 
-    def advance(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def advance(self, x: Tensor, state: S) -> tuple[Tensor, S]:
         return super().advance(x, state) if self.training else self.layer.advance(x, state)
 
     def extra_repr(self) -> str:
         return f"rate={self.rate}"
 
 
-class _Sequence(nn.Module):
+class _Sequence(nn.Module, Generic[S]):
     """The unchecked hook of a layer as a module's forward, which is what `functional_call` calls."""
 
-    def __init__(self, layer: Recurrent[Any]) -> None:
+    def __init__(self, layer: Recurrent[S]) -> None:
         super().__init__()
         self.layer = layer
 
-    def forward(self, x: Tensor, state: Any, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Any]:
+    def forward(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
         return self.layer.sequence(x, state, lengths, reset)
 
 
-def _recurrent_weights(layer: Recurrent[Any]) -> list[str]:
+def _recurrent_weights(layer: Recurrent[S]) -> list[str]:
     names = []
     for path, module in layer.named_modules():
         own = dict(module.named_parameters(recurse=False))
@@ -205,7 +207,7 @@ def _recurrent_weights(layer: Recurrent[Any]) -> list[str]:
     return names
 
 
-def _check_maskable(cell: Cell[Any]) -> None:
+def _check_maskable(cell: Cell[S]) -> None:
     # Refused here rather than at the first training step.
     if type(cell).mask_recurrent is Cell.mask_recurrent:
         raise OptionError(

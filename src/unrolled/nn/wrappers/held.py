@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 from unrolled.errors import OptionError
 from unrolled.nn.cell import Cell
@@ -10,8 +10,10 @@ from unrolled.nn.recurrent import Recurrent
 
 __all__ = ["held_cell", "held_layer"]
 
+S = TypeVar("S")
 
-def held_layer(owner: str, name: str, layer: object) -> Recurrent[Any]:
+
+def held_layer(owner: str, name: str, layer: Recurrent[S]) -> Recurrent[S]:
     """`layer` if it keeps the contract; otherwise an OptionError."""
     if not isinstance(layer, Recurrent):
         raise OptionError(
@@ -21,7 +23,7 @@ def held_layer(owner: str, name: str, layer: object) -> Recurrent[Any]:
     return layer
 
 
-def held_cell(owner: str, name: str, cell: object) -> Cell[Any]:
+def held_cell(owner: str, name: str, cell: Recurrent[S]) -> Cell[S]:
     """`cell` if it has single steps of its own to change; otherwise an OptionError."""
     if not isinstance(cell, Cell):
         raise OptionError(

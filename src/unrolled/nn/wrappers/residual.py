@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +14,10 @@ from unrolled.padding import zero_padding
 
 __all__ = ["Residual"]
 
+S = TypeVar("S")
 
-class Residual(Recurrent[Any]):
+
+class Residual(Recurrent[S]):
     """A layer's output added to its input.
 
         y = x + layer(x)
@@ -33,7 +35,7 @@ class Residual(Recurrent[Any]):
     (torch.Size([2, 7, 5]), torch.Size([2, 5]))
     """
 
-    def __init__(self, layer: Recurrent[Any], *, norm: bool = False) -> None:
+    def __init__(self, layer: Recurrent[S], *, norm: bool = False) -> None:
         super().__init__()
         self.layer = held_layer("Residual", "layer", layer)
         if layer.input_size != layer.output_size:
@@ -51,15 +53,15 @@ class Residual(Recurrent[Any]):
 
     def initial_state(
         self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> Any:
+    ) -> S:
         return self.layer.initial_state(batch_size, device=device, dtype=dtype)
 
-    def sequence(self, x: Tensor, state: Any, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, Any]:
+    def sequence(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
         # A layer is given zero in the padding, where the norm would put its bias.
         read = x if self.norm is None else zero_padding(self.norm(x), lengths)
         y, state = self.layer.sequence(read, state, lengths, reset)
         return x + y, state
 
-    def advance(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+    def advance(self, x: Tensor, state: S) -> tuple[Tensor, S]:
         y, state = self.layer.advance(x if self.norm is None else self.norm(x), state)
         return x + y, state

@@ -18,7 +18,7 @@ from unrolled.nn.wrappers.held import held_layer
 __all__ = ["Stack"]
 
 
-class Stack(Recurrent[tuple[Any, ...]]):
+class Stack(Recurrent[tuple[object, ...]]):
     """Layers on top of one another: each reads what the one below gives.
 
         y = layer_n( drop( ... drop( layer_1(x) ) ) )
@@ -60,19 +60,19 @@ class Stack(Recurrent[tuple[Any, ...]]):
 
     def initial_state(
         self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> tuple[Any, ...]:
+    ) -> tuple[object, ...]:
         return tuple(layer.initial_state(batch_size, device=device, dtype=dtype) for layer in self._held())
 
     def sequence(
-        self, x: Tensor, state: tuple[Any, ...], lengths: Tensor | None, reset: Tensor | None
-    ) -> tuple[Tensor, tuple[Any, ...]]:
+        self, x: Tensor, state: tuple[object, ...], lengths: Tensor | None, reset: Tensor | None
+    ) -> tuple[Tensor, tuple[object, ...]]:
         finals = []
         for i, (layer, own) in enumerate(zip(self._held(), state, strict=True)):
             x, final = layer.sequence(self._between(i, x), own, lengths, reset)
             finals.append(final)
         return x, tuple(finals)
 
-    def advance(self, x: Tensor, state: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+    def advance(self, x: Tensor, state: tuple[object, ...]) -> tuple[Tensor, tuple[object, ...]]:
         following = []
         for i, (layer, own) in enumerate(zip(self._held(), state, strict=True)):
             x, after = layer.advance(self._between(i, x), own)
@@ -82,8 +82,8 @@ class Stack(Recurrent[tuple[Any, ...]]):
     def _between(self, position: int, x: Tensor) -> Tensor:
         return drop(x, self.dropout, self.training) if position and self.dropout else x
 
-    def _held(self) -> Iterable[Any]:
-        return self.layers
+    def _held(self) -> Iterable[Recurrent[Any]]:
+        return self.layers  # type: ignore[return-value]
 
     def extra_repr(self) -> str:
         return f"dropout={self.dropout}" if self.dropout else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from unrolled.state import leaves, map_state
 
 __all__ = ["Zoneout", "ZoneoutOperands"]
 
+S = TypeVar("S")
+
 
 class ZoneoutOperands(NamedTuple):
     """The cell's operands, and in training state-shaped bool masks (batch, [time,] ...): True takes the new value."""
@@ -24,7 +26,7 @@ class ZoneoutOperands(NamedTuple):
     masks: Any
 
 
-class Zoneout(Cell[Any]):
+class Zoneout(Cell[S]):
     """A cell in which each entry of the state randomly keeps its old value for a step.
 
         state' = mask * (new - state) + state          training: each mask entry is 1 with probability 1 - rate
@@ -47,7 +49,7 @@ class Zoneout(Cell[Any]):
 
     emits_state = True
 
-    def __init__(self, cell: Cell[Any], rate: Any) -> None:
+    def __init__(self, cell: Cell[S], rate: float | S) -> None:
         held = held_cell("Zoneout", "cell", cell)
         super().__init__(held.input_size, held.output_size)
         if not held.emits_state:
@@ -63,7 +65,7 @@ class Zoneout(Cell[Any]):
         """As the cell."""
         return self.cell.streamable
 
-    def zero_state(self, batch_size: int, device: torch.device | str | None, dtype: torch.dtype | None) -> Any:
+    def zero_state(self, batch_size: int, device: torch.device | str | None, dtype: torch.dtype | None) -> S:
         return self.cell.zero_state(batch_size, device, dtype)
 
     def learn_initial_state(self, learn: bool) -> None:
@@ -72,7 +74,7 @@ class Zoneout(Cell[Any]):
 
     def initial_state(
         self, batch_size: int, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
-    ) -> Any:
+    ) -> S:
         return self.cell.initial_state(batch_size, device=device, dtype=dtype)
 
     def project(self, x: Tensor) -> ZoneoutOperands:
@@ -87,7 +89,7 @@ class Zoneout(Cell[Any]):
     def mask_recurrent(self, operands: ZoneoutOperands, mask: Tensor) -> ZoneoutOperands:
         return operands._replace(inner=self.cell.mask_recurrent(operands.inner, mask))
 
-    def recur(self, operands: ZoneoutOperands, state: Any) -> tuple[Tensor, Any]:
+    def recur(self, operands: ZoneoutOperands, state: S) -> tuple[Tensor, S]:
         _, new = self.cell.recur(operands.inner, state)
         state = zone_state(new, state, operands.masks, self.rates)
         return leaves(state)[0], state
@@ -95,14 +97,14 @@ class Zoneout(Cell[Any]):
     def run(
         self,
         operands: ZoneoutOperands,
-        state: Any,
+        state: S,
         lengths: Tensor | None,
         reset: Tensor | None,
         reverse: bool = False,
-    ) -> tuple[Tensor, Any]:
+    ) -> tuple[Tensor, S]:
         return self.cell.run_zoned(operands.inner, state, lengths, reset, operands.masks, self.rates, reverse)
 
-    def _draw(self, x: Tensor) -> Any:
+    def _draw(self, x: Tensor) -> S:
         def mask(leaf: Tensor, rate: float) -> Tensor:
             return _kept(torch.Size((*x.shape[:-1], *leaf.shape[1:])), rate, x.device)
 
@@ -124,10 +126,10 @@ def _kept(shape: torch.Size, rate: float, device: torch.device) -> Tensor:
     return bits.view(torch.int16)[:count].view(shape) >= min(threshold, 2**15 - 1)
 
 
-def _state_of_rates(rate: Any, like: Any) -> Any:
+def _state_of_rates(rate: float | S, like: S) -> S:
     if not isinstance(rate, tuple):
-        check_rate("Zoneout", "rate", rate)
-        return map_state(lambda _: float(rate), like)
+        number = check_rate("Zoneout", "rate", rate)
+        return map_state(lambda _: number, like)
     try:
         return map_state(lambda _, value: check_rate("Zoneout", "rate", value), like, rate)
     except ShapeError as error:
