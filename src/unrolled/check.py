@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -29,22 +29,22 @@ __all__ = [
 ]
 
 
-def check_size(owner: str, name: str, value: Any) -> int:
+def check_size(owner: str, name: str, value: object) -> int:
     """A width, depth or count: an integer of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise OptionError(f"{owner}: {name} must be an integer of at least 1, got {value!r}.")
     return value
 
 
-def check_heads(owner: str, width: int, heads: Any) -> int:
+def check_heads(owner: str, width: int, heads: object) -> int:
     """A number of heads that share `width` features equally."""
-    check_size(owner, "heads", heads)
+    heads = check_size(owner, "heads", heads)
     if width % heads:
         raise OptionError(
             f"{owner}: hidden_size must be divisible by heads, got hidden_size={width} and heads={heads}; "
             f"{_fitting(width, heads)} heads would fit."
         )
-    return int(heads)
+    return heads
 
 
 def _fitting(width: int, heads: int) -> int:
@@ -64,14 +64,14 @@ def check_state_dtype(owner: str, dtype: torch.dtype | None) -> torch.dtype | No
     )
 
 
-def check_rate(owner: str, name: str, value: Any) -> float:
+def check_rate(owner: str, name: str, value: object) -> float:
     """A dropout rate: a number in [0, 1)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise OptionError(f"{owner}: {name} must be a probability in [0, 1), got {value!r}.")
     return float(value)
 
 
-def check_choice(owner: str, name: str, value: Any, choices: Iterable[str]) -> str:
+def check_choice(owner: str, name: str, value: object, choices: Iterable[str]) -> str:
     """One of a few words."""
     words = list(choices)
     if value not in words:
@@ -93,9 +93,9 @@ def check_dtype(owner: str, x: Tensor, weight: Tensor | None) -> None:
         )
 
 
-def check_sequence(owner: str, x: Any, input_size: int) -> None:
+def check_sequence(owner: str, x: object, input_size: int) -> None:
     """x must be a floating tensor (batch, time, input_size) with at least one row and one step."""
-    _check_floating(owner, x)
+    x = _checked_floating(owner, x)
     if x.ndim != 3 or x.shape[2] != input_size:
         raise ShapeError(f"{owner}: x must be (batch, time, {input_size}), got {tuple(x.shape)}.{_hint(x, input_size)}")
     if x.shape[1] == 0:
@@ -106,9 +106,9 @@ def check_sequence(owner: str, x: Any, input_size: int) -> None:
         raise ShapeError(f"{owner}: x must hold at least one row, got {tuple(x.shape)}.")
 
 
-def check_step(owner: str, x: Any, input_size: int) -> None:
+def check_step(owner: str, x: object, input_size: int) -> None:
     """x of a single step must be a floating tensor (batch, input_size)."""
-    _check_floating(owner, x)
+    x = _checked_floating(owner, x)
     if x.ndim != 2 or x.shape[1] != input_size:
         raise ShapeError(f"{owner}: one step's x must be (batch, {input_size}), got {tuple(x.shape)}.")
     if x.shape[0] == 0:
@@ -148,7 +148,7 @@ def check_reset_mask(owner: str, reset: Tensor | None, x: Tensor, lengths: Tenso
     return reset if lengths is None else reset & valid_mask(lengths, x.shape[1])
 
 
-def check_state_like(owner: str, state: Any, expected: Any, x: Tensor) -> None:
+def check_state_like(owner: str, state: object, expected: object, x: Tensor) -> None:
     """The state must have the structure, shapes and dtypes of `expected` (its device does not matter), beside x."""
     _check_structure(owner, state, expected)
     for leaf, want in zip(leaves(state), leaves(expected), strict=True):
@@ -180,30 +180,31 @@ def check_finite(owner: str, x: Tensor) -> None:
     )
 
 
-def _as_counts(owner: str, lengths: Any) -> Tensor:
+def _as_counts(owner: str, lengths: Sequence[int]) -> Tensor:
     try:
         return torch.as_tensor(lengths)
     except (TypeError, ValueError, RuntimeError) as error:
         raise LengthsError(f"{owner}: lengths must be integers, one a row, got {lengths!r}.") from error
 
 
-def _check_floating(owner: str, x: Any) -> None:
+def _checked_floating(owner: str, x: object) -> Tensor:
     if not isinstance(x, Tensor):
         raise DtypeError(f"{owner}: x must be a torch tensor, got {_kind(x)}; wrap it in torch.as_tensor().")
     if not x.dtype.is_floating_point:
         raise DtypeError(f"{owner}: x must be a floating tensor, got {x.dtype}; embed categories or call .float().")
+    return x
 
 
-def _check_structure(owner: str, state: Any, expected: Any) -> None:
+def _check_structure(owner: str, state: object, expected: object) -> None:
     same = type(state) is type(expected) or (isinstance(state, Tensor) and isinstance(expected, Tensor))
     if same and isinstance(expected, tuple):
-        same = len(state) == len(expected)
+        same = len(cast("tuple[object, ...]", state)) == len(expected)
     if not same:
         raise ShapeError(
             f"{owner}: state must be a {type(expected).__name__} as initial_state() gives it, got {_kind(state)}."
         )
     if isinstance(expected, tuple):
-        for part, want in zip(state, expected, strict=True):
+        for part, want in zip(cast("tuple[object, ...]", state), expected, strict=True):
             _check_structure(owner, part, want)
 
 
@@ -213,7 +214,7 @@ def _hint(x: Tensor, input_size: int) -> str:
     return ""
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
 
 

@@ -75,7 +75,7 @@ class TrainingError(UnrolledError, RuntimeError):
     """Training cannot go on: the loss or a gradient is no longer finite."""
 
 
-def suggest(name: str, candidates: Iterable[str]) -> str:
+def suggest(name: object, candidates: Iterable[str]) -> str:
     """A sentence " Did you mean 'x'?" (with its leading space) for the closest candidate, or an empty string."""
     close = difflib.get_close_matches(str(name), [str(c) for c in candidates], n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""

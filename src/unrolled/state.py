@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
@@ -63,16 +63,16 @@ def map_state(function: Callable[..., Any], state: S, *rest: Any) -> S:
     return cast(S, _rebuild(state, items))
 
 
-def leaves(state: Any) -> list[Tensor]:
+def leaves(state: object) -> list[Tensor]:
     """The tensors of a state, in the order of its structure, None left out."""
     if state is None:
         return []
     if isinstance(state, Tensor):
         return [state]
-    return [leaf for part in state for leaf in leaves(part)]
+    return [leaf for part in cast(Iterable[object], state) for leaf in leaves(part)]
 
 
-def rows(state: Any) -> int:
+def rows(state: object) -> int:
     """The number of batch rows that a state holds."""
     return leaves(state)[0].shape[0]
 
@@ -116,7 +116,7 @@ _DTYPES = {str(d).removeprefix("torch."): d for d in (torch.float16, torch.bfloa
                                                       torch.bool, torch.uint8, torch.int32, torch.int64)}  # fmt: skip
 
 
-def to_bytes(state: Any) -> bytes:
+def to_bytes(state: object) -> bytes:
     """A snapshot of the state: a JSON header with dtypes and shapes, then the raw values. Nothing in it can run."""
     tensors = [leaf.detach().cpu().contiguous() for leaf in leaves(state)]
     header = json.dumps([[str(t.dtype).removeprefix("torch."), list(t.shape)] for t in tensors]).encode()
@@ -162,7 +162,7 @@ def _rebuild(state: Any, items: list[Any]) -> Any:
     return type(state)(*items) if type(state) is not tuple else tuple(items)
 
 
-def _outline(state: Any) -> str:
+def _outline(state: object) -> str:
     if state is None:
         return "None"
     if isinstance(state, Tensor):
