@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from unrolled.testing.book import difference, padding_law, worst
 from unrolled.testing.proof import values
 
 __all__ = ["BrokenLaw", "CheckReport", "Law", "recurrent_laws", "run_laws"]
+
+S = TypeVar("S")
 
 ROWS, STEPS = 3, 7
 # In float64 the laws hold up to rounding; trained weights of ordinary size stay far below this.
@@ -110,24 +112,24 @@ def _quietly(trial: Callable[[Recurrent[Any], Tensor], float], layer: Recurrent[
     return trial(layer, x)
 
 
-def _padding(layer: Recurrent[Any], x: Tensor) -> float:
+def _padding(layer: Recurrent[S], x: Tensor) -> float:
     lengths = torch.tensor([STEPS, 4, 0])
     dirty = torch.where(valid_mask(lengths, STEPS)[..., None], x, torch.nan)
     return worst(padding_law(lambda given: values(*layer(given, lengths=lengths)), x, [("NaN", dirty)]))
 
 
-def _batch(layer: Recurrent[Any], x: Tensor) -> float:
+def _batch(layer: Recurrent[S], x: Tensor) -> float:
     whole, _ = layer(x)
     return max(difference(layer(x[row : row + 1])[0], whole[row : row + 1]) for row in range(ROWS))
 
 
-def _reset(layer: Recurrent[Any], x: Tensor) -> float:
+def _reset(layer: Recurrent[S], x: Tensor) -> float:
     reset = torch.zeros(ROWS, STEPS, dtype=torch.bool)
     reset[:, 3] = True
     return difference(layer(x, reset=reset)[0][:, 3:], layer(x[:, 3:])[0])
 
 
-def _chunk(layer: Recurrent[Any], x: Tensor) -> float:
+def _chunk(layer: Recurrent[S], x: Tensor) -> float:
     whole, last = layer(x)
     state = layer.initial_state(ROWS, dtype=x.dtype)
     outputs = []

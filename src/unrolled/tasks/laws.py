@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.model import Law, load
+from unrolled.model import Law, Model, load
 from unrolled.padding import Padded, valid_mask
 from unrolled.state import map_state
 from unrolled.testing.book import difference, loss_and_gradients, padding_law, worst
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
     AnyTask = SequenceTask[Any, Any]
 
-__all__ = ["generators", "sequence_laws"]
+__all__ = ["generators", "reloaded", "sequence_laws"]
+
+M = TypeVar("M", bound=Model)
 
 ROWS = 8
 # Steps of padding that even the longest row gets.
@@ -116,11 +118,15 @@ def _fields(model: AnyTask) -> float:
 
 @torch.no_grad()
 def _saved(model: AnyTask) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        again: Any = load(model.save(Path(folder) / "model.unrolled"))
-    own: Any = copy.deepcopy(model.fitted()).cpu().eval()
+    nets: list[Any] = [reloaded(model).fitted(), copy.deepcopy(model.fitted()).cpu().eval()]
     batch = _whole(model)
-    return difference(*(net.loss(batch, None)[0] for net in (again.fitted(), own)))
+    return difference(*(net.loss(batch, None)[0] for net in nets))
+
+
+def reloaded(model: M) -> M:
+    """The model, written to a file and read again."""
+    with tempfile.TemporaryDirectory() as folder:
+        return cast(M, load(model.save(Path(folder) / "model.unrolled")))
 
 
 def _leak(model: AnyTask) -> float:

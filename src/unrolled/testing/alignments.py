@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 
 from unrolled.padding import Padded, valid_mask, zero_padding
 from unrolled.state import from_bytes, leaves, to_bytes
-from unrolled.testing.book import padding_law
+from unrolled.testing.book import gradients, padding_law
 from unrolled.testing.proof import Proof
 
 __all__ = ["ALIGNMENT_LAWS", "check_alignment"]
@@ -20,22 +20,31 @@ GARBAGE: Sequence[tuple[float, int]] = ((0.0, 0), (1e3, 1), (float("inf"), 10**6
 """What the padding is filled with: numbers, and codes."""
 
 
-class _Case(NamedTuple):
+class Batch(Protocol):
+    """A NamedTuple of tensors."""
+
+    def _asdict(self) -> dict[str, Padded | Tensor | None]: ...
+
+
+B = TypeVar("B", bound=Batch)
+
+
+class _Case(NamedTuple, Generic[B]):
     """The arguments of `check_alignment`."""
 
     make: Callable[[], nn.Module]
-    batch: Callable[[], Any]
-    aligned: Callable[[Any], Mapping[str, Tensor]]
-    predict: Callable[[Any, Any], Any] | None
+    batch: Callable[[], B]
+    aligned: Callable[[B], Mapping[str, Tensor]]
+    predict: Callable[[Any, B], Tensor | tuple[Tensor, ...]] | None
     carries: bool
 
 
 def check_alignment(
     make: Callable[[], nn.Module],
-    batch: Callable[[], Any],
+    batch: Callable[[], B],
     *,
-    aligned: Callable[[Any], Mapping[str, Tensor]] = lambda batch: {},
-    predict: Callable[[Any, Any], Any] | None = None,
+    aligned: Callable[[B], Mapping[str, Tensor]] = lambda batch: {},
+    predict: Callable[[Any, B], Tensor | tuple[Tensor, ...]] | None = None,
     carries: bool = False,
     laws: Iterable[str] | None = None,
 ) -> None:
@@ -60,13 +69,13 @@ def check_alignment(
             ALIGNMENT_LAWS[name](case)
 
 
-def _check_padding(case: _Case) -> None:
+def _check_padding(case: _Case[B]) -> None:
     """What stands in the padding, NaN and codes of no vocabulary included, and how much of it, changes nothing."""
     bench = _Bench("padding", case)
     batch = _ready(case)
     time = _sizes(case, batch)[1]
 
-    def run(given: Any) -> dict[str, Tensor]:
+    def run(given: B) -> dict[str, Tensor]:
         got = bench.outcome(given)
         for name, value in got.items():
             # A prediction for every step has some for the steps added.
@@ -82,7 +91,7 @@ def _check_padding(case: _Case) -> None:
     bench.all_same(padding_law(run, batch, spoilt))
 
 
-def _check_batch(case: _Case) -> None:
+def _check_batch(case: _Case[B]) -> None:
     """Loss, count and gradients of a batch are the sums over its rows alone; each row's predictions are its own."""
     bench = _Bench("batch", case)
     batch = _ready(case)
@@ -100,7 +109,7 @@ def _check_batch(case: _Case) -> None:
             bench.same(f"row {row} alone", {name: part}, {name: one[name]})
 
 
-def _check_chunk(case: _Case) -> None:
+def _check_chunk(case: _Case[B]) -> None:
     """Pieces, the state carried on, give loss, gradients and state of the whole: no step sees what lies after it."""
     if not case.carries:
         return
@@ -112,7 +121,7 @@ def _check_chunk(case: _Case) -> None:
         bench.same(f"pieces of {cuts} steps", bench.carried(_pieces(case, batch, cuts)), expected)
 
 
-def _check_resume(case: _Case) -> None:
+def _check_resume(case: _Case[B]) -> None:
     """Weights and carried state, written and read between two pieces, make another module go on as this one would."""
     if not case.carries:
         return
@@ -127,14 +136,14 @@ def _check_resume(case: _Case) -> None:
         bench.same("after a stop", other.carried([second], from_bytes(data, state)), expected)
 
 
-def _check_round_trip(case: _Case) -> None:
+def _check_round_trip(case: _Case[B]) -> None:
     """Another module that loads the weights has the same loss, gradients and predictions."""
     bench = _Bench("round trip", case)
     batch = _ready(case)
     bench.same("the copy", bench.copy().outcome(batch), bench.outcome(batch))
 
 
-ALIGNMENT_LAWS: Mapping[str, Callable[[_Case], None]] = {
+ALIGNMENT_LAWS: Mapping[str, Callable[[_Case[Any]], None]] = {
     "padding": _check_padding,
     "batch": _check_batch,
     "chunk": _check_chunk,
@@ -144,10 +153,10 @@ ALIGNMENT_LAWS: Mapping[str, Callable[[_Case], None]] = {
 """The laws of an alignment by name, as `check_alignment` takes them."""
 
 
-class _Bench:
+class _Bench(Generic[B]):
     """One law on one module: what it gives for a batch, by name, and the comparison of two such results."""
 
-    def __init__(self, law: str, case: _Case) -> None:
+    def __init__(self, law: str, case: _Case[B]) -> None:
         self.law, self.case = law, case
         self.module: Any = case.make().double().eval()
         with torch.no_grad():
@@ -157,13 +166,13 @@ class _Bench:
         proof.owner = type(self.module).__name__
         self.same, self.all_same, self.require = proof.same, proof.all_same, proof.require
 
-    def copy(self) -> _Bench:
+    def copy(self) -> _Bench[B]:
         """Another module from `make` that has loaded the weights of this one."""
         other = _Bench(self.law, self.case)
         other.module.load_state_dict({name: value.clone() for name, value in self.module.state_dict().items()})
         return other
 
-    def outcome(self, batch: Any) -> dict[str, Tensor]:
+    def outcome(self, batch: B) -> dict[str, Tensor]:
         """Loss, count, gradients of the parameters, and predictions of a batch by itself."""
         found = {name: value for name, value in self.carried([batch]).items() if not name.startswith("final")}
         if self.case.predict is not None:
@@ -173,16 +182,16 @@ class _Bench:
                 found[f"prediction {i}"] = prediction
         return found
 
-    def carried(self, pieces: Sequence[Any], state: Any = None) -> dict[str, Tensor]:
+    def carried(self, pieces: Sequence[B], state: object = None) -> dict[str, Tensor]:
         """Loss, count, gradients and final state of batches that follow one another."""
         total, count = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
         for piece in pieces:
             loss, terms, state = self.module.loss(piece, state)
             total, count = total + loss, count + torch.as_tensor(terms)
-        found = {"loss": total, "count": count} | self._gradients(total, dict(self.module.named_parameters()))
+        found = {"loss": total, "count": count} | gradients(total, dict(self.module.named_parameters()))
         return found | {f"final state leaf {i}": leaf for i, leaf in enumerate(leaves(state))}
 
-    def slopes(self, batch: Any) -> dict[str, Tensor]:
+    def slopes(self, batch: B) -> dict[str, Tensor]:
         """Gradients of the floating inputs, cut to the longest row; they must be zero in the padding."""
         inputs: dict[str, tuple[Tensor, Tensor]] = {}
 
@@ -192,7 +201,7 @@ class _Bench:
             return values
 
         _mapped(self.case, batch, note)
-        found = self._gradients(self.module.loss(batch, None)[0], {name: pair[0] for name, pair in inputs.items()})
+        found = gradients(self.module.loss(batch, None)[0], {name: pair[0] for name, pair in inputs.items()})
         for name, (_, lengths) in inputs.items():
             gradient = found[f"gradient of {name}"]
             inside = zero_padding(gradient, lengths)
@@ -200,24 +209,17 @@ class _Bench:
             found[f"gradient of {name}"] = inside[:, : int(lengths.max())]
         return found
 
-    def _gradients(self, total: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        wanted = {name: tensor for name, tensor in tensors.items() if tensor.requires_grad}
-        if not wanted or not total.requires_grad:
-            return {f"gradient of {name}": torch.zeros_like(tensor) for name, tensor in wanted.items()}
-        slopes = torch.autograd.grad(total, list(wanted.values()), allow_unused=True, materialize_grads=True)
-        return {f"gradient of {name}": slope for name, slope in zip(wanted, slopes, strict=True)}
-
 
 def _mapped(
-    case: _Case,
-    batch: Any,
+    case: _Case[B],
+    batch: B,
     timed: Callable[[Tensor, Tensor], Tensor],
     counted: Callable[[Tensor], Tensor] = lambda lengths: lengths,
     single: Callable[[Tensor], Tensor] = lambda values: values,
-) -> Any:
+) -> B:
     """The batch, its padded tensors, its lengths and what stands once a row each sent through a function."""
     aligned = case.aligned(batch)
-    parts: dict[str, Any] = {}
+    parts: dict[str, object] = {}
     for name, value in batch._asdict().items():
         if isinstance(value, Padded):
             forms = None if value.forms is None else timed(value.forms, value.lengths)
@@ -231,7 +233,7 @@ def _mapped(
     return type(batch)(**parts)
 
 
-def _ready(case: _Case) -> Any:
+def _ready(case: _Case[B]) -> B:
     """The batch with its numbers in float64, those with padding ready for gradients."""
 
     def wide(values: Tensor) -> Tensor:
@@ -244,7 +246,7 @@ def _leaf(values: Tensor) -> Tensor:
     return values.detach().clone().requires_grad_(values.dtype.is_floating_point)
 
 
-def _filled(case: _Case, batch: Any, number: float, code: int, more: int) -> Any:
+def _filled(case: _Case[B], batch: B, number: float, code: int, more: int) -> B:
     """The batch with `more` steps of padding added and all of it filled."""
 
     def fill(values: Tensor, lengths: Tensor) -> Tensor:
@@ -256,22 +258,22 @@ def _filled(case: _Case, batch: Any, number: float, code: int, more: int) -> Any
     return _mapped(case, batch, fill)
 
 
-def _row(case: _Case, batch: Any, row: int) -> Any:
+def _row(case: _Case[B], batch: B, row: int) -> B:
     """One row, cut to its own length, a row of length 0 to one step of padding."""
     one = slice(row, row + 1)
     return _mapped(case, batch, lambda v, n: v[one, : max(1, int(n[row]))], lambda n: n[one], lambda v: v[one])
 
 
-def _pieces(case: _Case, batch: Any, cuts: Sequence[int]) -> list[Any]:
+def _pieces(case: _Case[B], batch: B, cuts: Sequence[int]) -> list[B]:
     """The batch cut along time."""
 
-    def piece(start: int, width: int) -> Any:
+    def piece(start: int, width: int) -> B:
         return _mapped(case, batch, lambda v, _: v[:, start : start + width], lambda n: (n - start).clamp(0, width))
 
     return [piece(sum(cuts[:i]), width) for i, width in enumerate(cuts)]
 
 
-def _sizes(case: _Case, batch: Any) -> tuple[int, int]:
+def _sizes(case: _Case[B], batch: B) -> tuple[int, int]:
     """Rows and steps of a batch: those of its first padded tensor."""
     shapes: list[tuple[int, int]] = []
 

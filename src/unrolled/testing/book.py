@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unrolled.state import leaves
 
-__all__ = ["Comparison", "Outcome", "WithLoss", "difference", "loss_and_gradients", "padding_law", "worst"]
+__all__ = ["Comparison", "Outcome", "WithLoss", "difference", "gradients", "loss_and_gradients", "padding_law", "worst"]
 
 B = TypeVar("B")
 B_contra = TypeVar("B_contra", contravariant=True)
@@ -46,16 +46,19 @@ class WithLoss(Protocol[B_contra]):
 
 
 def loss_and_gradients(module: WithLoss[B], batch: B) -> dict[str, Tensor]:
-    """The total and the count of a batch, and the gradient of every parameter that the total depends on, by name."""
+    """The total and the count of a batch, and the gradient of every parameter, by name."""
     total, count, _ = module.loss(batch, None)
-    named = dict(module.named_parameters())
     found = {"loss": total.detach(), "count": torch.as_tensor(count)}
-    if not total.requires_grad:
-        return found
-    slopes = torch.autograd.grad(total, list(named.values()), allow_unused=True)
-    return found | {
-        f"gradient of {name}": slope for name, slope in zip(named, slopes, strict=True) if slope is not None
-    }
+    return found | gradients(total, dict(module.named_parameters()))
+
+
+def gradients(total: Tensor, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The gradient of a total by each tensor that wants one, by name; zeros where it does not depend on it."""
+    wanted = {name: tensor for name, tensor in tensors.items() if tensor.requires_grad}
+    slopes: Iterable[Tensor] = map(torch.zeros_like, wanted.values())
+    if wanted and total.requires_grad:
+        slopes = torch.autograd.grad(total, list(wanted.values()), allow_unused=True, materialize_grads=True)
+    return {f"gradient of {name}": slope for name, slope in zip(wanted, slopes, strict=True)}
 
 
 def difference(left: object, right: object) -> float:

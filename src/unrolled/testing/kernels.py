@@ -35,6 +35,9 @@ DTYPES = (torch.float64, torch.float32)
 OPCHECKS = ("test_schema", "test_autograd_registration", "test_faketensor")
 """Not torch's test of traced graphs: it compares the memory too, which need not be filled. See `_check_traced`."""
 
+Require = Callable[[bool, str], None]
+"""Raises LawBroken with the words unless the condition holds."""
+
 Call = Callable[..., Sequence[Tensor]]
 """tensors and attributes -> outputs"""
 
@@ -119,7 +122,7 @@ def _requirement(op: Op, kernel: Kernel, label: str) -> Callable[[bool, str], No
     return require
 
 
-def _check_close(result: Result, bound: Bound, dtype: torch.dtype, way: str, require: Any) -> None:
+def _check_close(result: Result, bound: Bound, dtype: torch.dtype, way: str, require: Require) -> None:
     for name, got in result.named().items():
         want = bound.truth[name]
         require(got.shape == want.shape, f"{way}: {name} is {tuple(got.shape)}, expected {tuple(want.shape)}")
@@ -130,7 +133,7 @@ def _check_close(result: Result, bound: Bound, dtype: torch.dtype, way: str, req
         require(error <= limit, f"{way}: {name} in {dtype} differs by {error:.3g}, allowed is {limit:.2g}")
 
 
-def _check_ownership(op: Op, kernel: Kernel, arguments: Sequence[Any], require: Any) -> None:
+def _check_ownership(op: Op, kernel: Kernel, arguments: Sequence[Any], require: Require) -> None:
     """Arguments untouched, outputs and gradients fresh, and each gradient by itself equal to all at once."""
     count = len(op.tensors)
     given, values = list(arguments[:count]), list(arguments[count:])
@@ -157,7 +160,7 @@ def _check_ownership(op: Op, kernel: Kernel, arguments: Sequence[Any], require: 
 
 
 def _forward_both_ways(
-    op: Op, kernel: Kernel, arguments: Sequence[Any], require: Any
+    op: Op, kernel: Kernel, arguments: Sequence[Any], require: Require
 ) -> tuple[Sequence[Tensor], Tensor]:
     """Outputs and memory of a forward pass that saves; one that does not must give the same outputs and no memory."""
     outputs, memory = _forward(op, kernel, arguments, True, require)
@@ -168,7 +171,7 @@ def _forward_both_ways(
 
 
 def _forward(
-    op: Op, kernel: Kernel, arguments: Sequence[Any], save: bool, require: Any
+    op: Op, kernel: Kernel, arguments: Sequence[Any], save: bool, require: Require
 ) -> tuple[Sequence[Tensor], Tensor]:
     tensors = arguments[: len(op.tensors)]
     before = _copies(tensors)

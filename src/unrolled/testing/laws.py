@@ -187,7 +187,7 @@ def _apart(layer: Recurrent[Any], trial: Trial) -> tuple[Tensor, Any]:
     return torch.cat(ys), concat_rows(finals)
 
 
-def _check_ends(proof: Proof, trial: Trial, final: Any) -> None:
+def _check_ends(proof: Proof, trial: Trial, final: object) -> None:
     """Each final leaf of a layer that runs both ways comes out of a row's last segment, or out of its first."""
     for row, length in enumerate(_counts(trial).tolist()):
         if not length:

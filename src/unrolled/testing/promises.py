@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, NoReturn
+from typing import NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -146,7 +146,7 @@ def check_parallel(make: Make) -> None:
         if not proof.layer.parallel_in_time:
             return
 
-        def bomb(*_: Any) -> NoReturn:
+        def bomb(*_: object) -> NoReturn:
             raise LawBroken(proof.law, proof.owner, "parallel_in_time is True, but the sequence walks recur()")
 
         trial = proof.trial()
@@ -156,7 +156,7 @@ def check_parallel(make: Make) -> None:
         outcome(proof.layer, trial, *proof.run(trial))
 
 
-def _check_leaves(proof: Proof, what: str, state: Any, batch: int, dtype: torch.dtype) -> None:
+def _check_leaves(proof: Proof, what: str, state: object, batch: int, dtype: torch.dtype) -> None:
     for number, leaf in enumerate(leaves(state)):
         first = leaf.ndim >= 1 and leaf.shape[0] == batch
         proof.require(first, f"{what}: leaf {number} is {tuple(leaf.shape)}, expected {batch} rows first")
@@ -175,17 +175,18 @@ def _check_untouched(proof: Proof, what: str, before: Trial, after: Trial) -> No
         proof.require(torch.equal(old, new), f"{what} changed leaf {number} of the state that came in, in place")
 
 
-def _check_alike(proof: Proof, what: str, state: Any, like: Any) -> None:
+def _check_alike(proof: Proof, what: str, state: object, like: object) -> None:
     proof.require(_outline(state) == _outline(like), f"{what} is {_outline(state)}, expected {_outline(like)}")
 
 
-def _outline(state: Any) -> str:
+def _outline(state: object) -> str:
     """Types, shapes, dtypes and devices of a state, as text."""
     if state is None:
         return "None"
     if isinstance(state, Tensor):
         return f"{tuple(state.shape)} {state.dtype} {state.device}"
-    return f"{type(state).__name__}({', '.join(_outline(part) for part in state)})"
+    parts = cast("tuple[object, ...]", state)
+    return f"{type(state).__name__}({', '.join(_outline(part) for part in parts)})"
 
 
 def _frozen(trial: Trial) -> Trial:

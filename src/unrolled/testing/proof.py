@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unrolled.nn.recurrent import Recurrent
 from unrolled.state import leaves, map_state
-from unrolled.testing.book import Comparison
+from unrolled.testing.book import Comparison, gradients
 
 __all__ = ["LENGTHS", "LawBroken", "Make", "Proof", "Trial", "outcome", "values"]
 
@@ -134,21 +134,16 @@ class Proof:
         self.require(error <= limit, f"{where}: {name} differs by {error:.3g}, rounding explains {limit:.1g}")
 
 
-def values(y: Tensor, final: Any) -> dict[str, Tensor]:
+def values(y: Tensor, final: object) -> dict[str, Tensor]:
     """The outputs of a call by name."""
     return {"y": y} | {f"final state leaf {i}": leaf for i, leaf in enumerate(leaves(final))}
 
 
-def outcome(layer: Recurrent[Any], trial: Trial, y: Tensor, final: Any) -> dict[str, Tensor]:
+def outcome(layer: Recurrent[Any], trial: Trial, y: Tensor, final: object) -> dict[str, Tensor]:
     """Outputs of a call and the gradients of a random weighting of them, by name."""
     results = values(y, final)
     inputs = {"x": trial.x} | {f"state leaf {i}": leaf for i, leaf in enumerate(leaves(trial.state))}
-    wanted = {name: t for name, t in (inputs | dict(layer.named_parameters())).items() if t.requires_grad}
-    total = weighted(results)
-    if not total.requires_grad:
-        return results
-    found = torch.autograd.grad(total, list(wanted.values()), allow_unused=True, materialize_grads=True)
-    return results | {f"gradient of {name}": grad for name, grad in zip(wanted, found, strict=True)}
+    return results | gradients(weighted(results), inputs | dict(layer.named_parameters()))
 
 
 def weighted(results: Mapping[str, Tensor]) -> Tensor:

@@ -20,6 +20,7 @@ from unrolled.errors import KernelError, suggest
 from unrolled.ops.core.scan import outside_autocast
 
 __all__ = [
+    "Argument",
     "Attribute",
     "Kernel",
     "Memory",
@@ -36,6 +37,9 @@ __all__ = [
 Tensors = Sequence[Tensor | None]
 Attribute = str | bool | int | float
 """What an op is told beside its tensors."""
+
+Argument = Tensor | Attribute | None
+"""What an op is called with."""
 
 Memory = Callable[..., tuple[int, ...]]
 """The shape of an op's memory, from its tensors and attributes."""
@@ -96,7 +100,7 @@ class Op:
         # By name, so that the backward pass cannot go to a kernel that did not write the memory.
         return tuple(self.registered(*arguments, save, chosen.name)[:-1])
 
-    def in_order(self, **arguments: Tensor | Attribute | None) -> list[Tensor | Attribute | None]:
+    def in_order(self, **arguments: Argument) -> list[Argument]:
         """Arguments by name as a call takes them: what is left out is None, or 0 and False among the attributes."""
         every = (*self.tensors, *self.attributes)
         for name in arguments:
@@ -209,7 +213,7 @@ def find(name: str) -> Op:
     return _OPS[name]
 
 
-def explain(name: str, **arguments: Tensor | Attribute | None) -> str:
+def explain(name: str, **arguments: Argument) -> str:
     """One line a kernel: would it run on these arguments of the op, given by name, and if not, why."""
     op = find(name)
     given = op.in_order(**arguments)

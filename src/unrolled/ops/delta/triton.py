@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from unrolled.ops.core.register import Attribute, Kernel
-from unrolled.ops.native.gpu import block, objection
+from unrolled.ops.native.gpu import block, contiguous, objection
 
 __all__ = ["triton_kernel"]
 
@@ -40,7 +40,7 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     from unrolled.ops.delta.triton_walk import forward_walk
 
     *plain, chunk, save = arguments
-    given: list[Any] = [None if t is None else t.contiguous() for t in plain]
+    given = contiguous(plain)
     q, s0, v = given[0], given[1], given[4]
     batch, time, heads, keys = q.shape
     y, s = v.new_empty(v.shape), s0.new_empty(s0.shape)
@@ -54,7 +54,7 @@ def _backward(
 ) -> Tensors:
     from unrolled.ops.delta.triton_walk import backward_walk
 
-    dense: list[Any] = [None if t is None else t.contiguous() for t in (*given, memory, *grads)]
+    dense = contiguous((*given, memory, *grads))
     inputs, start = dense[: len(_TENSORS)], dense[len(_TENSORS) - 1]
     (batch, time, heads, keys), chunk = inputs[0].shape, values[0]
     found = [t.new_empty(t.shape) for t in inputs[:7]]

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from unrolled.ops.core.register import Attribute, Kernel
-from unrolled.ops.native.gpu import block, objection
+from unrolled.ops.native.gpu import block, contiguous, objection
 
 __all__ = ["triton_kernel"]
 
@@ -35,7 +35,7 @@ def _refuses(*arguments: Any) -> str | None:
 def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     from unrolled.ops.diagonal.triton_walk import forward_walk
 
-    given: list[Any] = [None if t is None else t.contiguous() for t in arguments[: len(_TENSORS)]]
+    given = contiguous(arguments[: len(_TENSORS)])
     decay, drive, h0, *_, start = given
     y, h = drive.new_empty(drive.shape), h0.new_empty(h0.shape)
     batch, time, width = decay.shape
@@ -49,7 +49,7 @@ def _backward(
 ) -> Tensors:
     from unrolled.ops.diagonal.triton_walk import backward_walk
 
-    dense: list[Any] = [None if t is None else t.contiguous() for t in (*given, outputs[0], *grads)]
+    dense = contiguous((*given, outputs[0], *grads))
     decay, drive, h0, _, _, start = dense[: len(_TENSORS)]
     batch, time, width = decay.shape
     found = [decay.new_empty(decay.shape), drive.new_empty(drive.shape), h0.new_empty(h0.shape)]

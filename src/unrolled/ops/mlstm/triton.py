@@ -9,7 +9,7 @@ from torch import Tensor
 
 from unrolled.ops.core.register import Attribute, Kernel
 from unrolled.ops.mlstm.memory import memory_shape
-from unrolled.ops.native.gpu import block, objection
+from unrolled.ops.native.gpu import block, contiguous, objection
 
 __all__ = ["triton_kernel"]
 
@@ -43,7 +43,7 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     from unrolled.ops.mlstm.triton_walk import forward_walk
 
     *plain, chunk, save = arguments
-    given: list[Any] = [None if t is None else t.contiguous() for t in plain]
+    given = contiguous(plain)
     q, v, state = given[0], given[5], given[1:4]
     batch, _, heads, _ = q.shape
     y, final = v.new_empty(v.shape), [leaf.new_empty(leaf.shape) for leaf in state]
@@ -57,7 +57,7 @@ def _backward(
 ) -> Tensors:
     from unrolled.ops.mlstm.triton_walk import backward_walk
 
-    dense: list[Any] = [None if t is None else t.contiguous() for t in (*given, outputs[0], memory, *grads)]
+    dense = contiguous((*given, outputs[0], memory, *grads))
     inputs, start = dense[: len(_TENSORS)], dense[10]
     (batch, time, heads, keys), chunk = inputs[0].shape, values[0]
     found = [t.new_empty(t.shape) for t in inputs[:8]]

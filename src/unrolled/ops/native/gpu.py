@@ -7,14 +7,15 @@ the way to prove them where there is no GPU.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor
 
-__all__ = ["block", "objection"]
+__all__ = ["block", "contiguous", "objection"]
 
 FLOATS = (torch.float32, torch.float64)
 TYPES = {"lengths": torch.int64, "reset": torch.bool}
@@ -44,6 +45,11 @@ def objection(given: Mapping[str, Tensor | None], shapes: Mapping[str, tuple[int
         if tuple(tensor.shape) != shapes[name] or 0 in tensor.shape:
             return f"{name} has the shape {tuple(tensor.shape)}, expected {shapes[name]}, none of them 0"
     return None
+
+
+def contiguous(tensors: Sequence[Tensor | None]) -> list[Any]:
+    """The tensors as a kernel reads them; what is None stays None."""
+    return [None if tensor is None else tensor.contiguous() for tensor in tensors]
 
 
 def block(width: int, least: int = 1) -> int:

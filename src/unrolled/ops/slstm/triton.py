@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unrolled.ops.core.register import Attribute, Kernel
-from unrolled.ops.native.gpu import block, objection
+from unrolled.ops.native.gpu import block, contiguous, objection
 
 __all__ = ["triton_kernel"]
 
@@ -46,7 +46,7 @@ def _forward(*arguments: Any) -> tuple[Tensor, ...]:
     from unrolled.ops.slstm.triton_walk import forward_walk
 
     *plain, exponential, save = arguments
-    given: list[Any] = [None if t is None else t.contiguous() for t in plain]
+    given = contiguous(plain)
     gates, h0 = given[0], given[1]
     y = gates.new_empty((*gates.shape[:2], h0.shape[1]))
     final = [h0.new_empty(h0.shape) for _ in range(4)]
@@ -62,7 +62,7 @@ def _backward(
 ) -> Tensors:
     from unrolled.ops.slstm.triton_walk import backward_walk
 
-    dense: list[Any] = [None if t is None else t.contiguous() for t in (*given, outputs[0], memory, *grads)]
+    dense = contiguous((*given, outputs[0], memory, *grads))
     inputs, y = dense[: len(_TENSORS)], dense[len(_TENSORS)]
     gates, h0, weight, reset, start = inputs[0], inputs[1], inputs[5], inputs[7], inputs[8]
     found = [gates.new_empty(gates.shape), *(h0.new_empty(h0.shape) for _ in range(4))]

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +13,9 @@ from unrolled.data.panel.arrays import PanelFields
 from unrolled.data.panel.build import extend_panel
 from unrolled.data.panel.panel import Panel
 from unrolled.data.panel.windows import WindowBatch
-from unrolled.model import Law, load
+from unrolled.model import Law
 from unrolled.tasks.forecast.channels import forecast
+from unrolled.tasks.laws import reloaded
 from unrolled.testing.book import difference, loss_and_gradients, padding_law, worst
 
 if TYPE_CHECKING:
@@ -116,10 +115,8 @@ def _values(model: Forecaster) -> float:
 
 
 def _saved(model: Forecaster) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        again: Any = load(model.save(Path(folder) / "model.unrolled"))
     panel = _panel(model)
-    return difference(*(torch.from_numpy(_forecast(m, panel)) for m in (again, model)))
+    return difference(*(torch.from_numpy(_forecast(m, panel)) for m in (reloaded(model), model)))
 
 
 def _leak(model: Forecaster) -> float:
