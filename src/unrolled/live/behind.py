@@ -63,11 +63,17 @@ def advance(layer: Recurrent[S], x: object, state: object) -> tuple[Tensor, S] |
                 # Another thread may have been here first.
                 _KEPT.pop(layer, None)
                 break
+    if training in _NEVER.get(layer, ()):
+        return None
+    # Before weights are looked at: most of what no kept program takes is a slice of a longer x.
+    dense = _dense(x)
+    if dense is not None:
+        return advance(layer, dense, state)
+    dense = _dense(state)
+    if dense is not None:
+        return advance(layer, x, dense)
     fresh = _bound(layer, x, state)
-    if fresh is not None:
-        return cast(tuple[Tensor, S] | None, fresh.step_from(x, state) or None)
-    dense = _dense((x, state))
-    return None if dense is None else advance(layer, *dense)
+    return None if fresh is None else cast(tuple[Tensor, S] | None, fresh.step_from(x, state) or None)
 
 
 def _may_be_compiled(module: nn.Module) -> bool:
@@ -80,9 +86,9 @@ def _bound(layer: Recurrent[S], x: object, state: object) -> _Bound | None:
     """The weights of a layer bound for such an x, and kept; None where they cannot be or are already."""
     if type(x) is not Tensor or x.ndim != 2 or not 0 < x.shape[0] <= MOST_ROWS or x.dtype not in TYPES:
         return None
-    training = layer.training
-    if not native.available() or training in _NEVER.get(layer, ()):
+    if not native.available():
         return None
+    training = layer.training
     rows, kept = x.shape[0], _KEPT.get(layer, ())
     if any((one.rows, one.dtype, one.training) == (rows, x.dtype, training) for one in kept):
         return None
@@ -125,8 +131,8 @@ def _watched_by_torch() -> bool:
     )
 
 
-def _dense(given: tuple[object, object]) -> tuple[object, object] | None:
-    """x and state in the layout that compiled code reads; None where they are in it, or hold no plain tensors."""
+def _dense(given: object) -> object | None:
+    """x or a state in the layout that compiled code reads; None where it is in it, or holds no plain tensors."""
     if not _plain(given) or all(leaf.is_contiguous() and not leaf.is_neg() for leaf in leaves(given)):
         return None
     return map_state(lambda leaf: leaf.resolve_neg().contiguous(), given)
