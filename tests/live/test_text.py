@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -75,3 +78,61 @@ DAMAGED = {
 def test_damaged_text_is_refused(text: str) -> None:
     with pytest.raises(ModelFileError, match="Program: the text"):
         Program.from_json(text)
+
+
+HOSTILE = {
+    "a place outside of all buffers": {"y": [99, 0]},
+    "an offset outside of its buffer": {"y": [0, 10**7]},
+    "an offset before its buffer": {"y": [0, -1]},
+    "an x wider than its buffer": {"input": 10**7},
+    "a y wider than its buffer": {"output": 77},
+    "a buffer of no line": {"buffers": [[0, 0, -1]]},
+    "a buffer of more numbers than there are": {"buffers": [[2**40, 2**40, -1]]},
+    "a buffer of a constant that is not there": {"buffers": [[1, 3, 99]]},
+    "a leaf outside of all buffers": {"leaves": [{"buffer": 99, "shape": [5], "layer": -1}]},
+    "a size that is no whole number": {"input": 2.5},
+}
+
+
+@pytest.mark.parametrize("changes", HOSTILE.values(), ids=HOSTILE)
+def test_numbers_that_point_outside_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(ModelFileError, match="Program: the text"):
+        Program.from_json(broken(**changes))
+
+
+NUMBERS = [-(10**9), -2, -1, 0, 1, 2, 3, 7, 64, 1000, 10**6, 2**31, 2**62]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_program_with_any_number_changed_is_refused_or_runs(name: str) -> None:
+    program = json.loads(record(make(name, dtype=torch.float32), 2, torch.float32).to_json())
+    places = [place for place in numbers_in(program) if "values" not in place]
+    draw = random.Random(name)
+    for _ in range(60):
+        changed = json.loads(json.dumps(program))
+        *way, last = draw.choice(places)
+        inner = functools.reduce(lambda data, key: data[key], way, changed)
+        inner[last] = draw.choice([*NUMBERS, inner[last] + 1, inner[last] - 1])
+        try:
+            again = Program.from_json(json.dumps(changed))
+        except ModelFileError:
+            continue
+        if sum(buffer.lines * buffer.width for buffer in again.buffers) < 10**6:
+            state = tuple(torch.zeros(2, *leaf.shape, dtype=again.dtype) for leaf in again.leaves)
+            ran(again, torch.zeros(2, again.input_size, dtype=again.dtype), state)
+
+
+def numbers_in(data: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    if isinstance(data, dict | list):
+        for key, one in data.items() if isinstance(data, dict) else enumerate(data):
+            yield from numbers_in(one, (*way, key))
+    elif isinstance(data, int | float):
+        yield way
+
+
+def test_a_gated_layer_with_a_part_of_it_as_y_is_no_whole_layer() -> None:
+    layer = make("lstm")
+    program = record(layer, 1, torch.float64)
+    assert program.gated() is not None
+    program.output_size -= 1
+    assert program.gated() is None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from operator import index
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from unrolled.errors import ModelFileError, OptionError
+from unrolled.live.extents import fault
 from unrolled.ops import native
 from unrolled.ops.native.gated import CELLS
 
@@ -114,11 +116,15 @@ class Program:
         """The gated layer that is all of this program, or None where it does anything else."""
         if len(self.layers) != 1 or len(self.instructions) != 1 or any(leaf.layer < 0 for leaf in self.leaves):
             return None
-        places = self.instructions[0].places
-        return self.layers[0] if places == (0, 0, *self.y) and self.layers[0].input == self.input_size else None
+        (layer,), places = self.layers, self.instructions[0].places
+        sizes = layer.input, layer.output
+        return layer if places == (0, 0, *self.y) and sizes == (self.input_size, self.output_size) else None
 
     def fields(self, batch: int, stored: int, alive: list[Tensor]) -> Fields:
         """What the compiled stepper takes; what its addresses point at is added to `alive`."""
+        wrong = fault(self)
+        if wrong is not None:
+            raise OptionError(f"Program: {wrong}; record it anew.")
         whole = self.gated()
         if whole is not None:
             return self._gated_fields(whole, batch, stored, alive)
@@ -167,15 +173,21 @@ class Program:
             data = json.loads(text)
             if data["version"] != VERSION:
                 raise ModelFileError(f"Program: the text has version {data['version']}, this reads {VERSION}.")
-            made = cls(int(data["input"]), DTYPES[data["dtype"]])
-            made.output_size, made.y = int(data["output"]), (int(data["y"][0]), int(data["y"][1]))
-            made.buffers = [Buffer(*map(int, one)) for one in data["buffers"]]
+            made = cls(index(data["input"]), DTYPES[data["dtype"]])
+            made.output_size, made.y = index(data["output"]), (index(data["y"][0]), index(data["y"][1]))
+            made.buffers = [Buffer(*map(index, one)) for one in data["buffers"]]
             made.instructions = [_instruction(one) for one in data["instructions"]]
-            made.leaves = [Leaf(one["buffer"], tuple(one["shape"]), one["layer"]) for one in data["leaves"]]
-            made.layers = [GatedLayer(**{**one, "rates": tuple(one["rates"])}) for one in data["layers"]]
+            made.leaves = [
+                Leaf(index(one["buffer"]), tuple(map(index, one["shape"])), index(one["layer"]))
+                for one in data["leaves"]
+            ]
+            made.layers = [_gated_layer(**one) for one in data["layers"]]
             made.constants = [_constant(one, names or {}, made.dtype) for one in data["constants"]]
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError, RuntimeError, OverflowError) as error:
             raise ModelFileError(f"Program: the text is no program that to_json() wrote: {error!r}.") from error
+        wrong = fault(made) if native.available() else None
+        if wrong is not None:
+            raise ModelFileError(f"Program: the text is no program that to_json() wrote: {wrong}.")
         return made
 
     def _address(self, constant: int, alive: list[Tensor]) -> int:
@@ -230,9 +242,18 @@ def _constant(given: str | dict[str, Sequence[float]], names: Mapping[str, Tenso
     return torch.tensor(given["values"], dtype=torch.float64).to(dtype).view(*map(int, given["shape"]))
 
 
+def _gated_layer(
+    cell: str, input: int, hidden: int, output: int, rates: Sequence[float], weights: dict[str, int]
+) -> GatedLayer:
+    h, c = map(float, rates)
+    kept = {name: index(number) for name, number in weights.items()}
+    return GatedLayer(cell, index(input), index(hidden), index(output), (h, c), kept)
+
+
 def _instruction(given: dict[str, Sequence[int]]) -> Instruction:
     made = Instruction(**given)  # type: ignore[arg-type]
-    sizes, numbers = made.sizes, made.numbers
+    (width, groups, other), (n, m) = map(index, made.sizes), map(float, made.numbers)
     return made._replace(
-        places=tuple(made.places), sizes=(sizes[0], sizes[1], sizes[2]), numbers=(numbers[0], numbers[1])
-    )
+        places=tuple(map(index, made.places)), sizes=(width, groups, other), numbers=(n, m),
+        weight=index(made.weight), bias=index(made.bias),
+    )  # fmt: skip

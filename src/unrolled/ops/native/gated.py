@@ -17,7 +17,7 @@ from unrolled.ops import native
 from unrolled.ops.core.register import Attribute, Kernel, Memory
 from unrolled.ops.native.door import TYPES, Layout, argument
 
-__all__ = ["CELLS", "gated_kernel"]
+__all__ = ["CELLS", "gate_count", "gated_kernel"]
 
 CELLS = ("rnn tanh", "rnn relu", "lstm", "lstm coupled", "gru after", "gru before")
 """What the kernels know, in the order of their numbers."""
@@ -101,7 +101,7 @@ class _Call:
         self.projects = given.get("weight_x") is not None
         batch, time, width = self.x.shape
         self.output = _tensor(given, "h0").shape[1]
-        self.hidden = _tensor(given, "weight_h").shape[0] // _gate_count(cell)
+        self.hidden = _tensor(given, "weight_h").shape[0] // gate_count(cell)
         self.put(cell=CELLS.index(cell), type=TYPES[self.x.dtype], threads=native.threads(), batch=batch, time=time)
         self.put(reverse=int(reverse))
         self.put(hidden=self.hidden, output=self.output, **{k: v for k, v in given.items() if k not in ("x", "mask_h")})
@@ -191,7 +191,8 @@ def _in_order(tensor: Tensor) -> Tensor:
     return tensor.resolve_neg().contiguous()
 
 
-def _gate_count(cell: str) -> int:
+def gate_count(cell: str) -> int:
+    """How many gates one of `CELLS` has."""
     return {"rnn tanh": 1, "rnn relu": 1, "lstm": 4}.get(cell, 3)
 
 
@@ -222,7 +223,7 @@ def _objection(given: Tensors, cell: str) -> str | None:
     projects = given.get("weight_x") is not None
     if not projects and given.get("bias") is not None:
         return "bias comes without the weight_x that it belongs to"
-    wrong = _layout(_gate_count(cell), projects, given.get("weight_p") is not None).objection(given, {})
+    wrong = _layout(gate_count(cell), projects, given.get("weight_p") is not None).objection(given, {})
     starts = [given[name] for name in ("start_h", "start_c") if name in given]
     if wrong is None and any((given.get("reset") is None) != (start is None) for start in starts):
         return "reset and the start it returns to must come together"
