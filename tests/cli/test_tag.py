@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from unrolled import load
+from unrolled.tasks import tag
+from unrolled.tasks.reading import tagged as reading
 
 QUICK = ["--hidden-size", "8", "--set", "embedding_size=8", "--set", "spelling=none", "--set", "batch_size=4",
          "--set", "learning_rate=0.05", "--set", "min_count=1"]  # fmt: skip
@@ -110,3 +115,17 @@ def test_a_mistake_ends_in_one_sentence(fitted: Path, shell: Any, tmp_path: Path
     assert "'gru'" in shell.mistake("fit", "tag", good, "--cell", "gruu")
     assert "--names" in shell.mistake("predict", str(fitted), "-", "--names", "a,b")
     assert "language" in shell.mistake("generate", str(fitted))
+
+
+def test_what_was_understood_is_printed_and_kept(shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = reading.read_tagged
+
+    def remarked(*given: Any) -> Any:
+        return dataclasses.replace(plain(*given), remarks=("tags: the column 'x'",))
+
+    monkeypatch.setattr(tag, "read_tagged", remarked)
+    words = ["fit", "tag", conll(tmp_path / "t.conll"), "--epochs", "1", *QUICK]
+    assert "understood: tags: the column 'x'\n" in shell.ok(*words, "-o", str(tmp_path / "one"))
+    assert load(tmp_path / "one").understood == ("tags: the column 'x'",)
+    told = json.loads(shell.ok(*words, "-o", str(tmp_path / "two"), "--json"))
+    assert told["understood"] == ["tags: the column 'x'"]

@@ -122,7 +122,8 @@ def _run(request: Request, description: Described, folder: Path, *, resume: bool
         raise typer.Exit(INTERRUPTED) from None
     results = finish(description, model, request, folder, test, plot)
     if as_json:
-        print_json({"run": str(folder), "files": results.files, "scores": results.scores})
+        told = {"files": results.files, "scores": results.scores, "understood": results.understood}
+        print_json({"run": str(folder), **told})
         return
     for line in results.lines:
         typer.echo(line)

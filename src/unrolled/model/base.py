@@ -29,6 +29,8 @@ class Model(ABC):
     task: ClassVar[str]
     description: ClassVar[Description[Any] | None] = None
     net: nn.Module | None = None
+    understood: tuple[str, ...] = ()
+    """What the last fit read from its data without being told, a fact each: which column is what, and the like."""
 
     @abstractmethod
     def fit(self, *sources: Any, **how: Any) -> Self:
@@ -71,6 +73,7 @@ class Model(ABC):
         content, arrays = self.pack()
         weights = {f"weights.{name}": tensor for name, tensor in self.fitted().state_dict().items()}
         data = {f"data.{name}": tensor for name, tensor in arrays.items()}
+        content = {**content, "understood": list(self.understood)}
         return write_artefact(Artefact(self.task, content, {**weights, **data}), path)
 
     def check(self) -> CheckReport:
@@ -103,7 +106,10 @@ def _restore(task: type[Model], artefact: Artefact, path: str | Path) -> Model:
     arrays = {name.removeprefix("data."): t for name, t in artefact.tensors.items() if name.startswith("data.")}
     weights = {name.removeprefix("weights."): t for name, t in artefact.tensors.items() if name.startswith("weights.")}
     try:
+        # Files of before hold no word of what was understood.
+        understood = artefact.content.pop("understood", ())
         model = task.unpack(artefact.content, arrays)
+        model.understood = tuple(map(str, understood))
         model.fitted().load_state_dict(weights)
     except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
         # The checksums hold, so the content is what was written: another release wrote it under the same version.

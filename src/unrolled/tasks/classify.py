@@ -119,7 +119,7 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         with self.anew(ClassifierNotes(*corpus.columns.parts, corpus.kind)):
             part, later = given_source(valid, self._read)
             corpus.check_held(later)
-            return self.learn(corpus, later, part=part, refit=refit, training=training)
+            return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=corpus.remarks)
 
     def predict(self, source: object) -> np.ndarray:
         """The class of each input, (N,): of a table, a file, a folder, texts or arrays, as in `fit`."""

@@ -131,15 +131,19 @@ class SequenceTask(Task, Generic[C, D]):
             yield
 
     def learn(
-        self, corpus: C, valid: C | None, *, part: float | None, refit: bool, training: Training, least: int = 2
-    ) -> Self:
+        self, corpus: C, valid: C | None, *, part: float | None, refit: bool, training: Training, least: int = 2,
+        remarks: tuple[str, ...] = (),
+    ) -> Self:  # fmt: skip
         """Train on the corpus; stop by the corpus `valid`, or by a `part` of the rows, or never (0).
+
+        remarks: what was understood of the corpus without being told, which the model keeps.
 
         With `refit`, rows that only told when to stop are learned from in the end: a second network is trained on all
         rows for as long as was best.
         """
         if len(corpus) < least:
             raise DataError(f"fit: expected at least {least} examples to learn from, got {len(corpus)}; give more.")
+        self.understood = remarks
         rows, later, held = self._parts(corpus, valid, part)
         again = refit and valid is None and held is not None
         if again:

@@ -116,7 +116,7 @@ class LanguageModel(SequenceTask[Running, Stream]):
             raise DataError("fit: expected several lines, of which the last are held out, got one line; give valid=0.")
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         with self.anew(LanguageNotes()):
-            return self.learn(corpus, later, part=part, refit=refit, training=training, least=1)
+            return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=corpus.remarks, least=1)
 
     def evaluate(self, source: object) -> LanguageReport:
         """How well the model predicts a text: every token given all before it in its document."""

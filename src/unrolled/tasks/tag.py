@@ -130,7 +130,7 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
             corpus = self._read(source)
             self.notes = replace(self.notes, scheme=Tags.fit(corpus.tags or []).scheme)
             part, later = given_source(valid, lambda some, tags: self._read(some if tags is None else (some, tags)))
-            return self.learn(corpus, later, part=part, refit=refit, training=training)
+            return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=corpus.remarks)
 
     def predict(self, sentences: object) -> list[list[str]]:
         """The tags of each sentence: a file as in `fit`, or sentences as lists of words (a string is split at spaces).

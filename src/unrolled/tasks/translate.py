@@ -110,7 +110,7 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         with self.anew(TranslatorNotes(astuple(chosen))):
             part, later = given_source(valid, self._read)
-            return self.learn(corpus, later, part=part, refit=refit, training=training)
+            return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=corpus.remarks)
 
     def predict(
         self, sources: object, *, width: int = 5, length_penalty: float = 1.0, no_repeat: int | None = None

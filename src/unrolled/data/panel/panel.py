@@ -50,6 +50,7 @@ class Panel:
         past, future: (N, P), (N, K) float64, the numeric covariates in the order of `columns`.
         static: (S, Q) float64.
         past_text, future_text, static_text: the text covariates by name, with (N,) or (S,) codes.
+        remarks: what was understood of the table without being told, a fact each.
     """
 
     ids: tuple[str, ...]
@@ -64,6 +65,7 @@ class Panel:
     past_text: TextColumns = field(default_factory=dict)
     future_text: TextColumns = field(default_factory=dict)
     static_text: TextColumns = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def lengths(self) -> np.ndarray:

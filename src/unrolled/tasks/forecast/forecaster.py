@@ -102,7 +102,7 @@ class Forecaster(Task):
         training: Training,
     ) -> None:
         """Find out when to stop, score on the test rows, train on all rows."""
-        self.panel, self.scores = panel, None
+        self.panel, self.scores, self.understood = panel, None, panel.remarks
         plan = make_plan(panel, self.options, valid, test)
         ends = plan.ends
 

@@ -72,6 +72,7 @@ class LabelledExamples:
     kind: str
     places: Places
     columns: LabelColumns
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.places.numbers)

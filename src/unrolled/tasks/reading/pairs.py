@@ -53,6 +53,7 @@ class Pairs:
 
     sources: Texts
     targets: Texts | None
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.sources)

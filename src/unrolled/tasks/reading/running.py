@@ -34,6 +34,7 @@ class Running:
     lines: Texts
     starts: np.ndarray
     characters: np.ndarray
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.lines)

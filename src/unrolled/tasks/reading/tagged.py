@@ -24,6 +24,7 @@ class TaggedSentences:
     words: Texts
     tags: list[list[str]] | None
     places: Places
+    remarks: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.words)
