@@ -11,15 +11,15 @@ from unrolled.options import Options
 
 __all__ = ["BatchedOptions", "RunOptions", "TrainOptions"]
 
-# These say when a run pauses or writes, never what it computes, so a resumed run may change them.
+# These say when a run pauses or writes, so a resumed run may change them; more minutes stretch the schedule.
 FREE_TO_CHANGE = frozenset({"max_minutes", "checkpoint_every_steps", "checkpoint_every_minutes", "log_every"})
 
 
 class RunOptions(Options):
     """How any run goes, whatever its batches are made of.
 
-    How long: the run ends at whichever of `epochs`, `max_steps` (optimiser steps) and `max_minutes` (wall clock, summed
-    over resumed parts) comes first. None means no such limit; at least one must be set.
+    How long: the run ends at whichever of `epochs`, `max_steps` (optimiser steps) and `max_minutes` (wall clock, the
+    last score included, summed over resumed parts) comes first. None means no such limit; at least one must be set.
 
     Batches: `micro_batches` cuts the share of a process, to save memory; gradients are summed, so the result is that of
     the whole batch. `bptt` cuts every batch along time (truncated BPTT): one optimiser step a piece, the state carried
@@ -29,7 +29,7 @@ class RunOptions(Options):
     `decay_embeddings`) embeddings. `clip_value` clips each gradient entry, then `clip_norm` the norm over all.
 
     Learning rate: `learning_rate` x min(1, (step + 1) / warmup) x the schedule, where p in [0, 1] is the part of the
-    run that is done (by `epochs` or `max_steps`, whichever is further) and e counts epochs:
+    run that is done (by `epochs`, `max_steps` or `max_minutes`, whichever is further) and e counts epochs:
 
         constant 1     linear 1 - (1 - final) p     cosine final + (1 - final) (1 + cos(pi p)) / 2
         exponential decay^max(0, e - hold)          step decay^floor(max(0, floor(e) - hold) / decay_every)
