@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from unrolled.errors import DtypeError, LengthsError, NonFiniteError, OptionError, ShapeError, suggest
+from unrolled.errors import DtypeError, LengthsError, NonFiniteError, OptionError, ShapeError, listed, suggest
 from unrolled.padding import valid_mask
 from unrolled.state import leaves
 
@@ -75,7 +75,7 @@ def check_choice(owner: str, name: str, value: object, choices: Iterable[str]) -
     """One of a few words."""
     words = list(choices)
     if value not in words:
-        raise OptionError(f"{owner}: {name} must be one of {', '.join(words)}, got {value!r}.{suggest(value, words)}")
+        raise OptionError(f"{owner}: {name} must be one of {listed(words)}, got {value!r}.{suggest(value, words)}")
     return str(value)
 
 

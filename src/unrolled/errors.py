@@ -19,12 +19,24 @@ __all__ = [
     "ShapeError",
     "TrainingError",
     "UnrolledError",
+    "listed",
     "suggest",
 ]
 
+# Of a message: a sentence that is read. Of a list in one, and of a name in a list.
+LONGEST, NAMED, LONGEST_NAME = 600, 12, 40
+# Of a message that is cut, how much of its end stays: what to do stands there.
+_END = 160
+
 
 class UnrolledError(Exception):
-    """Base of all errors that `unrolled` raises for a user's mistake; the command line exits with code 2 on it."""
+    """Base of all errors that `unrolled` raises for a user's mistake; the command line exits with code 2 on it.
+
+    A message of more than 600 characters is cut in its middle.
+    """
+
+    def __init__(self, *parts: object) -> None:
+        super().__init__(*(_cut(part) if isinstance(part, str) else part for part in parts))
 
 
 class ShapeError(UnrolledError, ValueError):
@@ -79,3 +91,20 @@ def suggest(name: object, candidates: Iterable[str]) -> str:
     """A sentence " Did you mean 'x'?" (with its leading space) for the closest candidate, or an empty string."""
     close = difflib.get_close_matches(str(name), [str(c) for c in candidates], n=1, cutoff=0.6)
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def listed(names: Iterable[object], most: int = NAMED) -> str:
+    """Names for a message, "a, b, c", cut after a dozen: "a, b, ... and 1,988 more"."""
+    every = list(names)
+    shown = ", ".join(_short(str(name)) for name in every[:most])
+    return shown if len(every) <= most else f"{shown}, ... and {len(every) - most:,} more"
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}..."
+
+
+def _cut(message: str) -> str:
+    if len(message) <= LONGEST:
+        return message
+    return f"{message[: LONGEST - _END - 5]} ... {message[-_END:]}"

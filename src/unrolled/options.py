@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from unrolled.errors import OptionError, suggest
+from unrolled.errors import OptionError, listed, suggest
 
 __all__ = ["Options", "unknown"]
 
@@ -61,7 +61,7 @@ class Options(BaseModel):
 def unknown(name: str, names: Iterable[str]) -> str:
     """The sentence about an option that there is not."""
     known = list(names)
-    return f"there is no option {name!r}.{suggest(name, known)} Options: {', '.join(known)}."
+    return f"there is no option {name!r}.{suggest(name, known)} Options: {listed(known)}."
 
 
 def _sentence(error: ValidationError, names: Iterable[str]) -> str:

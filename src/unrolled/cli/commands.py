@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from unrolled.errors import UnrolledError, suggest
+from unrolled.errors import UnrolledError, listed, suggest
 
 __all__ = ["Commands"]
 
@@ -37,7 +37,7 @@ class Commands(TyperGroup):
         known, word = self.list_commands(ctx), args[0]
         if word in known or word.startswith("-"):
             return super().resolve_command(ctx, args)
-        raise UsageError(f"there is no command {word!r}.{self._nearest(word, ctx)} Commands: {', '.join(known)}.", ctx)
+        raise UsageError(f"there is no command {word!r}.{self._nearest(word, ctx)} Commands: {listed(known)}.", ctx)
 
     def _nearest(self, word: str, ctx: Any) -> str:
         """The closest command, also one of the tasks under `fit`."""

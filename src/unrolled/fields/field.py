@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
-from unrolled.errors import ModelFileError, OptionError, suggest
+from unrolled.errors import ModelFileError, OptionError, listed, suggest
 from unrolled.types import Json
 
 __all__ = ["Field", "field_from_json", "field_kinds", "field_to_json", "register_field", "shortened"]
@@ -116,7 +116,7 @@ def field_from_json(data: Json) -> Field[Any]:
     if kind not in _KINDS:
         raise ModelFileError(
             f"load: the model holds a field of kind {kind!r}, and none is registered under that name."
-            f"{suggest(str(kind), _KINDS)} Known: {', '.join(sorted(_KINDS))}; "
+            f"{suggest(str(kind), _KINDS)} Known: {listed(sorted(_KINDS))}; "
             "import the module that registers it first."
         )
     return _KINDS[kind].from_json(values.get("field", values))

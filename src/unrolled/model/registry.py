@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import unrolled
-from unrolled.errors import OptionError, suggest
+from unrolled.errors import OptionError, listed, suggest
 
 if TYPE_CHECKING:
     from unrolled.model.base import Model
@@ -90,7 +90,7 @@ def _known(name: str) -> type[Model] | TaskHome:
     known = known_tasks()
     if name not in known:
         raise OptionError(
-            f"the task {name!r} is not known here; known are {', '.join(known)}.{suggest(name, known)} A task of your "
+            f"the task {name!r} is not known here; known are {listed(known)}.{suggest(name, known)} A task of your "
             "own is known once the file that calls register_task has been imported."
         )
     return _TASKS[name]

@@ -19,7 +19,7 @@ from torch.nn.functional import huber_loss, softplus
 
 from unrolled.align.forecast.special import exact, negative_binomial_quantile, student_t_quantile
 from unrolled.check import check_choice
-from unrolled.errors import DataError, OptionError, suggest
+from unrolled.errors import DataError, OptionError, listed, suggest
 from unrolled.score.forecast import check_levels
 
 __all__ = [
@@ -87,7 +87,7 @@ class Likelihood(ABC):
     def draw(self, parameters: Tensor, uniform: Tensor) -> Tensor:
         """One draw a value as a function of uniform numbers (..., noise) in [0, 1)."""
         able = [name for name, kind in LIKELIHOODS.items() if kind.noise]
-        raise OptionError(f"likelihood {self.name!r} has no samples; those that have: {', '.join(able)}.")
+        raise OptionError(f"likelihood {self.name!r} has no samples; those that have: {listed(able)}.")
 
 
 class Point(Likelihood):
@@ -124,7 +124,7 @@ class Point(Likelihood):
         other = [level for level in check_levels(levels) if abs(level - 0.5) > SAME_LEVEL]
         if other:
             raise OptionError(
-                f"likelihood 'point' knows no quantile but 0.5, got {', '.join(map(str, other))}; "
+                f"likelihood 'point' knows no quantile but 0.5, got {listed(other)}; "
                 "choose likelihood 'quantile' or a distribution for bands."
             )
 
@@ -310,7 +310,7 @@ def make_likelihood(name: str, quantiles: Sequence[float] = (0.5,), **options: o
     known = [option for option in inspect.signature(kind).parameters if option != "quantiles"]
     for option in options:
         if option not in known:
-            has = f"it has {', '.join(known)}" if known else "it has none"
+            has = f"it has {listed(known)}" if known else "it has none"
             raise OptionError(f"likelihood {name!r}: option {option!r} is unknown; {has}.{suggest(option, known)}")
     likelihood: Likelihood = kind(tuple(quantiles), **options)
     return likelihood

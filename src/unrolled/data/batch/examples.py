@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unrolled.data.batch.batching import Rows
 from unrolled.data.batch.ragged import Ragged
-from unrolled.errors import DataError
+from unrolled.errors import DataError, listed
 from unrolled.padding import Padded
 
 __all__ = ["CodeColumn", "Column", "Examples", "PaddedColumn", "TagColumn", "WordColumn"]
@@ -122,7 +122,7 @@ class Examples(Generic[Batch]):
         if any(count != len(self.lengths) for count in counts):
             raise DataError(
                 f"Examples: expected columns of {len(self.lengths)} examples, as many as lengths, but got columns of "
-                f"{', '.join(map(str, counts))}."
+                f"{listed(counts)}."
             )
         self._rows: Rows | None = None
 

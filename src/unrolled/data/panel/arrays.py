@@ -13,7 +13,7 @@ from unrolled.data.panel.calendar import Calendar
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel, TextColumn
 from unrolled.data.panel.step import Step
-from unrolled.errors import DataError
+from unrolled.errors import DataError, listed
 from unrolled.fields.category import Category
 from unrolled.fields.number import Number
 from unrolled.types import Json
@@ -271,8 +271,8 @@ def _same_columns(fields: PanelFields, panel: Panel) -> None:
             )
     if panel.columns != fields.columns:
         raise DataError(
-            f"Expected the columns the model was fitted on ({', '.join(fields.columns.all)}), but got "
-            f"{', '.join(panel.columns.all)}: give the columns the same parts."
+            f"Expected the columns the model was fitted on ({listed(fields.columns.all)}), but got "
+            f"{listed(panel.columns.all)}: give the columns the same parts."
         )
     if panel.step != fields.step:
         raise DataError(

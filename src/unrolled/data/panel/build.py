@@ -17,7 +17,7 @@ from unrolled.data.panel.step import Step
 from unrolled.data.read.table import read_table, require_columns, row_name, source_name
 from unrolled.data.read.times import time_column
 from unrolled.data.read.values import is_text, number_column, text_column
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, OptionError, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,7 +106,7 @@ def extend_panel(panel: Panel, horizon: int, table: object = None) -> Panel:
     if not panel.columns.future:
         return extended
     if table is None:
-        names = ", ".join(panel.columns.future)
+        names = listed(panel.columns.future)
         raise DataError(
             f"Expected the covariates known in the future ({names}) for "
             f"{_horizon_dates(times[ahead][:horizon])}, but got none: "
@@ -168,10 +168,10 @@ def _once(table: pa.Table, keys: tuple[np.ndarray, np.ndarray], found: np.ndarra
 def _missing_dates(table: pa.Table, panel: Panel, missing: np.ndarray, times: np.ndarray, horizon: int) -> DataError:
     series = int(missing[0]) // horizon
     dates = [show_time(times[i]) for i in missing if i // horizon == series]
-    shown = ", ".join(dates[:3]) + (f" and {len(dates) - 3} more" if len(dates) > 3 else "")
+    shown = listed(dates, 3)
     label = f" for series {panel.ids[series]!r}" if panel.ids[series] else ""
     return DataError(
-        f"Future covariates ({', '.join(panel.columns.future)}) are missing{label} on {shown} in {source_name(table)}: "
+        f"Future covariates ({listed(panel.columns.future)}) are missing{label} on {shown} in {source_name(table)}: "
         f"add the rows, one for each of the {horizon} steps after "
         f"{show_time(panel.time[panel.offsets[series + 1] - 1])}."
     )

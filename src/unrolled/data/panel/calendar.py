@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from unrolled.data.panel.step import DAY, HOUR, SECOND, WEEK, Step, days_in_month, days_of_month
-from unrolled.errors import OptionError, suggest
+from unrolled.errors import OptionError, listed, suggest
 from unrolled.types import Json
 
 
@@ -65,7 +65,7 @@ class Calendar:
         for name in self.features:
             if name not in _PHASES:
                 raise OptionError(
-                    f"Calendar: there is no feature {name!r}.{suggest(name, _PHASES)} Choose from {', '.join(_PHASES)}."
+                    f"Calendar: there is no feature {name!r}.{suggest(name, _PHASES)} Choose from {listed(_PHASES)}."
                 )
 
     @classmethod

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unrolled.data.read.table import require_columns, source_name
 from unrolled.data.read.times import time_column
 from unrolled.data.read.values import is_text
-from unrolled.errors import DataError
+from unrolled.errors import DataError, listed
 from unrolled.types import Json
 
 if TYPE_CHECKING:
@@ -122,8 +122,7 @@ def _guess_time(table: pa.Table, given: Sequence[str]) -> str:
         if len(candidates) == 1:
             return str(candidates[0])
     raise DataError(
-        f"Expected one time column in {source_name(table)}, which has "
-        f"{', '.join(table.column_names)}: name it with time=."
+        f"Expected one time column in {source_name(table)}, which has {listed(table.column_names)}: name it with time=."
     )
 
 
@@ -144,5 +143,5 @@ def _guess_target(table: pa.Table, taken: Sequence[str]) -> tuple[str, ...]:
         return (numbers[0],)
     raise DataError(
         f"Expected the column to forecast, but {source_name(table)} has several or none that could be it "
-        f"({', '.join(free) or 'no column is left'}): name it with target=."
+        f"({listed(free) or 'no column is left'}): name it with target=."
     )

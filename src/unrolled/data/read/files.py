@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from unrolled.data.batch.batching import Rows
-from unrolled.errors import DataError, suggest
+from unrolled.errors import DataError, listed, suggest
 
 __all__ = ["Places", "file_name", "iterate_text", "open_bytes", "read_bytes", "require_file", "require_names", "suffix"]
 
@@ -76,9 +76,7 @@ def require_names(wanted: Sequence[str], present: Sequence[str], source: str) ->
     """Raises DataError for the first wanted column that is not present exactly once, with the nearest one."""
     for name in wanted:
         if name not in present:
-            raise DataError(
-                f"Column {name!r} is not in {source}.{suggest(name, present)} It has: {', '.join(present)}."
-            )
+            raise DataError(f"Column {name!r} is not in {source}.{suggest(name, present)} It has: {listed(present)}.")
         if present.count(name) > 1:
             raise DataError(f"{source} has several columns named {name!r}: give each its own name.")
 

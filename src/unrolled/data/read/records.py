@@ -18,7 +18,7 @@ from unrolled.data.batch.batching import Rows
 from unrolled.data.read.delimited import choose_delimiter, iterate_rows
 from unrolled.data.read.files import Places, file_name, iterate_text, open_bytes, require_file, require_names, suffix
 from unrolled.data.read.table import DELIMITERS, PARQUET, read_table, source_name
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, OptionError, listed
 from unrolled.types import Json
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def _text(source: str | Path, ending: str, columns: Sequence[str] | None, names:
             if len(fields) != len(header):
                 raise DataError(
                     f"Line {line} of {name} has {len(fields)} fields where {len(header)} are expected "
-                    f"({', '.join(header)}): mend that line."
+                    f"({listed(header)}): mend that line."
                 )
             yield line, [fields[i] or None for i in where]
 

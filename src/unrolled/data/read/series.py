@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from unrolled.data.batch.batching import Rows
 from unrolled.data.read.files import Places, file_name, require_file, suffix
 from unrolled.data.read.ts import read_ts
-from unrolled.errors import DataError
+from unrolled.errors import DataError, listed
 
 __all__ = ["Series", "read_series"]
 
@@ -87,9 +87,7 @@ def _from_path(source: str | Path, name: str) -> tuple[list[np.ndarray], Iterabl
     arrays = _loaded(require_file(source), name)
     x = arrays["x"] if "x" in arrays else next(iter(arrays.values()))
     if len(arrays) > 1 and "x" not in arrays:
-        raise DataError(
-            f"{name} holds the arrays {', '.join(arrays)}, but expected 'x' among them: name the series 'x'."
-        )
+        raise DataError(f"{name} holds the arrays {listed(arrays)}, but expected 'x' among them: name the series 'x'.")
     values = _from_memory(x, name)
     if "lengths" in arrays:
         values = _shortened(values, arrays["lengths"], name)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.data.read.files import file_name, iterate_text
-from unrolled.errors import DataError, suggest
+from unrolled.errors import DataError, listed, suggest
 
 __all__ = ["read_ts"]
 
@@ -103,7 +103,7 @@ def _label(label: str, header: _Header, number: int, name: str) -> str:
     if header.labels and label not in header.labels:
         raise DataError(
             f"Line {number} of {name} ends in the label {label[:40]!r}, but @classLabel lists "
-            f"{', '.join(header.labels)}.{suggest(label[:40], header.labels)} Mend one of them."
+            f"{listed(header.labels)}.{suggest(label[:40], header.labels)} Mend one of them."
         )
     if not label or label == "?":
         raise DataError(f"Line {number} of {name} has no label: leave the series out.")

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from unrolled.check import check_choice
-from unrolled.errors import OptionError, suggest
+from unrolled.errors import OptionError, listed, suggest
 from unrolled.nn.blocks import RWKV7, GatedDeltaNet, MLSTMBlock, SLSTMBlock
 from unrolled.nn.cells.gru import GRU
 from unrolled.nn.cells.lru import LRU
@@ -64,7 +64,7 @@ def register_cell(name: str, cell: type[Recurrent[Any]]) -> None:
     if name in _CELLS and _CELLS[name] is not cell:
         raise OptionError(
             f"register_cell: the name {name!r} is taken by {_CELLS[name].__name__}; choose another, "
-            f"the names are {', '.join(_CELLS)}."
+            f"the names are {listed(_CELLS)}."
         )
     _CELLS[name] = cell
 
@@ -76,7 +76,7 @@ def make_cell(name: str, input_size: int, hidden_size: int, **options: Any) -> R
     for option in options:
         if option not in known:
             raise OptionError(
-                f"{kind.__name__}: option {option!r} is unknown; it has {', '.join(known)}.{suggest(option, known)}"
+                f"{kind.__name__}: option {option!r} is unknown; it has {listed(known)}.{suggest(option, known)}"
             )
     cell: Recurrent[Any] = kind(input_size, hidden_size, **options)
     return cell

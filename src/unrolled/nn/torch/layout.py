@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unrolled.errors import OptionError
+from unrolled.errors import OptionError, listed
 from unrolled.nn.cell import Cell
 from unrolled.nn.cells import GRU, LSTM, RNN
 from unrolled.nn.recurrent import Recurrent
@@ -98,7 +98,7 @@ def _check_module(module: nn.Module) -> None:
     if "weight_hh_l0" not in own and "weight_hh" not in own:
         raise OptionError(
             f"from_torch: the weights of this {type(module).__name__} are computed (weight norm, pruning), "
-            f"its own are {', '.join(own)}; make them plain parameters first."
+            f"its own are {listed(own)}; make them plain parameters first."
         )
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, library
 
-from unrolled.errors import KernelError, suggest
+from unrolled.errors import KernelError, listed, suggest
 from unrolled.ops.core.scan import outside_autocast
 
 __all__ = [
@@ -115,8 +115,7 @@ class Op:
         named = {k.name: k for k in self.kernels}
         if kernel not in named:
             raise KernelError(
-                f"{self.name}: kernel must be 'auto' or one of {', '.join(named)}, got {kernel!r}."
-                f"{suggest(kernel, named)}"
+                f"{self.name}: kernel must be 'auto' or one of {listed(named)}, got {kernel!r}.{suggest(kernel, named)}"
             )
         reason = self.refusal(named[kernel], *arguments)
         if reason is not None:
@@ -209,7 +208,7 @@ def kernels() -> Mapping[str, tuple[str, ...]]:
 def find(name: str) -> Op:
     """The op of this name, with its kernels. Raises KernelError for an unknown one."""
     if name not in _OPS:
-        raise KernelError(f"There is no op {name!r}; there are {', '.join(_OPS)}.{suggest(name, _OPS)}")
+        raise KernelError(f"There is no op {name!r}; there are {listed(_OPS)}.{suggest(name, _OPS)}")
     return _OPS[name]
 
 

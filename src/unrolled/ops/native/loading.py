@@ -21,7 +21,7 @@ from types import ModuleType
 
 import torch
 
-from unrolled.errors import KernelError, suggest
+from unrolled.errors import KernelError, listed, suggest
 
 __all__ = ["available", "compiled", "level", "levels", "memory", "reason", "threads", "use_level"]
 
@@ -113,7 +113,7 @@ def _set_level(module: ModuleType, asker: str, name: str) -> None:
     here = module.levels()
     if name not in here:
         raise KernelError(
-            f"{asker}: level must be one that was compiled and that this processor runs, {', '.join(here)}, "
+            f"{asker}: level must be one that was compiled and that this processor runs, {listed(here)}, "
             f"got {name!r}.{suggest(name, here)}"
         )
     module.set_level(name)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unrolled.data.panel.build import extend_panel
 from unrolled.data.panel.panel import Ends, Panel
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, OptionError, listed
 from unrolled.model import Law
 from unrolled.score.forecast import seasonal_error
 from unrolled.tasks.forecast.channels import Channels, forecast
@@ -147,7 +147,7 @@ class Forecaster(Task):
         fitted = self.state
         panel = fitted.tail if source is None else fitted.read(source)
         if fitted.columns.future and future is None:
-            names = ", ".join(fitted.columns.future)
+            names = listed(fitted.columns.future)
             raise DataError(
                 f"predict: expected the covariates known in the future ({names}), but got none: "
                 f"pass future= (--future), a table with {fitted.columns.time!r} and them for each step ahead."

@@ -12,7 +12,7 @@ from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.folders import read_folders
 from unrolled.data.read.records import Records, read_records
 from unrolled.data.read.series import read_series
-from unrolled.errors import DataError
+from unrolled.errors import DataError, listed
 from unrolled.fields.text import Text
 from unrolled.tasks.reading.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
 from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
@@ -82,7 +82,7 @@ class LabelledExamples:
         classes = set(self.labels or ())
         if len(classes) < 2:
             raise DataError(
-                f"fit: expected at least two classes, got {sorted(classes)} alone; give examples of another."
+                f"fit: expected at least two classes, got [{_quoted(classes)}] alone; give examples of another."
             )
 
     def check_held(self, held: LabelledExamples | None) -> None:
@@ -92,7 +92,7 @@ class LabelledExamples:
         held.check_kind("valid", self.inputs.kind)
         classes, others = set(self.labels or ()), set(held.labels or ())
         if classes.isdisjoint(others):
-            raise DataError(f"fit: expected valid to hold some of {sorted(classes)}, got {sorted(others)}.")
+            raise DataError(f"fit: expected valid to hold some of [{_quoted(classes)}], got [{_quoted(others)}].")
 
     def check_kind(self, owner: str, wanted: str) -> None:
         """Raises `DataError` where the inputs are of another kind than `wanted`."""
@@ -209,8 +209,12 @@ def _kind(labels: Sequence[object]) -> str:
     return "whole" if whole else "text"
 
 
+def _quoted(classes: Iterable[str]) -> str:
+    return listed(map(repr, sorted(classes)))
+
+
 def _unnamed(what: str, present: Sequence[str], source: str) -> DataError:
     return DataError(
         f"{source}: expected a column of {what}s, but none has a usual name; say which with {what}=, or "
-        f"name all columns with names= if the first line is no header. It has: {', '.join(present)}."
+        f"name all columns with names= if the first line is no header. It has: {listed(present)}."
     )
