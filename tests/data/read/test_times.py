@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from unrolled.data.read.table import read_table
-from unrolled.data.read.times import time_column
+from unrolled.data.read.times import read_times
 from unrolled.errors import DataError
 
 
 def times(values: list[Any]) -> list[str]:
-    return [str(time)[:16] for time in time_column(read_table({"t": values}), "t")]
+    return [str(time)[:16] for time in read_times(read_table({"t": values}), "t").values]
 
 
 @pytest.mark.parametrize(
@@ -73,18 +73,18 @@ def test_a_time_that_cannot_be_read_is_named_with_its_row(values: list[Any], mes
 
 
 def test_whole_numbers_count_unless_all_are_dates() -> None:
-    assert np.array_equal(time_column(read_table({"t": [1700, 1701]}), "t"), [1700, 1701])
-    assert np.array_equal(time_column(read_table({"t": [1.0, 2.0]}), "t"), [1, 2])
+    assert np.array_equal(read_times(read_table({"t": [1700, 1701]}), "t").values, [1700, 1701])
+    assert np.array_equal(read_times(read_table({"t": [1.0, 2.0]}), "t").values, [1, 2])
     assert times([20120131, 20120201])[1] == "2012-02-01T00:00"
-    assert time_column(read_table({"t": [20120131, 20120132]}), "t").dtype == np.int64
+    assert read_times(read_table({"t": [20120131, 20120132]}), "t").values.dtype == np.int64
 
 
 def test_zoned_dataframe_times_come_out_in_utc() -> None:
     frame = pd.DataFrame({"t": pd.to_datetime(["2020-07-01 12:00"]).tz_localize("Europe/Berlin")})
-    assert str(time_column(read_table(frame), "t")[0])[:16] == "2020-07-01T10:00"
+    assert str(read_times(read_table(frame), "t").values[0])[:16] == "2020-07-01T10:00"
 
 
 def test_a_year_beyond_nanoseconds_is_named() -> None:
     frame = pd.DataFrame({"t": np.array(["2020-01-01", "9999-01-01"], "datetime64[s]")})
     with pytest.raises(DataError, match="row 1"):
-        time_column(read_table(frame), "t")
+        read_times(read_table(frame), "t")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from unrolled.data.read.table import require_columns, source_name
-from unrolled.data.read.times import time_column
+from unrolled.data.read.times import read_times
 from unrolled.data.read.values import is_text
 from unrolled.errors import DataError, listed
 from unrolled.types import Json
@@ -128,7 +128,7 @@ def _guess_time(table: pa.Table, given: Sequence[str]) -> str:
 
 def _reads_as_time(table: pa.Table, name: str) -> bool:
     try:
-        time_column(table, name)
+        read_times(table, name)
     except DataError:
         return False
     return True
