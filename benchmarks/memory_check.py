@@ -1,4 +1,5 @@
-"""Run the C++ kernels under AddressSanitizer, by hand: every op's samples, block edges, shared columns, the law suite.
+"""Run the C++ kernels under AddressSanitizer and UBSan, by hand: every op's samples, block edges, shared columns, the
+law suite and a live program of every cell, and the tests that call the kernels as nobody should.
 
     python benchmarks/memory_check.py                     build in a temporary folder, run, print a verdict
     python benchmarks/memory_check.py --folder scratch    keep the build there, for the next run
@@ -17,12 +18,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unrolled.nn import Recurrent
     from unrolled.ops import Op
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,11 +81,12 @@ def sanitized(module: Path, what: str, stdout: int | None = subprocess.PIPE) -> 
     # The C++ runtime comes along, or the sanitizer could not follow exceptions.
     libraries = [
         subprocess.run(["gcc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
-        for name in ("libasan.so", "libstdc++.so.6")
+        for name in ("libasan.so", "libubsan.so", "libstdc++.so.6")
     ]
     environment = os.environ | {
         "LD_PRELOAD": " ".join(libraries),
         "ASAN_OPTIONS": OPTIONS,
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
         "PYTHONMALLOC": "malloc",
     }
     words = [sys.executable, __file__, "--inside", str(module), what]
@@ -124,20 +127,15 @@ def overrun() -> None:
 
 
 def everything() -> None:
-    """On each level: the samples of all ops, block edges and shared columns on two threads, the law suite."""
+    """On each level: the samples of all ops, block edges and shared columns on two threads, laws and live programs."""
     import torch
 
     from unrolled import ops
-    from unrolled.nn import GRU, LSTM, RNN
+    from unrolled.nn import CELLS
     from unrolled.ops import native
     from unrolled.testing import check_kernel, check_recurrent
     from unrolled.testing.kernels import samples_of
 
-    layers = {
-        "RNN": lambda: RNN(3, 5),
-        "LSTM": lambda: LSTM(3, 5, peephole=True, coupled=True, projection_size=4, layer_norm=True),
-        "GRU": lambda: GRU(3, 5, reset="before", learn_initial_state=True),
-    }
     for level in native.levels():
         with native.use_level(level):
             for threads in (1, 2):
@@ -146,22 +144,46 @@ def everything() -> None:
                     samples = [*samples_of(name), *(edges(name) if name in GATED else ())]
                     ran = check_kernel(alone(ops.find(name)), samples=samples, opcheck=False)["cpp"]
                     print(f"{level}, {threads} threads: {name}: {ran} calls", flush=True)
-            for name, make in layers.items():
-                check_recurrent(make, graphs=False)
+            for name in CELLS:
+                check_recurrent(layer_of(name), graphs=False)
                 print(f"{level}: laws of {name}", flush=True)
             for batch in (1, 13, 30):
                 live_steps(batch)
             print(f"{level}: live steps", flush=True)
+    hostile_calls()
+
+
+def layer_of(name: str) -> Callable[[], Recurrent[Any]]:
+    """How a cell is made, with every option that reaches another part of its kernel."""
+    from unrolled.nn import CELLS, GRU, LSTM
+
+    rich: dict[str, Callable[[], Recurrent[Any]]] = {
+        "lstm": lambda: LSTM(3, 8, peephole=True, coupled=True, projection_size=4, layer_norm=True),
+        "gru": lambda: GRU(3, 8, reset="before", learn_initial_state=True),
+    }
+    return rich.get(name, lambda: CELLS[name](8, 8))
+
+
+def hostile_calls() -> None:
+    """The tests of weights, states, lengths and programs that do not fit."""
+    import pytest
+
+    tests = ("live/test_stepper_weights.py", "live/test_text.py", "live/test_stepper.py", "ops/test_cpp_door.py")
+    # The clock of a sanitized child, and its forks, are not what is looked at.
+    words = ["-q", "-p", "no:cacheprovider", "-k", "not compiled_graph and not traced"]
+    if pytest.main([*words, *(str(ROOT / "tests" / name) for name in tests)]):
+        raise SystemExit("memory check: a test failed")
 
 
 def live_steps(batch: int) -> None:
     """Steppers by the short way and by the general one, every storage of weights, one step and many."""
     import torch
 
-    from unrolled.nn import GRU, LSTM, RNN, Stack, Stepper
+    from unrolled.nn import CELLS, GRU, LSTM, RNN, Stack, Stepper
 
-    layers = (LSTM(3, 17), GRU(16, 33, reset="before"), LSTM(5, 9, projection_size=4, layer_norm=True))
-    for layer in (*layers, Stack([RNN(3, 70), GRU(70, 5)])):
+    layers = [LSTM(3, 17), GRU(16, 33, reset="before"), LSTM(5, 9, projection_size=4, layer_norm=True)]
+    layers += [Stack([RNN(3, 70), GRU(70, 5)]), *(layer_of(name)() for name in CELLS)]
+    for layer in layers:
         for weights in ("float32", "bf16", "int8"):
             stepper = Stepper(layer, batch, weights)
             stepper.run(torch.randn(70, batch, layer.input_size))

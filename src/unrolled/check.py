@@ -124,7 +124,8 @@ def check_lengths(owner: str, lengths: Tensor | Sequence[int] | None, x: Tensor)
         raise LengthsError(f"{owner}: lengths must be integers, got {counts.dtype}.")
     if counts.ndim != 1 or counts.shape[0] != x.shape[0]:
         raise LengthsError(f"{owner}: lengths must be one integer a row, ({x.shape[0]},), got {tuple(counts.shape)}.")
-    counts = counts.to(torch.long)
+    # A copy: what the caller does to them later must not reach the backward pass.
+    counts = counts.to(torch.long) if counts.dtype != torch.long else counts.clone()
     if not _traced():
         low, high = int(counts.min()), int(counts.max())
         if low < 0 or high > x.shape[1]:

@@ -108,6 +108,34 @@ def test_resuming_a_finished_run_changes_nothing(fitted: Path) -> None:
     assert (fitted / "model.unrolled").read_bytes() == before
 
 
+def test_a_run_that_time_has_stopped_goes_on_with_more(tmp_path: Path) -> None:
+    source, folder = table(tmp_path / "load.csv"), str(tmp_path / "run")
+    words = ["fit", "forecast", source, "--horizon", "7", "--max-minutes", "0.000001", *QUICK]
+    assert run(*words, "-o", folder).exit_code == 0
+    straight = str(tmp_path / "straight")
+    assert run(*words[:5], *QUICK, "-o", straight).exit_code == 0
+    assert run("predict", folder).stdout != run("predict", straight).stdout
+    assert "--max-minutes" in mistake("fit", "--max-minutes", "3", *words[1:])
+    result = run("fit", "--resume", folder, "--max-minutes", "30")
+    assert result.exit_code == 0, result.output
+    assert run("predict", folder).stdout == run("predict", straight).stdout
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["options"]["max_minutes"] == 30
+
+
+def test_options_of_a_task_are_listed_with_their_meanings() -> None:
+    lines = run("options", "tag").stdout.splitlines()
+    assert ["spelling", '"cnn"', "Also", "read", "each", "word", "by"] in [line.split()[:7] for line in lines]
+    rows = json.loads(run("options", "forecast", "--json").stdout)
+    assert {"option": "calendar", "usual": True, "means": "Read the date: hour, weekday, month."} in rows
+    assert "forecast" in run("options").stdout
+    assert "not known here" in mistake("options", "cooking")
+
+
+def test_a_run_without_a_model_says_when_there_will_be_one(fitted: Path, tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text((fitted / "run.json").read_text())
+    assert "has no model yet" in mistake("predict", str(tmp_path))
+
+
 def test_a_run_is_not_resumed_on_other_data(tmp_path: Path) -> None:
     source = table(tmp_path / "load.csv")
     assert run("fit", "forecast", source, "--horizon", "7", "-o", str(tmp_path / "run"), *QUICK).exit_code == 0

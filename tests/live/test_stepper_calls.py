@@ -172,3 +172,39 @@ def test_a_call_outlives_the_name_of_its_stepper() -> None:
         torch.testing.assert_close(step(torch.ones(1, 3)), layer.step(torch.ones(1, 3))[0])
     with pytest.raises(NonFiniteError):
         step(torch.full((1, 3), float("inf")))
+
+
+def test_a_pickle_holds_no_tensor_that_dies_with_it() -> None:
+    # Processes that are spawned share the memory of tensors, which must outlive the pickling.
+    stepper = Stepper(LSTM(3, 5), 2)
+    *_, state = stepper.__reduce__()[1]
+    assert isinstance(state, bytes)
+
+
+CHILD = """
+import os, sys, threading, time, torch
+from unrolled.nn import LSTM, Stepper
+stepper, x = Stepper(LSTM(32, 128), 8), torch.randn(20000, 8, 32)
+running = threading.Thread(target=stepper.run, args=(x,), daemon=True)
+running.start()
+time.sleep(0.05)
+child = os.fork()
+if not child:
+    torch.set_num_threads(1)
+    stepper.reset()
+    os._exit(0 if stepper.step(x[0]).shape == (8, 128) else 3)
+until = time.monotonic() + 60
+while time.monotonic() < until:
+    ended, status = os.waitpid(child, os.WNOHANG)
+    if ended:
+        sys.exit(status)
+    time.sleep(0.01)
+os.kill(child, 9)
+sys.exit("the child hangs")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_child_that_is_forked_in_the_middle_of_a_run_steps_on() -> None:
+    done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr

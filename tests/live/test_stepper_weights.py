@@ -10,8 +10,8 @@ import torch
 from steppers import INPUT, LAYERS, PROGRAMS, ROUNDING, assert_near, expected, make, samples, steps
 from torch import Tensor
 
-from unrolled.errors import DtypeError
-from unrolled.nn import RNN, Stepper
+from unrolled.errors import DtypeError, KernelError, OptionError, ShapeError
+from unrolled.nn import GRU, LSTM, RNN, HState, Stack, Stepper, Zoneout
 from unrolled.ops import native
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.reason() or "")
@@ -133,3 +133,113 @@ def test_rounding_to_bf16_keeps_nan_and_infinity() -> None:
     assert y[0, 0].isnan()
     assert y[0, 1].isinf()
     assert y[0, 2] == INPUT
+
+
+def relu(layer: Any) -> None:
+    layer.nonlinearity = "relu"
+
+
+def another_cell(layer: Any) -> None:
+    layer.cell = GRU(INPUT, 5).double()
+
+
+def other_rates(layer: Any) -> None:
+    layer.rates = HState(0.7)
+
+
+def another_layer(layer: Any) -> None:
+    layer.layers[1] = GRU(5, 5).double()
+
+
+def another_inner_layer(layer: Any) -> None:
+    layer.layers[1].layers[0] = GRU(5, 5).double()
+
+
+def one_layer_more(layer: Any) -> None:
+    layer.layers.append(RNN(5, 5).double())
+
+
+REPLACED: dict[str, tuple[Callable[[], Any], Callable[[Any], None]]] = {
+    "an option of a cell": (lambda: RNN(INPUT, 5), relu),
+    "the cell of a wrapper": (lambda: Zoneout(GRU(INPUT, 5), 0.1), another_cell),
+    "the rates of a wrapper": (lambda: Zoneout(GRU(INPUT, 5), 0.1), other_rates),
+    "a layer of a stack": (lambda: Stack([GRU(INPUT, 5), GRU(5, 5)]), another_layer),
+    "a layer of a stack in a stack": (lambda: Stack([GRU(INPUT, 5), Stack([GRU(5, 5)])]), another_inner_layer),
+    "one more layer": (lambda: Stack([GRU(INPUT, 5), GRU(5, 5)]), one_layer_more),
+}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_what_a_layer_is_made_of_is_never_stale(name: str) -> None:
+    made, change = REPLACED[name]
+    torch.manual_seed(0)
+    layer, xs = made().double().eval(), samples(2)
+    stepper = Stepper(layer, 2)
+    stepper.step(xs[0])
+    with torch.inference_mode():
+        layer.step(xs[0], layer.initial_state(2, dtype=torch.float64))
+    change(layer)
+    start = layer.initial_state(2, dtype=torch.float64)
+    if name == "one more layer":
+        with pytest.raises(ShapeError, match="make a new Stepper"):
+            stepper.step(xs[1])
+    else:
+        stepper.step(xs[1])
+        stepper.reset()
+        assert_near(stepper.step(xs[1]), layer.advance(xs[1], start)[0])
+    with torch.inference_mode():
+        y, _ = layer.step(xs[1], layer.initial_state(2, dtype=torch.float64))
+    assert_near(y, layer.advance(xs[1], start)[0])
+
+
+MISSHAPEN = [(cell, name) for cell in (RNN, GRU, LSTM) for name in ("weight_x", "weight_h", "bias")]
+
+
+@pytest.mark.parametrize(("cell", "name"), MISSHAPEN)
+def test_weights_of_another_shape_are_refused_and_never_read(cell: Any, name: str) -> None:
+    x = torch.zeros(2, 3)
+
+    def small(layer: Any) -> Any:
+        setattr(layer, name, torch.nn.Parameter(torch.zeros(3, 1) if name != "bias" else torch.zeros(3)))
+        return layer
+
+    with pytest.raises(OptionError, match="Stepper: the step of"):
+        Stepper(small(cell(3, 50)), 2)
+    layer = cell(3, 50)
+    refreshed, watching = Stepper(layer, 2), Stepper(layer, 2)
+    with torch.inference_mode():
+        layer.step(x, layer.initial_state(2))
+    small(layer)
+    with pytest.raises(OptionError, match="Stepper: the step of"):
+        refreshed.refresh()
+    with pytest.raises(OptionError, match="Stepper: the step of"):
+        watching.step(x)
+    # In torch's words: no fast way hides what torch says.
+    with pytest.raises(RuntimeError, match=r"shapes|size"), torch.inference_mode():
+        layer.step(x, layer.initial_state(2))
+
+
+def test_a_promise_to_negate_is_kept() -> None:
+    layer, xs = GRU(INPUT, 5).double(), samples(2)
+    turned = GRU(INPUT, 5).double()
+    with torch.no_grad():
+        for name, weight in layer.named_parameters():
+            setattr(turned, name, torch.nn.Parameter(torch._neg_view(-weight)))
+    want, state = layer.advance(xs[0], layer.initial_state(2, dtype=torch.float64))
+    stepper = Stepper(turned, 2)
+    assert_near(stepper.step(xs[0]), want)
+    stepper.load_state(type(state)(torch._neg_view(-state.h.detach())))
+    assert_near(stepper.step(xs[1]), layer.advance(xs[1], state)[0])
+
+
+def test_weights_whose_memory_is_gone_are_refused() -> None:
+    layer = GRU(INPUT, 5)
+    stepper = Stepper(layer, 2)
+    layer.weight_h.untyped_storage().resize_(0)
+    with pytest.raises(KernelError, match="has lost its memory"):
+        stepper.step(torch.zeros(2, INPUT))
+
+
+def test_more_streams_than_memory_are_refused_with_their_size() -> None:
+    with pytest.raises(OptionError, match=r"streams need at least [\d,.]+ GB"):
+        Stepper(GRU(INPUT, 5), 10**13)

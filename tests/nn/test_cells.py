@@ -21,7 +21,7 @@ from unrolled.errors import (
     UnrolledError,
 )
 from unrolled.nn import CELLS, GRU, LSTM, RNN, Cell, HState, LSTMState, make_cell
-from unrolled.state import leaves
+from unrolled.state import leaves, map_state
 
 EXACT = {"rtol": 0.0, "atol": 1e-12}
 
@@ -318,3 +318,24 @@ def test_the_reference_is_twice_differentiable() -> None:
         cell: Cell[Any] = make_cell(name, 2, 4, kernel="reference").double()
         x = torch.randn(1, 2, 2, dtype=torch.float64, requires_grad=True)
         assert torch.autograd.gradgradcheck(lambda value, cell=cell: cell(value)[0], (x,))
+
+
+@pytest.mark.parametrize("kernel", ["auto", "reference"])
+@pytest.mark.parametrize("name", CELLS)
+def test_weights_and_states_may_lie_in_any_layout(name: str, kernel: str) -> None:
+    torch.manual_seed(0)
+    layer = CELLS[name](8, 8).double()
+    for module in layer.modules():
+        if "kernel" in vars(module):
+            module.kernel = kernel  # type: ignore[assignment]
+    x = torch.randn(3, 4, 8, dtype=torch.float64)
+    want, state = layer(x)
+    again, _ = layer(x, state)
+
+    def strided(values: Tensor) -> Tensor:
+        return torch.stack([values, torch.full_like(values, torch.nan)], -1)[..., 0]
+
+    for parameter in layer.parameters():
+        parameter.data = strided(parameter.data)
+    torch.testing.assert_close(layer(x)[0], want)
+    torch.testing.assert_close(layer(x, map_state(strided, state))[0], again)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,8 +17,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from unrolled import ops
 from unrolled.errors import KernelError
-from unrolled.nn import GRU, LSTM, RNN, Cell
+from unrolled.nn import GRU, LSTM, RNN, SLSTM, Cell, MinGRU, MinLSTM
 from unrolled.ops import native
+from unrolled.ops.native.calls import LONG, called
 
 pytestmark = pytest.mark.skipif(not native.available(), reason=native.reason() or "")
 
@@ -249,3 +254,68 @@ def test_nothing_is_worked_out_for_gradients_that_nobody_needs(calls: list[str])
     assert layer.weight_h.grad is None
     assert layer.bias is not None
     assert layer.bias.grad is not None
+
+
+@pytest.mark.parametrize("kind", [RNN, GRU, LSTM, MinGRU, MinLSTM, SLSTM])
+def test_lengths_that_change_after_the_forward_pass_change_no_gradient(kind: Any) -> None:
+    torch.manual_seed(0)
+    layer, x = kind(3, 8), torch.randn(2, 5, 3, requires_grad=True)
+
+    def gradient(later: int) -> Tensor:
+        counts = np.array([4, 2])
+        y, _ = layer(x, lengths=torch.from_numpy(counts))
+        counts[:] = later
+        return torch.autograd.grad(y.sum(), x)[0]
+
+    want = gradient(0)
+    for later in (5, 10**12, -(10**12)):
+        assert torch.equal(gradient(later), want)
+
+
+@pytest.mark.parametrize("later", [10**12, -(10**12)])
+def test_wild_lengths_of_an_op_never_reach_other_memory(later: int) -> None:
+    x, h0, c0, weight_h = plain_lstm()[:4]
+    counts = np.array([4, 2, 1])
+    x = x.requires_grad_()
+    y, *_ = ops.lstm(x, h0, c0, weight_h, lengths=torch.from_numpy(counts), kernel="cpp")
+    counts[:] = later
+    assert torch.autograd.grad(y.sum(), x)[0].shape == x.shape
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_a_tensor_whose_memory_is_gone_is_refused(kind: Any) -> None:
+    layer, x = kind(3, 8), torch.randn(2, 5, 3)
+    y, _ = layer(x.requires_grad_())
+    for weight in layer.parameters():
+        weight.untyped_storage().resize_(0)
+    x.untyped_storage().resize_(0)
+    with pytest.raises(KernelError, match="has lost its memory"):
+        y.sum().backward()
+
+
+def test_ctrl_c_ends_the_wait_for_a_long_call() -> None:
+    pressed = threading.Timer(0.1, signal.raise_signal, [signal.SIGINT])
+    began = time.monotonic()
+    pressed.start()
+    with pytest.raises(KeyboardInterrupt):
+        called(time.sleep, 5, work=LONG, alive=None)
+    assert time.monotonic() - began < 4
+
+
+def test_a_long_call_says_what_went_wrong_in_it() -> None:
+    with pytest.raises(ValueError, match="negative"):
+        called(time.sleep, -1, work=LONG, alive=None)
+
+
+@pytest.mark.parametrize("kind", [LSTM, MinGRU])
+def test_a_long_call_gives_the_same_bits(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    layer, x = kind(3, 8), torch.randn(2, 5, 3, requires_grad=True)
+
+    def both() -> tuple[Tensor, Tensor]:
+        y, _ = layer(x)
+        return y.detach(), torch.autograd.grad(y.sum(), x)[0]
+
+    want = both()
+    monkeypatch.setattr("unrolled.ops.native.calls.LONG", 0)
+    assert all(torch.equal(a, b) for a, b in zip(both(), want, strict=True))

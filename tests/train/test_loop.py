@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -177,6 +178,32 @@ def test_wall_clock_budget_stops_the_run() -> None:
     history = fit(Regressor(), Data(), TrainOptions(epochs=None, max_minutes=0.002))
     assert history.stopped == "max_minutes"
     assert history.steps > 0
+
+
+def test_a_time_limit_holds_with_the_last_score_in_it() -> None:
+    def slow(module: object) -> float:
+        time.sleep(0.5)
+        return 0.0
+
+    options = TrainOptions(epochs=None, max_minutes=2 / 60, evaluate_every_steps=1)
+    history = fit(Regressor(), Data(), options, score=slow)
+    assert history.stopped == "max_minutes"
+    # A score that would end too late is not begun; the steps themselves take milliseconds.
+    assert history.steps <= 4
+
+
+def test_a_time_limit_ends_a_schedule() -> None:
+    rates: list[float] = []
+
+    def keep(event: Event) -> None:
+        if event.kind == "step":
+            rates.append(float(event.learning_rate or 0.0))
+
+    options = TrainOptions(epochs=10**6, max_minutes=0.01, schedule="linear", learning_rate=1e-3)
+    fit(Regressor(), Data(), options, callbacks=[keep])
+    assert rates[0] > 0.9e-3
+    assert rates[-1] < 0.1e-3
+    assert rates == sorted(rates, reverse=True)
 
 
 def test_clipping_bounds_entries_then_norm() -> None:

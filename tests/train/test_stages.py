@@ -111,3 +111,23 @@ def test_a_stage_that_was_stopped_goes_on(stage: int, tmp_path: Path) -> None:
     search, whole, resumed = stages(options)
     learn(search, whole, Training(tmp_path, resume=True), between=nothing, save=nothing)
     assert all(same_bits(weights(one.net), weights(two.net)) for one, two in zip(straight, resumed, strict=True))
+
+
+def test_more_time_for_a_run_that_time_has_stopped_starts_its_second_stage_anew(tmp_path: Path) -> None:
+    plain = OPTIONS.model_copy(update={"patience": None})
+    search, whole, straight = stages(plain)
+    learn(search, whole, Training(), between=nothing, save=nothing)
+
+    short = plain.model_copy(update={"max_minutes": 1e-9})
+    search, whole, _ = stages(short)
+    learn(search, whole, Training(tmp_path), between=nothing, save=nothing)
+    search, whole, resumed = stages(plain.model_copy(update={"max_minutes": 60.0}))
+    history = learn(search, whole, Training(tmp_path, resume=True), between=nothing, save=nothing)
+    assert history.stopped == "max_steps"
+    assert all(same_bits(weights(a.net), weights(b.net)) for a, b in zip(straight, resumed, strict=True))
+
+
+def test_the_second_stage_is_announced(capsys: pytest.CaptureFixture[str]) -> None:
+    search, whole, _ = stages()
+    learn(search, whole, Training(progress="plain"), between=nothing, save=nothing)
+    assert "second stage: learning from all 20 rows for " in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,15 +51,19 @@ def _fit(
     resume: Annotated[
         str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped or killed.")
     ] = None,
+    max_minutes: Annotated[
+        float | None, typer.Option("--max-minutes", help="With --resume: another limit, of all parts together.")
+    ] = None,
     plot: Annotated[bool, typer.Option("--plot", help="With --resume: write pictures into RUN.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     if context.invoked_subcommand is not None:
         if resume is not None:
             raise OptionError("fit: expected a task or --resume RUN, got both; a run knows its own task.")
-        if plot or as_json:
+        if plot or as_json or max_minutes is not None:
             raise OptionError(
-                f"fit: expected --plot and --json after the task, as in 'fit {context.invoked_subcommand} ... --plot'."
+                "fit: expected --plot, --json and --max-minutes after the task, as in "
+                f"'fit {context.invoked_subcommand} ... --plot'."
             )
         return
     if resume is None:
@@ -66,6 +71,8 @@ def _fit(
         raise typer.Exit
     folder = Path(resume)
     request = load_request(folder)
+    if max_minutes is not None:
+        request = replace(request, options={**request.options, "max_minutes": max_minutes})
     check_files(request, folder)
     description = describe_task(request.task)
     if description is None:
@@ -107,7 +114,7 @@ def _run(request: Request, description: Described, folder: Path, *, resume: bool
 
     def keep(event: Event) -> None:
         # Only once the data have been read: a mistake in the command leaves no folder behind.
-        if event.kind == "start" and not (folder / RECORD).exists():
+        if event.kind == "start" and (resume or not (folder / RECORD).exists()):
             write_request(request, folder)
 
     try:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from unrolled.cli.runs import MODEL
 from unrolled.cli.values import write_text
 from unrolled.model.describe import Described, Finished, Request
 
@@ -29,7 +30,7 @@ def finish(
     description: Described, model: Model, request: Request, folder: Path, test: tuple[object, ...], plot: bool
 ) -> Results:
     """Scores on the test data, whatever else the task leaves, and pictures."""
-    files = {"model": str(folder / "model.unrolled")}
+    files = {"model": str(folder / MODEL)}
     report = description.score(model, test)
     scores = None if report is None else report.to_json()
     if scores is not None:

@@ -20,10 +20,10 @@ from unrolled.cli.values import write_text
 from unrolled.errors import DataError, ModelFileError, OptionError
 from unrolled.model.describe import TRAINED_ON, Asked, Request
 
-__all__ = ["RECORD", "check_files", "fresh_folder", "load_request", "make_request", "write_request"]
+__all__ = ["MODEL", "RECORD", "check_files", "fresh_folder", "load_request", "make_request", "write_request"]
 
 FORMAT = 2
-RECORD = "run.json"
+RECORD, MODEL = "run.json", "model.unrolled"
 
 
 def make_request(task: str, asked: Asked, options: Mapping[str, object]) -> Request:

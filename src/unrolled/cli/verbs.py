@@ -10,10 +10,10 @@ from typing import Any
 
 import typer
 
-from unrolled.cli.runs import RECORD, check_files, load_request
+from unrolled.cli.runs import MODEL, RECORD, check_files, load_request
 from unrolled.cli.values import write_text
 from unrolled.cli.words import AsJson, Out, Parameter, command_of, split_help, words_of
-from unrolled.errors import OptionError
+from unrolled.errors import ModelFileError, OptionError
 from unrolled.model.describe import Answer, Call, Command, Described, Request, Whole, Word
 from unrolled.model.registry import describe_task
 
@@ -125,6 +125,11 @@ def _called(verb: str, run: str, commands: Mapping[str, Command]) -> tuple[str, 
 def _of_model(verb: str, run: str, commands: Mapping[str, Command]) -> tuple[str, Call[Any]]:
     from unrolled.model import load
 
+    waiting = (Path(run) / RECORD).exists() and not (Path(run) / MODEL).exists()
+    if waiting:
+        raise ModelFileError(
+            f"{verb}: {run} has no model yet, which its first score or its end writes; try again then."
+        )
     model = load(run)
     _check_task(verb, run, model.task, commands)
 

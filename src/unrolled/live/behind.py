@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
+from unrolled.errors import OptionError
 from unrolled.live.binding import TYPES, objections, programs, refusal, watched
 from unrolled.live.program import Fields
-from unrolled.live.record.values import Unrecordable
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
+from unrolled.ops.native.calls import dense
 from unrolled.state import leaves, map_state
 
 __all__ = ["MOST_KEPT", "MOST_ROWS", "advance"]
@@ -103,7 +104,8 @@ def _bound(layer: Recurrent[S], x: object, state: object) -> _Bound | None:
         if _compiles(layer):
             (program,) = programs(layer, rows, x.dtype, evaluate=False)
             fields = program.fields(rows, 0, alive)
-    except Unrecordable:
+    except OptionError:
+        # What cannot be recorded, and weights of shapes that do not fit together, is left to torch's own words.
         pass
     if fields is None:
         _NEVER.setdefault(layer, set()).add(training)
@@ -135,7 +137,7 @@ def _dense(given: object) -> object | None:
     """x or a state in the layout that compiled code reads; None where it is in it, or holds no plain tensors."""
     if not _plain(given) or all(leaf.is_contiguous() and not leaf.is_neg() for leaf in leaves(given)):
         return None
-    return map_state(lambda leaf: leaf.resolve_neg().contiguous(), given)
+    return map_state(lambda leaf: dense(leaf), given)
 
 
 def _plain(given: object) -> bool:

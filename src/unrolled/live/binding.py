@@ -20,6 +20,7 @@ from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.wrappers.evaluated import in_evaluation
 from unrolled.nn.wrappers.stack import Stack
 from unrolled.ops import native
+from unrolled.ops.native.calls import address
 from unrolled.state import leaves, map_state
 
 __all__ = ["DONE", "NOT_FINITE", "STORED", "TYPES", "WEIGHTS_CHANGED", "WRONG_BUFFER"]
@@ -31,14 +32,20 @@ STORED = ("float32", "bf16", "int8")
 """How weights may be stored, in the order of the kernels' numbers."""
 
 TYPES = {torch.float32: 0, torch.float64: 1}
+_GROWING = (nn.ModuleList, nn.ModuleDict, nn.Sequential)
+"""What may come to hold more than it did."""
+
 DONE, WEIGHTS_CHANGED, WRONG_BUFFER, NOT_FINITE = range(4)
 """What a compiled step answers; nothing has happened unless it is done."""
 
-_SETTLED = (RNN, LSTM, GRU, nn.Linear)
-"""What has no option that its weights do not settle."""
+_SETTLED = {RNN: ("nonlinearity",), LSTM: ("coupled",), GRU: ("reset",), nn.Linear: ()}
+"""Layers with the options that their weights do not settle."""
 
-Watched = tuple[dict[str, object], str, object, Tensor | None]
-"""Where something stands, its name there, what it is, and a tensor of the same memory; None for what is no tensor."""
+Watched = tuple[dict[str, object], str | None, object, Tensor | None]
+"""Where something stands, its name there, what it is, and a tensor of the same memory; None for what is no tensor.
+
+Without a name: how many things stand there.
+"""
 
 
 class Binding(NamedTuple):
@@ -108,7 +115,7 @@ def bind(layer: Recurrent[S], batch: int, dtype: torch.dtype, stored: str) -> Bi
     """A layer for the compiled stepper. Raises OptionError, NotStreamable and DtypeError where it cannot be taken."""
     for objection in objections(layer, dtype, stored):
         raise objection
-    found = Binding([], [], [])
+    found = Binding([], _watched_order(layer), [])
     for part, program in zip(parts(layer), programs(layer, batch, dtype), strict=True):
         found.layers.append(program.fields(batch, STORED.index(stored), found.alive))
         found.watched.extend(watched(part, training=False))
@@ -117,7 +124,7 @@ def bind(layer: Recurrent[S], batch: int, dtype: torch.dtype, stored: str) -> Bi
 
 def addresses(state: S) -> list[int]:
     """Where the leaves of a state stand in memory; they must be contiguous."""
-    return [leaf.data_ptr() for leaf in leaves(state)]
+    return [address(leaf) for leaf in leaves(state)]
 
 
 def _read(layer: nn.Module) -> Iterator[nn.Module]:
@@ -126,17 +133,34 @@ def _read(layer: nn.Module) -> Iterator[nn.Module]:
     return (module for module in layer.modules() if id(module) not in initial)
 
 
+def _watched_order(layer: nn.Module) -> list[Watched]:
+    """What says which parts a Stack has."""
+    if type(layer) is not Stack:
+        return []
+    inner = [one for held in layer.layers for one in _watched_order(held)]
+    return [(layer._modules, "layers", layer.layers, None), *_watched_modules(layer.layers), *inner]  # type: ignore[list-item]
+
+
+def _watched_modules(module: nn.Module) -> list[Watched]:
+    held = module._modules
+    entries: list[Watched] = [(held, name, one, None) for name, one in held.items()]  # type: ignore[misc]
+    return [*entries, (held, None, len(held), None)] if isinstance(module, _GROWING) else entries  # type: ignore[list-item]
+
+
 def watched(layer: nn.Module, *, training: bool) -> list[Watched]:
     """What a program was made of. training: the modes of the modules inside too."""
     found: list[Watched] = []
     for module in _read(layer):
         own = vars(module)
         for place in (module._parameters, module._buffers):
-            found += [(place, name, one, one.detach()) for name, one in place.items() if one is not None]  # type: ignore[misc]
-        found += [(module._modules, name, held, None) for name, held in module._modules.items()]  # type: ignore[misc]
+            found += [(place, name, one, None if one is None else one.detach()) for name, one in place.items()]  # type: ignore[misc]
+        # What was None at first is no entry there.
+        found.append((module._parameters, None, len(module._parameters), None))  # type: ignore[arg-type]
+        found += _watched_modules(module)
         names = [name for name in own if name[0] != "_" and name != "training"]
         if type(module) in _SETTLED:
             names = ["kernel"] if "kernel" in own and module is not layer else []
+            names += _SETTLED[type(module)]
         elif training and module is not layer:
             names.append("training")
         for name in names:

@@ -13,6 +13,7 @@ from torch import Tensor
 from unrolled.errors import ModelFileError, OptionError
 from unrolled.live.extents import fault
 from unrolled.ops import native
+from unrolled.ops.native.calls import address, dense
 from unrolled.ops.native.gated import CELLS
 
 __all__ = ["Buffer", "GatedLayer", "Instruction", "Leaf", "Program", "constant_names"]
@@ -124,7 +125,7 @@ class Program:
         """What the compiled stepper takes; what its addresses point at is added to `alive`."""
         wrong = fault(self)
         if wrong is not None:
-            raise OptionError(f"Program: {wrong}; record it anew.")
+            raise OptionError(f"Stepper: the step of the layer cannot be run: {wrong}; mend the layer.")
         whole = self.gated()
         if whole is not None:
             return self._gated_fields(whole, batch, stored, alive)
@@ -193,9 +194,8 @@ class Program:
     def _address(self, constant: int, alive: list[Tensor]) -> int:
         if constant < 0:
             return 0
-        dense = self.constants[constant].detach().contiguous()
-        alive.append(dense)
-        return dense.data_ptr()
+        alive.append(dense(self.constants[constant].detach()))
+        return address(alive[-1])
 
     def _addresses(self, one: Instruction, alive: list[Tensor]) -> tuple[int, int]:
         if one.op == "layer":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.check import check_choice, check_size, check_state_like
-from unrolled.errors import DtypeError, KernelError, NonFiniteError, ShapeError
+from unrolled.errors import DtypeError, KernelError, NonFiniteError, OptionError, ShapeError
 from unrolled.live.binding import (
     DONE,
     NOT_FINITE,
@@ -24,7 +24,8 @@ from unrolled.live.binding import (
 )
 from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
-from unrolled.state import map_state
+from unrolled.ops.native.calls import address, called, dense
+from unrolled.state import from_bytes, leaves, map_state, to_bytes
 
 __all__ = ["Stepper"]
 
@@ -61,8 +62,10 @@ class Stepper(Generic[S]):
     Numpy arrays in give numpy arrays, torch tensors give tensors: freshly made, contiguous, in the layer's dtype. x may
     lie in any layout (a slice `xs[:, t]`, transposed, turned over), which is copied where it must be, and must be
     finite. `advance` steps between two buffers of the Stepper, `x` and `y`, and is the cheapest. One thread at
-    a time should use a Stepper; several Steppers run at once, long calls without the GIL. A copy or a pickle holds the
-    layer and the state; copy.copy shares the layer.
+    a time should use a Stepper; several Steppers run at once, long calls without the GIL. Ctrl-C ends the wait for a
+    long `run`, which the next call then waits for. A copy or a pickle holds the layer and the state, also on its way to
+    a process that is spawned; copy.copy shares the layer. A child that is forked while another thread is in `run` has
+    a state that lies somewhere in that run: reset it there.
 
     Raises OptionError, NotStreamable, ShapeError, DtypeError, NonFiniteError, and KernelError where there are no
     compiled kernels.
@@ -88,10 +91,12 @@ class Stepper(Generic[S]):
         self.dtype: torch.dtype = torch.float32 if first is None else first.dtype
         self._numpy = _NUMPY.get(self.dtype)
         self._shape = (self.batch, layer.output_size)
+        self._check_room()
         self._like_y = torch.empty(self._shape, dtype=self.dtype)
         binding = self._bind()
         self._native = native.compiled().Stepper(binding.layers, binding.watched, native.threads)
         self._like = layer.initial_state(self.batch, device="meta", dtype=self.dtype)
+        self._work = self.batch * sum(one.numel() for one in (*layer.parameters(), self._like_y[0]))
         # Memory of numpy, whose size no call can change: the compiled step keeps its address.
         self._from = np.zeros((self.batch, layer.input_size), self._numpy)
         self._to = np.zeros(self._shape, self._numpy)
@@ -149,7 +154,8 @@ class Stepper(Generic[S]):
         shape = (time, *self._shape)
         if type(xs) is np.ndarray:
             ys: Any = np.empty(shape, self._numpy)
-            answer = self._native.step_buffers(xs, ys, time, native.threads(), True)
+            given = (xs, ys, time, native.threads(), True)
+            answer = called(self._native.step_buffers, *given, work=time * self._work, alive=self)
         else:
             wanted = (time, self.batch, self.layer.input_size)
             ys, answer = self._run_tensor(xs, wanted, shape, time, native.threads())
@@ -167,25 +173,46 @@ class Stepper(Generic[S]):
         """Go on from `state`, as `state()` or the layer gives it, in all streams or in those numbered; it is copied."""
         numbers = self._row_numbers(rows)
         check_state_like("Stepper", state, self._like_of(len(numbers)), torch.empty(0, dtype=self.dtype))
-        dense = map_state(lambda leaf: leaf.detach().contiguous(), state)
-        self._native.move(False, addresses(dense), numbers.data_ptr(), len(numbers))
+        in_order = map_state(lambda leaf: dense(leaf.detach()), state)
+        self._native.move(False, addresses(in_order), numbers.data_ptr(), len(numbers))
 
     def reset(self, rows: Rows | None = None) -> None:
         """Back to the layer's initial state. rows: the streams to reset, by number; None means all of them."""
         numbers = self._row_numbers(rows)
         with torch.no_grad():
             state = self.layer.initial_state(len(numbers), dtype=self.dtype)
-        dense = map_state(Tensor.contiguous, state)
-        self._native.move(False, addresses(dense), numbers.data_ptr(), len(numbers))
+        in_order = map_state(dense, state)
+        self._native.move(False, addresses(in_order), numbers.data_ptr(), len(numbers))
 
     def refresh(self) -> None:
-        """Pack the layer's weights anew; the state stays."""
+        """Pack the layer's weights anew; the state stays. Raises `ShapeError` where the layer has another state now."""
+        self._check_layer()
         binding, state = self._bind(), self.state()
         self._native.pack(binding.layers, binding.watched)
         self.load_state(state)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remake, (self.layer, self.batch, self.weights, self.watch, self.state())
+        # As bytes: tensors made for this call alone would not outlive it, as those that processes share must.
+        return _remake, (self.layer, self.batch, self.weights, self.watch, to_bytes(self.state()))
+
+    def _check_layer(self) -> None:
+        """Raise where the layer has become another one than the memory here was made for."""
+        layer = self.layer
+        like = layer.initial_state(self.batch, device="meta", dtype=self.dtype)
+        now, then = (map_state(lambda leaf: leaf.shape, one) for one in (like, self._like))
+        if now != then or (layer.input_size, layer.output_size) != (self._from.shape[1], self._shape[1]):
+            raise ShapeError("Stepper: the layer has other sizes or another state now; make a new Stepper.")
+
+    def _check_room(self) -> None:
+        """Raise where so many streams cannot be held."""
+        state = sum(leaf.numel() for leaf in leaves(self.layer.initial_state(1, device="meta", dtype=self.dtype)))
+        numbers = self.batch * (self.layer.input_size + self.layer.output_size + state)
+        need, most = numbers * self.dtype.itemsize / 1e9, native.memory() / 1e9
+        if need > most:
+            raise OptionError(
+                f"Stepper: {self.batch:,} streams need at least {need:,.1f} GB, and this machine has {most:,.1f} GB; "
+                "take fewer streams."
+            )
 
     def _bind(self) -> Binding:
         binding = bind(self.layer, self.batch, self.dtype, self.weights)
@@ -201,7 +228,8 @@ class Stepper(Generic[S]):
             return None, WRONG_BUFFER
         # Like a tensor that is there: torch makes that in half the time.
         y = torch.empty_like(self._like_y) if shape is self._shape else torch.empty(shape, dtype=self.dtype)
-        return y, self._native.step_at(x.data_ptr(), y.data_ptr(), time, threads)
+        given = (address(x), address(y), time, threads)
+        return y, called(self._native.step_at, *given, work=time * self._work, alive=(self, x, y))
 
     def _step_some(self, x: V, rows: Tensor) -> V:
         """A step of all streams, after which those that are not asked for have their old state again."""
@@ -268,12 +296,12 @@ def _dense(x: V) -> V:
     if type(x) is np.ndarray:
         return np.ascontiguousarray(x)
     if isinstance(x, Tensor) and x.layout is torch.strided:
-        return x.detach().resolve_neg().contiguous()
+        return dense(x.detach())
     return x
 
 
-def _remake(layer: Recurrent[S], batch: int, weights: str, watch: bool, state: S) -> Stepper[S]:
+def _remake(layer: Recurrent[S], batch: int, weights: str, watch: bool, state: bytes) -> Stepper[S]:
     """A Stepper as it was before it was copied or pickled; its buffers are empty."""
     stepper = Stepper(layer, batch, weights, watch=watch)
-    stepper.load_state(state)
+    stepper.load_state(from_bytes(state, stepper.state()))
     return stepper

@@ -105,9 +105,8 @@ class _Training:
         self.step, self.resumed, self.finished = 0, False, ""
         self.states: list[object] = [None] * options.micro_batches
         self.best, self.evaluations, self.plateaus = Best(), list[Evaluation](), 0
-        self.since = [0.0, 0.0]
-        self.norms: deque[float] = deque(maxlen=32)
-        self.skipped = 0
+        self.since, self.scoring, self.elapsed = [0.0, 0.0], 0.0, 0.0
+        self.skipped, self.norms = 0, deque[float](maxlen=32)
         self.checkpoint_path: Path | None = None
         self.began = self.saved = time.monotonic()
         self.identity = "" if folder is None else " ".join(fingerprint(d) for d in (data, valid) if d is not None)
@@ -142,7 +141,7 @@ class _Training:
             self._emit("start", self.cursor.position.epoch + 1)
             if self.folder is not None and not self.resumed:
                 self._save()
-            reason = self.finished or self._limit((0.0, self._minutes_over()))
+            reason = self.finished or self._limit((0.0, self.elapsed))
             while reason is None:
                 reason = self._advance()
             message = reason
@@ -165,7 +164,7 @@ class _Training:
         """One optimiser step and all that follows from it; the reason to stop, if there is one."""
         epoch = self.cursor.position.epoch + 1
         pieces = [None if piece is None else self.processes.place(piece) for piece in self.cursor.pieces()]
-        rate = learning_rate(self.options, self.step, self.cursor.epoch, self.plateaus)
+        rate = learning_rate(self.options, self.step, self.cursor.epoch, self.plateaus, self.elapsed)
         set_learning_rate(self.optimizer, rate)
         sums = self._update(pieces, rate)
         self.step += 1
@@ -175,12 +174,12 @@ class _Training:
         self.since[0] += sums.total
         self.since[1] += sums.terms
         self._emit("step", epoch, loss=sums.loss, learning_rate=rate, grad_norm=sums.norm)
-        interrupted, minutes_over, checkpoint_due = sums.votes
+        interrupted, self.elapsed, checkpoint_due = sums.votes
         every = self.options.evaluate_every_steps
         evaluated = self.step % every == 0 if every else epoch_ended
         if evaluated:
             self._evaluate(epoch, rate)
-        reason = self._limit((interrupted, minutes_over))
+        reason = self._limit((interrupted, self.elapsed))
         if reason not in (None, "interrupted") and not evaluated:
             self._evaluate(epoch, rate)
         if self.folder is not None and (reason or checkpoint_due or self._step_due()):
@@ -221,15 +220,16 @@ class _Training:
         return 2.0 ** math.ceil(math.log2(steps))
 
     def _votes(self) -> tuple[float, float, float]:
-        """Wishes that all processes must share: stop by Ctrl-C, stop by the clock, write a checkpoint."""
+        """What all processes must agree on: stop by Ctrl-C, the part of the time that is gone, write a checkpoint."""
         every = self.options.checkpoint_every_minutes
         due = every is not None and time.monotonic() - self.saved >= 60 * every
         first = self.processes.first
-        return float(self.interrupt.requested), self._minutes_over() * first, float(due and first)
+        return float(self.interrupt.requested), self._time_gone() * first, float(due and first)
 
-    def _minutes_over(self) -> float:
+    def _time_gone(self) -> float:
+        """The part of the time limit that is gone once the last score has been taken; 0 without a limit."""
         limit = self.options.max_minutes
-        return float(limit is not None and self.seconds >= 60 * limit)
+        return 0.0 if limit is None else (self.seconds + self.scoring) / (60 * limit)
 
     def _step_due(self) -> bool:
         every = self.options.checkpoint_every_steps
@@ -243,8 +243,8 @@ class _Training:
             return "max_steps"
         if chosen.patience is not None and self.best.failures >= chosen.patience:
             return "patience"
-        interrupted, minutes_over = votes
-        return "max_minutes" if minutes_over else "interrupted" if interrupted else None
+        interrupted, elapsed = votes
+        return "max_minutes" if elapsed >= 1 else "interrupted" if interrupted else None
 
     def _evaluate(self, epoch: int, rate: float) -> None:
         """Take the score, remember the best weights, add a row to the table, and heed what the scores ask for."""
@@ -253,8 +253,10 @@ class _Training:
         self.since = [0.0, 0.0]
         valid_loss, score, best = None, None, None
         if self.scored:
+            began = time.monotonic()
             with evaluating_aside(self.module), self.average.in_place():
                 valid_loss, score = self._measure()
+                self.scoring = time.monotonic() - began
                 best = self.best.judge(score, self.step, self.module)
         self.evaluations.append(Evaluation(self.step, epoch, loss, rate, valid_loss, score, self.seconds))
         scores = self._scores()
@@ -292,10 +294,8 @@ class _Training:
     ) -> None:
         if not self.callbacks:
             return
-        fraction = progress_of(self.options, self.step, self.cursor.epoch)
-        if self.options.max_minutes is not None:
-            fraction = min(1.0, max(fraction, self.seconds / 60 / self.options.max_minutes))
-        numbers = (fraction, loss, learning_rate, grad_norm, score, valid_loss, best, message)
+        done = progress_of(self.options, self.step, self.cursor.epoch, self._time_gone())
+        numbers = (done, loss, learning_rate, grad_norm, score, valid_loss, best, message)
         event = Event(kind, self.step, epoch, self.seconds, *numbers)
         for callback in self.callbacks:
             callback(event)
@@ -385,6 +385,7 @@ class _Training:
         self.plateaus = plateaus(self._scores(), self.options.decay_patience)
         self.step, self.since, self.finished = record["step"], record["since"], record["finished"]
         self.began -= record["seconds"]
+        self.elapsed = self.processes.from_first(self._time_gone())
         self.resumed, self.checkpoint_path = True, path
         randomness.restore(random_states)
 

@@ -43,20 +43,21 @@ def make_optimizer(module: nn.Module, options: TrainOptions) -> torch.optim.Opti
     return family(groups, lr=rate, betas=options.betas, fused=fused)
 
 
-def progress_of(options: TrainOptions, step: int, epoch: float) -> float:
-    """The part of the run that is done, in [0, 1], by epochs or steps, whichever is further; 0 without either."""
+def progress_of(options: TrainOptions, step: int, epoch: float, elapsed: float = 0.0) -> float:
+    """The part of the run that is done, in [0, 1], by epochs, steps or the time `elapsed`, whichever is further."""
     by_epoch = epoch / options.epochs if options.epochs else 0.0
     by_step = step / options.max_steps if options.max_steps else 0.0
-    return min(1.0, max(by_epoch, by_step))
+    return min(1.0, max(by_epoch, by_step, elapsed))
 
 
-def learning_rate(options: TrainOptions, step: int, epoch: float, flat: int = 0) -> float:
+def learning_rate(options: TrainOptions, step: int, epoch: float, flat: int = 0, elapsed: float = 0.0) -> float:
     """The learning rate of optimiser step `step` (from 0), `epoch` epochs (with a fraction) into the run.
 
-    flat: how many plateaus the score has seen, for the schedule that counts them.
+    flat: how many plateaus the score has seen, for the schedule that counts them. elapsed: the part of a time limit
+    that is gone.
     """
     warm = min(1.0, (step + 1) / options.warmup) if options.warmup else 1.0
-    return options.learning_rate * warm * _schedule(options, progress_of(options, step, epoch), epoch, flat)
+    return options.learning_rate * warm * _schedule(options, progress_of(options, step, epoch, elapsed), epoch, flat)
 
 
 def plateaus(scores: Sequence[float], patience: int) -> int:

@@ -9,8 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from unrolled.data.batch.batching import Dataset
+from unrolled.train.checkpoints.checkpoint import Folder
 from unrolled.train.monitor.events import Callback, Event, History
-from unrolled.train.monitor.report import Progress
+from unrolled.train.monitor.report import Progress, announce
 from unrolled.train.options import TrainOptions
 
 __all__ = ["Stage", "Training", "learn"]
@@ -63,7 +64,8 @@ def learn(
     saved = None if training.run is None else training.run / "model.unrolled"
 
     def keep(event: Event) -> None:
-        if event.kind == "evaluate" and event.best and saved is not None:
+        # Without a score no step is the best, and the last one is what there is.
+        if event.kind == "evaluate" and event.best is not False and saved is not None:
             save(saved)
 
     first = search()
@@ -73,6 +75,12 @@ def learn(
         second = whole(first)
         options = _as_long(_shared(second.options, 1 - SEARCH), history, second.rows / max(1, first.rows))
         folder = None if training.run is None else training.run / "refit"
+        if folder is not None and training.resume:
+            # A first stage that went on for longer has found another number of steps.
+            Folder(folder).keep_if(lambda before: options.differs_from(before) is None)
+        announce(
+            training.progress, f"second stage: learning from all {second.rows:,} rows for {options.max_steps:,} steps"
+        )
         history = _run(second, options, replace(training, run=folder), None)
     if saved is not None:
         save(saved)

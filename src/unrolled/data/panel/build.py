@@ -15,7 +15,8 @@ from unrolled.data.panel.panel import Panel, TextColumn, take_rows
 from unrolled.data.panel.regular import Groups, regular_groups, show_time
 from unrolled.data.panel.step import Step
 from unrolled.data.read.table import read_table, require_columns, row_name, source_name, table_remarks
-from unrolled.data.read.values import is_text, number_column, text_column, time_column
+from unrolled.data.read.times import time_column
+from unrolled.data.read.values import is_text, number_column, text_column
 from unrolled.errors import DataError, OptionError, listed
 
 if TYPE_CHECKING:

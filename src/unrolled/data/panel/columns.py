@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from unrolled.data.read.table import require_columns, source_name
-from unrolled.data.read.values import is_text, time_column
+from unrolled.data.read.times import time_column
+from unrolled.data.read.values import is_text
 from unrolled.errors import DataError, listed
 from unrolled.types import Json
 

@@ -90,7 +90,7 @@ class BlockLinear(nn.Module):
         outputs, blocks, width, _ = self.weight.shape
         if x.ndim == 3 and blocks > 1 and blocks * width <= DENSE:
             diagonal = torch.eye(blocks, dtype=x.dtype, device=x.device)[:, None, :, None]
-            dense = (self.weight.to(x.dtype)[..., None, :] * diagonal).view(-1, blocks * width)
+            dense = (self.weight.to(x.dtype)[..., None, :] * diagonal).reshape(-1, blocks * width)
             return torch.unflatten(linear(x, dense), -1, (outputs, blocks * width))
         return torch.einsum("...nd,ynod->...yno", torch.unflatten(x, -1, (blocks, width)), self.weight).flatten(-2)
 

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "base/gil.h"
+#include "base/lock.h"
 #include "base/table.h"
 #include "base/threads.h"
 
@@ -21,6 +23,9 @@ namespace unrolled {
 void bind_stepper(nb::module_& m);
 
 Runtime runtime;
+std::atomic<int> forks{0};
+std::atomic<bool> ending{false};
+std::thread::id ending_in;
 
 const Table* unrolled_table_avx512();
 const Table* unrolled_table_avx2();
@@ -78,6 +83,18 @@ void set_runtime(uintptr_t parallel, uintptr_t thread_number, uintptr_t team_siz
     runtime.team_size = reinterpret_cast<decltype(Runtime::team_size)>(team_size);
 }
 
+// In a forked child: it runs alone, and finds all locks open.
+void forked() {
+    runtime = Runtime{};
+    ++forks;
+}
+
+// The interpreter ends in this thread; to be called at its exit.
+void end() {
+    ending_in = std::this_thread::get_id();
+    ending = true;
+}
+
 #define X(name) #name,
 constexpr const char* gated_fields[] = {UNROLLED_GATED_FIELDS(X)};
 constexpr const char* diagonal_fields[] = {UNROLLED_DIAGONAL_FIELDS(X)};
@@ -124,7 +141,7 @@ Call call_of(const char* name, const Fields& fields, const char* const (&)[count
 
 template <class Call>
 void run(void (*kernel)(const Call&), const Call& call) {
-    nb::gil_scoped_release released;
+    const WithoutGil released;
     kernel(call);
 }
 
@@ -164,6 +181,8 @@ NB_MODULE(_native, m) {
     m.def("level", [] { return std::string(unrolled::current.load()->name); });
     m.def("set_level", &unrolled::set_level, "name"_a);
     m.def("set_runtime", &unrolled::set_runtime, "parallel"_a, "thread_number"_a, "team_size"_a);
+    m.def("forked", &unrolled::forked);
+    m.def("end", &unrolled::end);
     unrolled::bind_stepper(m);
     m.def("gated_forward", &unrolled::gated_forward, "fields"_a, "rate_h"_a, "rate_c"_a);
     m.def("gated_backward", &unrolled::gated_backward, "fields"_a, "rate_h"_a, "rate_c"_a);

@@ -1,5 +1,16 @@
 """Compiled kernels: loading them, one door to C++, cuDNN, and what runs on a GPU."""
 
-from unrolled.ops.native.loading import VARIABLE, WORDS, available, compiled, level, levels, reason, threads, use_level
+from unrolled.ops.native.loading import (
+    VARIABLE,
+    WORDS,
+    available,
+    compiled,
+    level,
+    levels,
+    memory,
+    reason,
+    threads,
+    use_level,
+)
 
-__all__ = ["VARIABLE", "WORDS", "available", "compiled", "level", "levels", "reason", "threads", "use_level"]
+__all__ = ["VARIABLE", "WORDS", "available", "compiled", "level", "levels", "memory", "reason", "threads", "use_level"]

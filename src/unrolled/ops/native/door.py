@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unrolled.ops import native
 from unrolled.ops.core.register import Attribute, Kernel, Memory, Tensors
+from unrolled.ops.native.calls import address, called, dense
 
 __all__ = ["TYPES", "Argument", "Layout", "Walk", "argument", "walk_kernel"]
 
@@ -374,8 +375,11 @@ class _Call:
         for tensors in (self.given, others):
             for name, tensor in tensors.items():
                 if tensor is not None:
-                    dense = tensor.resolve_neg().contiguous()
-                    alive.append(dense)
-                    fields[name] = dense.data_ptr()
-        wanted = getattr(module, self.walk.fields)
-        getattr(module, f"{self.walk.function}_{direction}")([fields.get(name, 0) for name in wanted])
+                    in_order = dense(tensor)
+                    alive.append(in_order)
+                    fields[name] = address(in_order)
+        values = [fields.get(name, 0) for name in getattr(module, self.walk.fields)]
+        work = 1
+        for size in self.sizes.values():
+            work *= size or 1
+        called(getattr(module, f"{self.walk.function}_{direction}"), values, work=work, alive=alive)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from unrolled.ops import native
 from unrolled.ops.core.register import Attribute, Kernel, Memory
+from unrolled.ops.native.calls import address, called, dense
 from unrolled.ops.native.door import TYPES, Layout, argument
 
 __all__ = ["CELLS", "gate_count", "gated_kernel"]
@@ -96,7 +97,7 @@ class _Call:
         self.given, self.cell = given, cell
         self.fields: dict[str, int] = {}
         self.alive: list[Tensor] = []
-        self.x = _in_order(_tensor(given, "x"))
+        self.x = dense(_tensor(given, "x"))
         self.c0 = given.get("c0")
         self.projects = given.get("weight_x") is not None
         batch, time, width = self.x.shape
@@ -118,17 +119,20 @@ class _Call:
         """Set fields: numbers, or tensors by the address of their values in order."""
         for name, value in values.items():
             if isinstance(value, Tensor):
-                dense = _in_order(value)
-                self.alive.append(dense)
-                self.fields[name] = dense.data_ptr()
+                in_order = dense(value)
+                self.alive.append(in_order)
+                self.fields[name] = address(in_order)
             elif value is not None:
                 self.fields[name] = value
 
     def run(self, function: str, rate_h: float, rate_c: float) -> None:
         """Call the compiled function."""
         module = native.compiled()
-        getattr(module, function)([self.fields.get(name, 0) for name in module.GATED_FIELDS], rate_h, rate_c)
-        self.alive.clear()
+        values = [self.fields.get(name, 0) for name in module.GATED_FIELDS]
+        reads = self.output + self.fields.get("input", 0)
+        work = self.x.shape[0] * self.x.shape[1] * self.hidden * gate_count(self.cell) * reads
+        called(getattr(module, function), values, rate_h, rate_c, work=work, alive=self.alive)
+        self.alive = []
 
 
 class _Gradients:
@@ -184,11 +188,6 @@ class _Gradients:
 def _product(gradient: Tensor, seen: Tensor) -> Tensor:
     """Gradient of a weight: (B, T, out) and (B, T, in) -> (out, in)."""
     return gradient.flatten(0, 1).T @ seen.flatten(0, 1)
-
-
-def _in_order(tensor: Tensor) -> Tensor:
-    """The values one after the other, as they are to be read: a view may only promise to negate them."""
-    return tensor.resolve_neg().contiguous()
 
 
 def gate_count(cell: str) -> int:

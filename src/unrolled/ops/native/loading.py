@@ -6,7 +6,9 @@ the compiled kernels off ("none").
 
 from __future__ import annotations
 
+import atexit
 import ctypes
+import math
 import os
 import re
 import sys
@@ -21,7 +23,7 @@ import torch
 
 from unrolled.errors import KernelError, listed, suggest
 
-__all__ = ["available", "compiled", "level", "levels", "reason", "threads", "use_level"]
+__all__ = ["available", "compiled", "level", "levels", "memory", "reason", "threads", "use_level"]
 
 VARIABLE = "UNROLLED_CPU"
 WORDS = ("avx512", "avx2", "baseline", "none")
@@ -73,6 +75,14 @@ def threads() -> int:
     A forked child has one: the runtime's other threads stay behind in the parent, and waiting for them never ends.
     """
     return torch.get_num_threads() if _shares_threads else 1
+
+
+def memory() -> float:
+    """Bytes of memory that this machine has; infinity where it does not tell."""
+    names = getattr(os, "sysconf_names", {})
+    if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= names.keys():
+        return math.inf
+    return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _load(wanted: str) -> tuple[ModuleType | None, str | None]:
@@ -148,10 +158,12 @@ def _leave_threads() -> None:
     global _shares_threads
     _shares_threads = False
     if _module is not None:
-        _module.set_runtime(0, 0, 0)
+        _module.forked()
 
 
 _module, _reason = _load(os.environ.get(VARIABLE, ""))
 _shares_threads = _module is not None and _share_threads(_module)
+if _module is not None:
+    atexit.register(_module.end)
 if sys.platform != "win32":
     os.register_at_fork(after_in_child=_leave_threads)

@@ -110,7 +110,7 @@ def _full_gru(found: _GRUGates, weights: GRUWeights, mask: Tensor | None, reset_
 
 def _diagonal_gru(found: _GRUGates, weights: GRUWeights, mask: Tensor | None, reset_after: bool) -> Tensor:
     width = found.z.shape[1]
-    w_r, w_z, w_n = weights.weight_h.view(3, width, width)
+    w_r, w_z, w_n = weights.weight_h.reshape(3, width, width)
     scale_r, scale_z = (None, None) if found.norm_rz is None else found.norm_rz.scale.chunk(2, -1)
     scale_n = None if found.norm_n is None else found.norm_n.scale
     by_r = _masked(found.by_r, scale_r)
@@ -200,7 +200,7 @@ def _full_lstm(found: _LSTMGates, weights: LSTMWeights, mask: Tensor | None) -> 
 def _blocks_lstm(found: _LSTMGates, weights: LSTMWeights, mask: Tensor | None) -> Tensor:
     gates = len(found.into_c) + 1
     width = found.carry.shape[1]
-    diagonals = weights.weight_h.view(gates, width, width).diagonal(dim1=1, dim2=2)
+    diagonals = weights.weight_h.reshape(gates, width, width).diagonal(dim1=1, dim2=2)
     scales = [None] * gates if found.norm_h is None else list(found.norm_h.scale.chunk(gates, -1))
     *d_gates, d_o = [_masked(diagonal, scale) for diagonal, scale in zip(diagonals, scales, strict=True)]
     c_by_h = _masked(_sum(slope * d for slope, d in zip(found.into_c, d_gates, strict=True)), mask)

@@ -107,4 +107,4 @@ def _rows(tree: Any) -> Any:
 
 
 def _over(mask: Tensor, values: Tensor) -> Tensor:
-    return mask.view(*mask.shape, *[1] * (values.ndim - 2))
+    return mask.reshape(*mask.shape, *[1] * (values.ndim - 2))

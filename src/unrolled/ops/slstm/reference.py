@@ -40,8 +40,8 @@ def slstm_step(
     exponential: f = exp(f~), else sigmoid(f~).
     """
     heads, _, width = weight_h.shape
-    h = state.h.view(-1, heads, width)
-    recurrent = torch.einsum("bnd,ngd->bng", h, weight_h).view(-1, heads, 4, width).transpose(1, 2).flatten(1)
+    h = state.h.reshape(-1, heads, width)
+    recurrent = torch.einsum("bnd,ngd->bng", h, weight_h).reshape(-1, heads, 4, width).transpose(1, 2).flatten(1)
     i, f, z, o = (operands.gates + recurrent).chunk(4, -1)
     kept = (f if exponential else logsigmoid(f)) + state.m
     m = torch.where(state.n == 0, i, torch.maximum(kept, i))

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, NotRequired, TypedDict, cast
 
@@ -93,6 +93,13 @@ class Folder:
         for old in self.serials()[:-KEPT]:
             shutil.rmtree(self.path / f"{old:06d}", ignore_errors=True)
         return target
+
+    def keep_if(self, same: Callable[[dict[str, object]], bool]) -> None:
+        """Drop the checkpoints of a run whose options are not the same any more."""
+        loaded = self.load() if self.serials() else None
+        if loaded is not None and not same(loaded[0].record["options"]):
+            for serial in self.serials():
+                shutil.rmtree(self.path / f"{serial:06d}", ignore_errors=True)
 
     def load(self) -> tuple[Checkpoint, Path] | None:
         """The newest readable checkpoint and its path; None if there is none at all.

@@ -12,7 +12,7 @@ from typing import IO, Literal, TextIO
 from unrolled.errors import SaveError
 from unrolled.train.monitor.events import Callback, Event
 
-__all__ = ["JsonLines", "Lines", "ProgressBar", "reporter"]
+__all__ = ["JsonLines", "Lines", "ProgressBar", "announce", "reporter"]
 
 Progress = bool | Literal["plain"]
 
@@ -63,7 +63,8 @@ class ProgressBar:
 
         self._console = Console(file=stream, highlight=False)
         text = TextColumn("{task.percentage:>3.0f}% {task.description}")
-        columns = (BarColumn(), text, TimeElapsedColumn(), TimeRemainingColumn())
+        times = (TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+        columns = (BarColumn(), text, *times)
         self._bar = Progress(*columns, console=self._console, transient=True)
         self._task = self._bar.add_task("starting", total=1.0)
         self._score = ""
@@ -117,6 +118,13 @@ def reporter(progress: Progress, stream: TextIO | None = None) -> Callback | Non
     if progress == "plain":
         return Lines(stream)
     return ProgressBar(stream) if progress and stream.isatty() else None
+
+
+def announce(progress: Progress, text: str, stream: TextIO | None = None) -> None:
+    """Say something between two runs, wherever `reporter` would show one."""
+    stream = sys.stderr if stream is None else stream
+    if progress == "plain" or (progress and stream.isatty()):
+        print(text, file=stream, flush=True)
 
 
 def _lines_until(path: Path, step: int) -> list[str]:

@@ -48,7 +48,10 @@ struct Problem {
     const T* start(int64_t address, long b, long width) const {
         return at(address) + (call.start_rows == 1 ? 0 : b * width);
     }
-    long length(long b) const { return call.lengths ? at<int64_t>(call.lengths)[b] : call.time; }
+    // Whatever stands there by now: lengths may have been written over since they were checked.
+    long length(long b) const {
+        return call.lengths ? std::clamp<int64_t>(at<int64_t>(call.lengths)[b], 0, call.time) : call.time;
+    }
 };
 
 // Aligned memory of one call, kept for the next one: fresh pages cost more than a small sequence. It is cut from slabs of

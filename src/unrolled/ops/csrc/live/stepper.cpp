@@ -20,6 +20,8 @@
 #include "live/arrays.h"
 #include "live/program.h"
 #include "live/structure.h"
+#include "base/gil.h"
+#include "base/lock.h"
 #include "base/table.h"
 #include "live/watch.h"
 
@@ -175,6 +177,7 @@ public:
         large_ = static_cast<long>(held / std::max(work, 1.0));
         parallel_ = work >= shared;
         shape_ = nb::make_tuple(batch_, output_);
+        mutex_.renew();
         const std::lock_guard lock(mutex_);
         layers_.swap(fresh);
         std::swap(watch_, watch);
@@ -286,6 +289,7 @@ public:
         if (count < 0 || (!numbers && count > batch_)) throw nb::value_error("Stepper: the state has too many rows.");
         for (int64_t i = 0; numbers && i < count; ++i)
             if (numbers[i] < 0 || numbers[i] >= batch_) throw nb::value_error("Stepper: there is no such row.");
+        mutex_.renew();
         const std::lock_guard lock(mutex_);
         move_all(out, addresses, numbers, count);
     }
@@ -303,7 +307,7 @@ private:
     const Table* table_ = nullptr;
     std::unique_ptr<Buffer> x_, y_;
     std::vector<char> between_[2];
-    std::mutex mutex_;
+    Lock mutex_;
     long batch_ = 0, input_ = 0, output_ = 0, widest_ = 0, large_ = 0;
     char format_ = 'f';
     bool parallel_ = false;
@@ -355,11 +359,12 @@ private:
     // A thread that waits for the lock may hold the GIL: whoever has the lock never waits for the GIL.
     template <class Work>
     void locked(long time, Work work) {
+        mutex_.renew();
         if (time <= large_) {
             const std::lock_guard lock(mutex_);
             work();
         } else {
-            nb::gil_scoped_release released;
+            const WithoutGil released;
             const std::lock_guard lock(mutex_);
             work();
         }

@@ -15,7 +15,8 @@ public:
     Watch() = default;
     // Items (place, name, parameter, kept): a module's dict of parameters, the name there, what stands there, and a
     // tensor that shares its memory. While that is kept, no other parameter can come to stand at the same address. Or
-    // (place, name, object, None): what must stay the same object in such a dict.
+    // (place, name, object, None): what must stay the same object in such a dict. Or (place, None, count, None): a dict
+    // that must keep so many entries.
     explicit Watch(const nb::list& items) {
         for (nb::handle item : items) add(nb::cast<nb::tuple>(item));
     }
@@ -23,6 +24,10 @@ public:
     // Each parameter must be the same object in the same place, with the same count of changes and the same memory.
     bool changed() const {
         for (const One& one : all_) {
+            if (one.name.is_none()) {
+                if (PyDict_Size(one.place.ptr()) != one.version) return true;
+                continue;
+            }
             PyObject* there = PyDict_GetItemWithError(one.place.ptr(), one.name.ptr());
             if (there != one.parameter.ptr()) return true;
             if (one.get && (version(one) != one.version || address(one) != one.address)) return true;
@@ -44,6 +49,7 @@ private:
 
     void add(const nb::tuple& item) {
         One one{nb::cast<nb::dict>(item[0]), item[1], item[2], item[3]};
+        if (one.name.is_none()) one.version = nb::cast<Py_ssize_t>(one.parameter);
         if (one.kept.is_none()) return all_.push_back(std::move(one));
         one.counter = nb::getattr(nb::getattr(one.parameter, "__class__"), "_version");
         one.get = reinterpret_cast<descrgetfunc>(PyType_GetSlot(Py_TYPE(one.counter.ptr()), Py_tp_descr_get));
