@@ -25,7 +25,8 @@ classifier = Classifier(**options).fit(texts, labels)
 tagger = Tagger(**options).fit(([["a", "film"]] * 20, [["DET", "NOUN"]] * 20))
 writer = LanguageModel(**options).fit(["a good film is a film"] * 40)
 translator = Translator(**options).fit(texts, labels)
-forecaster = Forecaster(horizon=3, **options).fit({{"t": np.arange(99), "y": np.sin(np.arange(99.0))}}, time="t", target="y")
+series = {{"t": np.arange(99), "y": np.sin(np.arange(99.0))}}
+forecaster = Forecaster(horizon=3, **options).fit(series, time="t", target="y")
 stepper = Stepper(LSTM(3, 300), 4)
 
 def answers():
