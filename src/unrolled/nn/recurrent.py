@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Generic, TypeVar, final
+from typing import Any, ClassVar, Generic, TypeVar, final
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from unrolled.check import (
 from unrolled.errors import NotStreamable
 from unrolled.nn import slot
 from unrolled.padding import resets_from_the_right, reverse_padded, zero_padding
+from unrolled.state import name_states
 
 __all__ = ["Recurrent"]
 
@@ -35,12 +36,18 @@ class Recurrent(nn.Module, ABC, Generic[S]):
     state and gradients. `unrolled.testing.check_recurrent` proves it for any subclass.
 
     A subclass sets `input_size` and `output_size` and writes `initial_state` and `sequence`; what comes in there has
-    been checked, is on one device, and is zero in the padding.
+    been checked, is on one device, and is zero in the padding. Its NamedTuple of states stands in square brackets
+    behind the class it is made of, as in `Cell[MyState]`: by that an exported program knows it.
     """
 
     input_size: int
     output_size: int
     parallel_in_time: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for base in vars(cls).get("__orig_bases__", ()):
+            name_states(base)
 
     @property
     def streamable(self) -> bool:
