@@ -13,7 +13,7 @@ from unrolled.errors import DataError
     ("values", "message"),
     [
         (["1", "two", "3"], "expected a number but holds 'two' in row 1"),
-        (["1", "1,5"], "holds '1,5' in row 1"),
+        (["1", "2", "1,5,5"], "holds '1,5,5' in row 2"),
         ([1.0, np.inf], "infinite value in row 1"),
         ([pd.Timestamp("2020-01-01")], "not numbers"),
     ],

@@ -68,6 +68,9 @@ class Columns:
         ]
         require_columns(table, given)
         _distinct(given)
+        if time is None or not _tuple(target):
+            # A guess looks at every column.
+            require_columns(table, table.column_names)
         if id is None and _NIXTLA["id"] in table.column_names and _NIXTLA["id"] not in given:
             id = _NIXTLA["id"]
         time = time or _guess_time(table, given)

@@ -10,7 +10,8 @@ import numpy as np
 from unrolled.data.read.codes import COUNT, Coded, decode, looks_coded, recognise
 from unrolled.data.read.dates import iso_dates
 from unrolled.data.read.table import row_name, source_name
-from unrolled.data.read.values import is_text, plain_column
+from unrolled.data.read.typed import is_text_type
+from unrolled.data.read.values import plain_column
 from unrolled.errors import DataError
 from unrolled.types import Json
 
@@ -101,7 +102,7 @@ def read_times(table: pa.Table, name: str, form: TimeForm | None = None) -> Time
         values = _nanoseconds(table, name, column)
         zone = column.type.tz
         return Times(values, wall_times(values, zone), TimeForm(zone=zone))
-    if is_text(table, name):
+    if is_text_type(kind):
         return _text_times(table, name, column.cast(pa.string()), form)
     raise DataError(
         f"Time column {name!r} of {source_name(table)} holds {kind}, not dates or whole numbers: choose another."

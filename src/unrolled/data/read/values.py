@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unrolled.data.read.table import row_name, source_name
+from unrolled.data.read.numerals import read_numerals
+from unrolled.data.read.table import has_decimal_commas, odd_row, row_name, source_name
+from unrolled.data.read.typed import is_text_type
 from unrolled.errors import DataError
 
 if TYPE_CHECKING:
@@ -14,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def is_text(table: pa.Table, name: str) -> bool:
-    """Whether the column holds text: its values are categories, not numbers."""
+    """Whether the column holds text: its values are categories, not numbers, nor numbers but for a few."""
     import pyarrow as pa
 
     kind = table.schema.field(name).type
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    return is_text_type(kind) and odd_row(table, name) is None
 
 
 def number_column(table: pa.Table, name: str) -> np.ndarray:
@@ -33,7 +35,7 @@ def number_column(table: pa.Table, name: str) -> np.ndarray:
 
     column = plain_column(table, name)
     kind = column.type
-    if is_text(table, name):
+    if is_text_type(kind):
         values = _text_numbers(table, name, column)
     elif pa.types.is_null(kind):
         values = np.full(len(column), np.nan)
@@ -81,16 +83,19 @@ def plain_column(table: pa.Table, name: str) -> pa.Array:
 
 
 def _text_numbers(table: pa.Table, name: str, column: pa.Array) -> np.ndarray:
-    values = np.full(len(column), np.nan)
-    for row, value in enumerate(column.to_pylist()):
-        if value is None or value.strip() == "":
-            continue
-        try:
-            values[row] = float(value)
-        except ValueError as error:
-            raise DataError(
-                f"Column {name!r} of {source_name(table)} expected a number but holds {value!r} in "
-                f"{row_name(table, row)}: "
-                "write a number there, or leave it empty if it is missing."
-            ) from error
-    return values
+    found = read_numerals(column, commas=has_decimal_commas(table))
+    if found.either is not None:
+        raise DataError(
+            f"Column {name!r} of {source_name(table)} holds {column[found.either].as_py()!r} in "
+            f"{row_name(table, found.either)}, where the comma can part thousands or decimals, and no value tells "
+            "which: write it without the comma, or with a point before the decimals."
+        )
+    if len(found.odd):
+        row = int(found.odd[0])
+        others = f" ({found.present - len(found.odd):,} of {found.present:,} values are numbers)"
+        raise DataError(
+            f"Column {name!r} of {source_name(table)} expected a number but holds {column[row].as_py()!r} in "
+            f"{row_name(table, row)}{others if found.nearly_all else ''}: "
+            "write a number there, or leave it empty if it is missing."
+        )
+    return found.values
