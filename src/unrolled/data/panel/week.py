@@ -65,17 +65,15 @@ def weekly_slots(times: np.ndarray, offsets: np.ndarray) -> Week | None:
 
 
 def _slot_size(times: np.ndarray, offsets: np.ndarray) -> int | None:
-    """The gap that most rows have, where it divides the day and all rows lie on its grid."""
+    """The longest step on whose grid all rows lie, where it divides the day."""
     inside = np.ones(max(len(times) - 1, 0), bool)
     inside[offsets[1:-1] - 1] = False
     gaps = np.diff(times.astype(np.int64))[inside]
     if len(gaps) == 0:
         return None
-    values, counts = np.unique(gaps, return_counts=True)
-    size = int(values[counts.argmax()])
-    if size < _SHORTEST or DAY % size != 0:
-        return None
-    return size if ((times.astype(np.int64) - int(times[0].astype(np.int64))) % size == 0).all() else None
+    size = int(np.gcd.reduce(np.append(gaps, DAY)))
+    between = times[offsets[:-1]].astype(np.int64) % size
+    return size if size >= _SHORTEST and (between == between[0]).all() else None
 
 
 def _seen(times: np.ndarray, size: int, span: int) -> tuple[int, ...] | None:
@@ -88,6 +86,6 @@ def _seen(times: np.ndarray, size: int, span: int) -> tuple[int, ...] | None:
         slots = (days[:, None] * DAY + np.unique(inside % DAY)).ravel()
     else:
         return None
-    # Monday to Friday is a step of its own, with a name.
+    # Weeks, and Monday to Friday, are steps of their own, with names.
     weekdays = size == DAY and len(slots) == 5 and slots[-1] < 5 * DAY
-    return None if weekdays else tuple(slots.tolist())
+    return None if weekdays or len(slots) == 1 else tuple(slots.tolist())

@@ -248,7 +248,10 @@ def _with_offsets(
     zone, different = offset_name(int(offsets[-1])), np.unique(offsets)
     if len(different) > 1:
         names = ", ".join(offset_name(int(offset)) for offset in different[:4])
-        said = (*said, f"time: offsets change ({names}); times are given back with that of the last row, {zone}")
+        said = (
+            *said,
+            f"time: offsets change ({names}): days are the dates as written, hours are given back at the last, {zone}",
+        )
     return Times(values, local, replace(form, zone=zone), said)
 
 
