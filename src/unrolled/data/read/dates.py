@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from unrolled.errors import DataError
@@ -49,9 +50,12 @@ _NAMED = (
     (rf"^{_DAY}{_GAP}m(\d\d)[ /-]([7-9]\d)(\D|$)", r"19\3-\2-\1\4"),
     (rf"^(\d{{4}}){_GAP}m(\d\d){_GAP}(\d{{1,2}})", r"\1-\2-\3"),
 )
+# Nothing is to be rewritten where every value is written so.
+_PLAIN = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?Z?)?$"
 _WEEKDAY = r"(?i)^\s*(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[ ,.]+"
 _NOON = r"(?i)\d ?[ap]\.?m\.?$"
 _NUMERIC = r"^\s*(?P<a>\d{1,2})[/.-](?P<b>\d{1,2})[/.-](?P<year>\d{4})"
+_SHORT = re.compile(r"\s*\d{1,2}[/.]\d{1,2}[/.]\d{2}(\D|$)")
 _SHORT_YEARS = (
     (r"^(\s*\d{1,2}[/.]\d{1,2}[/.])([0-6]\d)(\D|$)", r"\120\2\3"),
     (r"^(\s*\d{1,2}[/.]\d{1,2}[/.])([7-9]\d)(\D|$)", r"\119\2\3"),
@@ -79,11 +83,17 @@ def iso_dates(text: pa.Array, day_first: bool | None, name: str) -> Dates:
     """
     import pyarrow.compute as pc
 
+    if pc.all(pc.match_substring_regex(text, _PLAIN)).as_py():
+        return Dates(text, day_first, guessed=False)
     if pc.any(pc.match_substring_regex(text, r"[A-Za-z]{3}")).as_py():
         text = _numbered_months(text)
     if pc.any(pc.match_substring_regex(text, _NOON)).as_py():
         text = _whole_day(text)
-    text, day_first, guessed = _ordered(_replaced(text, _SHORT_YEARS), day_first, name)
+    if len(text) and _SHORT.match(text[0].as_py()):
+        text = _replaced(text, _SHORT_YEARS)
+    text, day_first, guessed = _ordered(text, day_first, name)
+    if pc.all(pc.match_substring_regex(text, _PLAIN)).as_py():
+        return Dates(text, day_first, guessed)
     return Dates(_replaced(text, _REWRITES), day_first, guessed)
 
 
