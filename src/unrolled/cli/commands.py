@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from unrolled.cli.options import with_options
 from unrolled.errors import UnrolledError, listed, suggest
 
 __all__ = ["Commands"]
@@ -24,7 +25,8 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except UnrolledError as error:
-            typer.echo(f"unrolled: {error}", err=True)
+            asked = self.commands.get(ctx.invoked_subcommand or "")
+            typer.echo(f"unrolled: {with_options(str(error), asked)}", err=True)
             raise typer.Exit(MISTAKE) from None
         except UsageError as error:
             typer.echo(f"unrolled: {_sentence(error, ctx)}", err=True)

@@ -101,8 +101,9 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
 
         Args:
             source: a table with texts and labels (path, dataframe, dict or list of dicts), a folder with a folder for
-                each class, a .ts or .npz file of series; or the inputs themselves, with labels in `y`: texts, an array
-                (N, T, D), or a list of arrays (T_i, D).
+                each class, a .ts, .arff or .npz file of series, a .tsv file with a label and then the values of a
+                series in each row; or the inputs themselves, with labels in `y`: texts, an array (N, T, D), or a list
+                of arrays (T_i, D).
             y: one label for each input, also beside a table of texts alone. Whole numbers and booleans come back from
                 `predict` as what they are, anything else as text.
             text, label, names: columns of a table, and the names of all columns where a file has no header.

@@ -13,6 +13,7 @@ import pytest
 
 from unrolled.data import Columns, build_panel, read_table, row_name
 from unrolled.data.panel.panel import Panel
+from unrolled.data.read.table import as_read
 from unrolled.errors import DataError
 
 DAYS = [f"{day}" for day in np.datetime64("2023-01-01") + np.arange(60)]
@@ -80,7 +81,7 @@ def test_marks_that_the_file_reader_knows_are_said_too(mark: str, tmp_path: Path
 
 def test_an_empty_field_is_missing_without_a_word(tmp_path: Path) -> None:
     panel = panel_of(table_of(with_one(""), tmp_path))
-    assert panel.remarks[1:] == ("covariates as numbers: temp",)
+    assert panel.remarks[-2:] == ("target: load", "covariates as numbers: temp")
     assert np.isnan(panel.past[40, 0])
 
 
@@ -106,9 +107,9 @@ def test_a_comma_that_can_be_read_in_two_ways_is_refused_with_its_line(tmp_path:
 
 def test_categories_are_counted_and_columns_without_a_part_are_named(tmp_path: Path) -> None:
     panel = panel_of(table_of(["wet", "dry", "hot"] * 20, tmp_path))
-    assert panel.remarks[1:] == ("column 'temp': 3 categories ('wet', 'dry', 'hot')",)
+    assert panel.remarks[-2:] == ("target: load", "column 'temp': 3 categories ('wet', 'dry', 'hot')")
     alone = build_panel(table_of(TEMPERATURES, tmp_path), Columns("date", ("load",)))
-    assert alone.remarks[1:] == ("columns left alone: temp",)
+    assert alone.remarks[-2:] == ("target: load", "columns left alone: temp")
 
 
 def test_digits_that_a_table_in_memory_keeps_as_text_stay_categories() -> None:
@@ -129,7 +130,7 @@ def test_comments_among_the_rows_are_left_out_and_lines_still_counted(tmp_path: 
     assert table.column("y").to_pylist() == [5, 6, 7]
     assert [row_name(table, row) for row in range(3)] == ["line 4", "line 7", "line 8"]
     panel = build_panel(table, Columns("date", ("y",)))
-    assert panel.remarks[1:] == ("line 1, above the header: left out", "line 6, among the rows: left out as comments")
+    assert {"line 1, above the header: left out", "line 6, among the rows: left out as comments"} <= set(panel.remarks)
 
 
 def test_a_row_of_other_fields_is_named_with_its_line(tmp_path: Path) -> None:
@@ -205,3 +206,8 @@ def test_two_columns_of_one_name_in_a_file_are_refused_where_columns_are_guessed
     path.write_text(f"{header}\n2023-01-01,1,2\n2023-01-02,1,2\n")
     with pytest.raises(DataError, match="several columns named"):
         Columns.resolve(read_table(path))
+
+
+def test_what_was_read_before_is_not_read_anew() -> None:
+    texts = pa.table({"date": DAYS, "load": [1.0] * 60, "temp": with_one("-")})
+    assert panel_of(as_read(texts)).past_text["temp"].values[-1] == "-"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -13,19 +13,17 @@ from unrolled.data.batch.runs import offsets_of
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel, TextColumn, take_rows
 from unrolled.data.panel.regular import Groups, regular_groups, show_time
+from unrolled.data.panel.remarks import columns_said
 from unrolled.data.panel.step import Step
 from unrolled.data.panel.zones import read_later, settled_form
 from unrolled.data.read.codes import COUNT
-from unrolled.data.read.table import read_table, require_columns, row_name, source_name, table_remarks
+from unrolled.data.read.table import read_table, require_columns, row_name, source_name
 from unrolled.data.read.times import TimeForm, Times, read_times
 from unrolled.data.read.values import is_text, number_column, text_column
 from unrolled.errors import DataError, OptionError, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-# Categories of a column that are named.
-SHOWN = 5
 
 
 def build_panel(
@@ -81,7 +79,7 @@ def _regular(table: pa.Table, columns: Columns, times: Times, step: str | Step |
     static, static_text = _static(table, columns, series, ids)
     past, past_text = _covariates(table, columns.past, groups)
     future, future_text = _covariates(table, columns.future, groups)
-    said = _said(table, columns, {**past_text, **future_text, **static_text})
+    said = columns_said(table, columns, {**past_text, **future_text, **static_text})
     return Panel(
         ids=ids,
         offsets=offsets,
@@ -120,17 +118,6 @@ def _without_planned(panel: Panel) -> Panel:
     how = "are taken as the future, with what they hold of " + listed(panel.columns.future) if kept else "are left out"
     said = f"target: the last {int(more.max())} rows{where}, from {first} on, have no target and {how}"
     return replace(panel.head(ends), ahead=panel.after(ends) if kept else None, remarks=(*panel.remarks, said))
-
-
-def _said(table: pa.Table, columns: Columns, texts: Mapping[str, TextColumn]) -> tuple[str, ...]:
-    """What was understood of the columns without being told."""
-    numbers = [name for name in (*columns.past, *columns.future, *columns.static) if name not in texts]
-    said = [f"covariates as numbers: {listed(numbers)}"] if numbers else []
-    for name, text in texts.items():
-        said.append(f"column {name!r}: {len(text.values):,} categories ({listed(map(repr, text.values), SHOWN)})")
-    alone = [name for name in table.column_names if name not in columns.all]
-    said += [f"columns left alone: {listed(alone)}"] if alone else []
-    return (*table_remarks(table, columns.all), *said)
 
 
 def extend_panel(panel: Panel, horizon: int, table: object = None) -> Panel:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from unrolled.data.panel.wide import NO_HEADER, not_long
+from unrolled.data.read.layout import is_datum
 from unrolled.data.read.table import require_columns, source_name
 from unrolled.data.read.times import TimeForm, read_times
 from unrolled.data.read.values import is_text
@@ -123,10 +125,21 @@ def _guess_time(table: pa.Table, given: Sequence[str]) -> str:
     units = [name for name in free if name.strip().lower() in _UNIT_NAMES]
     for candidates in (typed, named, dated, units):
         if len(candidates) == 1:
+            _refuse_a_row_of_data(table, candidates[0])
             return str(candidates[0])
     raise DataError(
-        f"Expected one time column in {source_name(table)}, which has {listed(table.column_names)}: name it with time=."
+        f"Expected one time column in {source_name(table)}, which has {listed(table.column_names)}: "
+        f"{not_long(table.column_names) or 'name it with time=.'}"
     )
+
+
+def _refuse_a_row_of_data(table: pa.Table, name: str) -> None:
+    """Raises DataError where the name of a column of dates is a date itself."""
+    if is_datum(name):
+        raise DataError(
+            f"{source_name(table)} has {name!r} where the name of its time column is expected: "
+            f"{not_long(table.column_names) or NO_HEADER}"
+        )
 
 
 def _reads_as_time(table: pa.Table, name: str) -> bool:
@@ -151,5 +164,5 @@ def _guess_target(table: pa.Table, taken: Sequence[str]) -> tuple[str, ...]:
         return (numbers[0],)
     raise DataError(
         f"Expected the column to forecast, but {source_name(table)} has several or none that could be it "
-        f"({listed(free) or 'no column is left'}): name it with target=."
+        f"({listed(free) or 'no column is left'}): name it with target=, or several of them."
     )

@@ -48,6 +48,7 @@ _NO_UNIT = re.compile(
 _WITH_GAPS = rf"^\d{{1,3}}({_GAPS}\d{{3}})+([.,]\d+)?$"
 # One comma (or point) before three digits may part thousands or decimals.
 _EITHER = r"^[1-9]\d{0,2}[.,]\d{3}$"
+_EITHER_SIGNED = _EITHER.replace("^", "^[+-]?")
 _COMMA_DECIMALS = r"^(\d{1,3}(\.\d{3})+|\d*)(,\d*)?$"
 _POINT_DECIMALS = r"^(\d{1,3}(,\d{3})+|\d*)(\.\d*)?$"
 
@@ -143,7 +144,26 @@ def read_numerals(column: pa.Array, *, commas: bool = False) -> Numerals:
     if not len(other) and not commas:
         values[plain] = text.filter(pa.array(plain)).cast(pa.float64()).to_numpy()
         return Numerals(values, other, present, marks)
-    return _pulled_apart(text, np.flatnonzero(~missing), marks, commas)
+    return _simple_commas(text, missing, marks) or _pulled_apart(text, np.flatnonzero(~missing), marks, commas)
+
+
+def _simple_commas(text: pa.Array, missing: np.ndarray, marks: dict[str, tuple[int, int]]) -> Numerals | None:
+    """Whole numbers and decimal commas alone, some of which part no thousands: read at once, for they are common."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows = np.flatnonzero(~missing)
+    some = text.take(rows)
+    if not pc.all(pc.match_substring_regex(some, r"^[+-]?\d+(,\d*)?$")).as_py():
+        return None
+    parted = rows[_true(pc.match_substring(some, ","))]
+    if _true(pc.match_substring_regex(text.take(parted), _EITHER_SIGNED)).all():
+        return None
+    values = np.full(len(text), np.nan)
+    numbers = pc.replace_substring_regex(pc.replace_substring(some, ",", "."), r"^\+", "")
+    values[rows] = numbers.cast(pa.float64()).to_numpy()
+    ways = _commas_said(text, values, _Written(True, parted), parted)
+    return Numerals(values, rows[:0], len(rows), marks, ways, None, True)
 
 
 def _pulled_apart(text: pa.Array, rows: np.ndarray, marks: dict[str, tuple[int, int]], commas: bool) -> Numerals:

@@ -12,7 +12,7 @@ from unrolled.data.panel.build import build_panel, panel_table
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel
 from unrolled.data.panel.step import Step
-from unrolled.data.read.table import read_table
+from unrolled.data.read.table import as_read, read_table
 from unrolled.data.read.times import TimeForm
 
 __all__ = ["Names", "Reading", "merge", "read_again"]
@@ -65,7 +65,7 @@ def merge(earlier: Panel, later: Panel) -> Panel:
     if not before.any():
         return later
     tables = [panel_table(part) for part in (kept, later)]
-    whole = pa.concat_tables(tables, promote_options="permissive")
+    whole = as_read(pa.concat_tables(tables, promote_options="permissive"))
     merged = build_panel(whole, later.columns, step=later.step, form=later.form)
     order = {name: i for i, name in enumerate(merged.ids)}
     return merged.select([order[name] for name in later.ids])

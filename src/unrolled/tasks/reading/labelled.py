@@ -10,17 +10,19 @@ import numpy as np
 
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.folders import read_folders
+from unrolled.data.read.label_first import read_label_first
 from unrolled.data.read.records import Records, read_records
-from unrolled.data.read.series import read_series
+from unrolled.data.read.series import Series, read_series
 from unrolled.errors import DataError, listed
 from unrolled.fields.spoken import in_order, one_spelling, written_number
 from unrolled.fields.text import Text
+from unrolled.tasks.reading.guessed import check_guessed, table_of_numbers
 from unrolled.tasks.reading.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
 from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
 
 __all__ = ["LabelColumns", "LabelledExamples", "read_examples"]
 
-SERIES_FILES = (".ts", ".npy", ".npz")
+SERIES_FILES = (".ts", ".arff", ".npy", ".npz")
 LABEL_NAMES = ("label", "class", "target", "category", "sentiment", "y")
 TEXT_NAMES = ("text", "sentence", "review", "document", "content", "message")
 # So many different numbers are classes however few rows there are; with fractions fewer, and never more than the last.
@@ -124,9 +126,22 @@ def read_examples(
             raise DataError(f"{series.source} has no labels: give them as y.")
         known = series.labels if labelled else None
         return _labelled(SeriesInputs(series.values), known, series.places, columns, filed=True)
+    if is_path(source) and columns == LabelColumns() and (rows := read_label_first(source)) is not None:
+        return _label_first(rows, labels, columns, labelled)
     if is_path(source) or holds_columns(source):
         return _from_table(source, labels, columns, shape, labelled)
     return _from_memory(source, labels, columns, shape, labelled)
+
+
+def _label_first(
+    rows: Series, labels: Iterable[object] | None, columns: LabelColumns, labelled: bool
+) -> LabelledExamples:
+    if labels is not None:
+        raise DataError(f"{rows.source} has its labels in its first column: leave y out.")
+    known = rows.labels if labelled else None
+    said = f"{rows.source}: a series a row, its label first, and no header, as in the UCR archive"
+    found = _labelled(SeriesInputs(rows.values), known, rows.places, columns, filed=True)
+    return replace(found, remarks=(said, *found.remarks))
 
 
 def _from_table(
@@ -134,7 +149,13 @@ def _from_table(
 ) -> LabelledExamples:
     records: Records = read_records(source, names=columns.names)
     own, told = labelled and labels is None, None not in (columns.text, columns.label)
-    columns = (columns.settled if own else columns.texts_alone)(list(records.columns), records.source)
+    named = columns.text
+    try:
+        columns = (columns.settled if own else columns.texts_alone)(list(records.columns), records.source)
+    except DataError as error:
+        raise table_of_numbers(records, columns.label) or error from error
+    if named is None and columns.text not in TEXT_NAMES:
+        check_guessed(records, columns.text or "")
     texts = [text or "" for text in records.texts(columns.text or "")]
     given = None
     if own:
