@@ -10,7 +10,7 @@ from pydantic import Field
 
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.batch.runs import offsets_of
-from unrolled.data.read.lines import read_lines
+from unrolled.data.read.lines import lines_of, read_lines
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
 from unrolled.options import Options
@@ -92,10 +92,9 @@ def _ended(lines: Ragged) -> Ragged:
 
 
 def _lines_of(document: object) -> Sequence[str]:
-    """The lines of a text as those of a file are read: what ends the last one begins no other."""
     if not isinstance(document, str):
         raise _no_text(document)
-    return [line.removesuffix("\r") for line in document.removesuffix("\n").split("\n")]
+    return lines_of(document)
 
 
 def _no_text(found: object) -> DataError:
