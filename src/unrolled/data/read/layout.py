@@ -86,7 +86,11 @@ class TagLayout:
 
     def cut(self, text: str) -> list[str]:
         """The columns of a line."""
-        return text.split("\t") if self.delimiter else _cut(text, None)
+        if self.delimiter:
+            return text.split("\t")
+        # The quick way cuts at other white space, too, where there is any.
+        fields = text.split()
+        return fields if len(fields) == self.width and text.isascii() else _cut(text, None)
 
     def is_comment(self, text: str, inside: bool) -> bool:
         """Whether a line holds no columns; inside: of a sentence that has begun."""

@@ -14,7 +14,7 @@ from unrolled.data.read.lines import lines_of, read_lines
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
 from unrolled.options import Options
-from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
+from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several, require_text
 
 __all__ = ["Running", "StreamOptions", "read_running", "running_codes"]
 
@@ -45,6 +45,7 @@ def read_running(source: object, shape: Text) -> Running:
     starts, sizes = [0], list[int]()
     documents: Iterable[Iterable[str]]
     if is_path(source):
+        require_text("LanguageModel", source)
         documents = [read_lines(source)]
     elif holds_columns(source) or not is_several(source):
         raise _no_text(source)
