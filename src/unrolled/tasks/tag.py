@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self, cast
 
 import numpy as np
+from pydantic import Field
 from torch import nn
 
 from unrolled.align.each import Each, EachOptions, Tagged
@@ -48,9 +49,9 @@ class TagOptions(Options):
     """How tags are told. crf: tags depend on their neighbours; left out: where the tags form chunks. scheme ("BIO",
     "IOBES"): how chunks are learned; left out: as they came. head_dropout: as in `EachOptions`."""
 
-    crf: bool | None = None
-    scheme: Literal["BIO", "IOBES"] | None = None
-    head_dropout: Rate = 0.3
+    crf: bool | None = Field(default=None, description="Let tags depend on their neighbours.")
+    scheme: Literal["BIO", "IOBES"] | None = Field(default=None, description="How chunks are learned.")
+    head_dropout: Rate = Field(default=0.3, description="Dropout before the output.")
 
 
 class TaggerOptions(TaskOptions):
@@ -65,7 +66,9 @@ class TaggerOptions(TaskOptions):
 
     text: WordOptions = WordOptions(split="space", min_count=2, embedding_dropout=0.1)
     spelled: SpellingOptions = SpellingOptions(spelling="cnn")
-    reading_dropout: Rate | None = 0.3
+    reading_dropout: Rate | None = Field(
+        default=0.3, description="Dropout of single features of what the encoder reads."
+    )
     head: TagOptions = TagOptions()
 
 

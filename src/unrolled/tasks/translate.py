@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Self, cast
 
 import numpy as np
+from pydantic import Field
 from torch import nn
 
 from unrolled.align.decode import Decode, DecodeOptions, Pair
@@ -46,7 +47,7 @@ class TranslatorOptions(TaskOptions):
     }
 
     text: TextOptions = TextOptions(level="subword", lower=False, max_size=5000)
-    reading_dropout: Rate | None = 0.2
+    reading_dropout: Rate | None = Field(default=0.2, description="Dropout of features that the encoder reads.")
     head: WriterOptions = WriterOptions()
 
 

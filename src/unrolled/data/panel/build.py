@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,12 +14,16 @@ from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel, TextColumn, take_rows
 from unrolled.data.panel.regular import Groups, regular_groups, show_time
 from unrolled.data.panel.step import Step
-from unrolled.data.read.table import read_table, require_columns, row_name, source_name
-from unrolled.data.read.values import is_text, number_column, text_column, time_column
+from unrolled.data.read.table import read_table, require_columns, row_name, source_name, table_remarks
+from unrolled.data.read.times import time_column
+from unrolled.data.read.values import is_text, number_column, text_column
 from unrolled.errors import DataError, OptionError, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+# Categories of a column that are named.
+SHOWN = 5
 
 
 def build_panel(
@@ -59,6 +63,7 @@ def _regular(table: pa.Table, columns: Columns, step: str | Step | None, resampl
     static, static_text = _static(table, columns, series, ids)
     past, past_text = _covariates(table, columns.past, groups)
     future, future_text = _covariates(table, columns.future, groups)
+    remarks = _said(table, columns, {**past_text, **future_text, **static_text})
     return Panel(
         ids=ids,
         offsets=offsets,
@@ -72,7 +77,19 @@ def _regular(table: pa.Table, columns: Columns, step: str | Step | None, resampl
         past_text=past_text,
         future_text=future_text,
         static_text=static_text,
+        remarks=remarks,
     )
+
+
+def _said(table: pa.Table, columns: Columns, texts: Mapping[str, TextColumn]) -> tuple[str, ...]:
+    """What was understood of the columns without being told."""
+    numbers = [name for name in (*columns.past, *columns.future, *columns.static) if name not in texts]
+    said = [f"covariates as numbers: {listed(numbers)}"] if numbers else []
+    for name, text in texts.items():
+        said.append(f"column {name!r}: {len(text.values):,} categories ({listed(map(repr, text.values), SHOWN)})")
+    alone = [name for name in table.column_names if name not in columns.all]
+    said += [f"columns left alone: {listed(alone)}"] if alone else []
+    return (*table_remarks(table, columns.all), *said)
 
 
 def extend_panel(panel: Panel, horizon: int, table: object = None) -> Panel:

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from unrolled.data.read.table import require_columns, source_name
-from unrolled.data.read.values import is_text, time_column
+from unrolled.data.read.times import time_column
+from unrolled.data.read.values import is_text
 from unrolled.errors import DataError, listed
 from unrolled.types import Json
 
@@ -67,6 +68,9 @@ class Columns:
         ]
         require_columns(table, given)
         _distinct(given)
+        if time is None or not _tuple(target):
+            # A guess looks at every column.
+            require_columns(table, table.column_names)
         if id is None and _NIXTLA["id"] in table.column_names and _NIXTLA["id"] not in given:
             id = _NIXTLA["id"]
         time = time or _guess_time(table, given)

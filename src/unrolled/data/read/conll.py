@@ -11,7 +11,7 @@ import numpy as np
 
 from unrolled.data.batch.batching import Rows
 from unrolled.data.read.files import Places, file_name, iterate_text, suffix
-from unrolled.data.read.layout import DOCUMENT, TagLayout
+from unrolled.data.read.tag_layout import DOCUMENT, TagLayout
 from unrolled.errors import DataError
 
 __all__ = ["Sentences", "read_conll"]

@@ -1,217 +1,201 @@
-"""Where the words and the tags of a file in columns stand: seen from the first of its lines."""
+"""Where the table begins in a delimited file: the lines above its header, the delimiter, a row of units under it."""
 
 from __future__ import annotations
 
+import csv
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain, pairwise
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-from unrolled.errors import DataError, listed, suggest
+from unrolled.data.read.numerals import MARKS, is_numeral
+from unrolled.errors import listed
 
-__all__ = ["COLUMNS", "DOCUMENT", "TagLayout"]
+__all__ = ["COMMENTS_AMONG_ROWS", "TableLayout", "is_datum", "see_layout"]
 
-# The ten columns of CoNLL-U, in their order.
-COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
-DOCUMENT = "-DOCSTART-"
-_WORD_ID = re.compile(r"[0-9]+")
-# Multiword ranges and empty nodes: "3-4" and "5.1".
-_OTHER_ID = re.compile(r"[0-9]+[-.][0-9]+")
-# What the columns of words and of tags are called in a line of names above them.
-_WORDS = ("word", "words", "token", "tokens", "form", "text")
-_TAGS = (
-    "tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "ner-tag", "pos", "pos_tag", "upos", "xpos", "bio",
-    "iob", "entity", "chunk",
-)  # fmt: skip
+COMMENTS_AMONG_ROWS = ("#", "//", "%")
+COMMENTS = (*COMMENTS_AMONG_ROWS, ";")
+# Lines, and bytes of them, that are looked at.
+LINES, BYTES = 60, 1 << 22
+# Fields of a line that are looked at.
+FIELDS = 50
+# Of a unit's name.
+LONGEST_UNIT = 20
+_MONTH = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_DATE = re.compile(
+    r"\d{4}[-/.]\d{1,2}([-/.]\d{1,2})?([T ]\d.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}( \d.*)?|\d{1,2}:\d{2}(:\d{2}.*)?"
+    rf"|(\d{{1,2}}[ -])?{_MONTH}[ -]\d{{2,4}}( \d.*)?|{_MONTH} \d{{1,2}},? \d{{4}}|\d{{4}}[- ]?[qwm]\d{{1,2}}",
+    re.I,
+)
 
 
-@dataclass(frozen=True)
-class TagLayout:
-    """How the lines of one file are cut.
+class TableLayout(NamedTuple):
+    """How a delimited file is laid out.
 
-    Args:
-        name: the file's, for messages.
-        delimiter: a tab, or None for runs of spaces and tabs.
-        width: columns. word, tag: the numbers of two of them.
-        counted: whether the first column counts words, with ranges and empty nodes between; universal: as in CoNLL-U.
-        names: of the columns, where the first line holds them.
-        remarks: what was understood of it without being told.
+    delimiter: one character. header: the line, from 1, of the column names. start: the byte where that line, or with
+    `names` the first row, begins. above: the lines left out up to there. units: the lines of units under the header.
+    names: of the columns, where they stand in a comment. remarks: what is to be said of it.
     """
 
-    name: str
-    delimiter: str | None
-    width: int
-    word: int
-    tag: int
-    counted: bool
-    universal: bool
-    names: tuple[str, ...] = ()
+    delimiter: str
+    header: int
+    start: int
+    above: tuple[int, ...] = ()
+    units: tuple[int, ...] = ()
+    names: tuple[str, ...] | None = None
     remarks: tuple[str, ...] = ()
 
-    @classmethod
-    def seen(cls, lines: Sequence[str], name: str, column: str | int | None, universal: bool) -> TagLayout:
-        """The layout of the file that begins with these lines, of which one at least holds a word.
 
-        Raises:
-            DataError: one column alone, no such column of tags, or a first column that counts beside one more.
-        """
-        text = next((line for line in lines if _holds(line) and not line.startswith("#")), "")
-        text = text or next(line for line in reversed(lines) if _holds(line))
-        delimiter = "\t" if "\t" in text else None
-        fields = _cut(text, delimiter)
-        names = _names_in(fields)
-        universal = universal or (len(fields) == len(COLUMNS) and bool(_is_id(fields[0])))
-        width = len(COLUMNS) if universal else len(fields)
-        if width < 2:
-            raise DataError(
-                f"Expected a word and its tag in each line of {name}, in columns parted by a tab or a space, but its "
-                f"first word {text.strip()!r} stands alone: add the column of tags."
-            )
-        said = (f"the names of columns {' '.join(names)!r} are no word",) if names else ()
-        if universal:
-            return cls(name, delimiter, width, 1, _tag(column, COLUMNS, width, 3, name), True, True, names, said)
-        cut = [_cut(line, delimiter) if _holds(line) else [] for line in lines]
-        sentences = _sentences([row for row in cut if row != fields or not names], width)
-        word, counted = _word(names, sentences)
-        if counted:
-            said = (*said, f"words: column {word} (the first is 0), for what stands before counts them")
-        last = width - 1
-        if word == last and counted:
-            raise DataError(
-                f"Expected words and tags in {name}, but all of its columns before the last count (1, 2, 3, ...): add "
-                "the column of tags, or take out the counter."
-            )
-        tag = _tag(column, names, width, last - (word == last), name)
-        return cls(name, delimiter, width, word, tag, counted and _starts_with_ids(sentences), False, names, said)
+class _Text(NamedTuple):
+    """A line: its number, from 1, the byte where it begins, its text."""
 
-    def cut(self, text: str) -> list[str]:
-        """The columns of a line."""
-        if self.delimiter:
-            return text.split("\t")
-        # The quick way cuts at other white space, too, where there is any.
-        fields = text.split()
-        return fields if len(fields) == self.width and text.isascii() else _cut(text, None)
-
-    def is_comment(self, text: str, inside: bool) -> bool:
-        """Whether a line holds no columns; inside: of a sentence that has begun."""
-        if self.universal:
-            return text.startswith("#")
-        if text.startswith(DOCUMENT):
-            return True
-        if not text.startswith("#") or inside:
-            return False
-        return len(self.cut(text)) != self.width or (self.delimiter is None and "\t" in text)
-
-    def fields(self, text: str, line: int) -> tuple[str, str] | None:
-        """(word, tag), the word empty where none stands; None for a line that is no word."""
-        fields = self.cut(text)
-        if len(fields) != self.width:
-            raise DataError(
-                f"Line {line} of {self.name} has {len(fields)} columns where {self.width} are expected: mend that line."
-            )
-        if self.counted and not _WORD_ID.fullmatch(fields[0]):
-            if _OTHER_ID.fullmatch(fields[0]) or self.is_names(fields):
-                return None
-            counting = "CoNLL-U counts words" if self.universal else "words are counted"
-            raise DataError(f"Line {line} of {self.name} has {fields[0]!r} where {counting}: mend that line.")
-        if self.names and self.is_names(fields):
-            return None
-        word, tag = fields[self.word], fields[self.tag].strip()
-        if not tag:
-            raise DataError(f"Line {line} of {self.name} has an empty tag: fill it in.")
-        return word if word.strip(" ") else "", tag
-
-    def is_names(self, fields: Sequence[str]) -> bool:
-        """Whether they are the names of the columns once more."""
-        return bool(self.names) and tuple(field.strip() for field in fields) == self.names
+    number: int
+    start: int
+    text: str
 
 
-def _holds(line: str) -> bool:
-    return bool(line.strip()) and not line.startswith(DOCUMENT)
+class _Record(NamedTuple):
+    """A record: its first line, from 1, the byte where that begins, its fields."""
+
+    number: int
+    start: int
+    fields: list[str]
 
 
-def _cut(text: str, delimiter: str | None) -> list[str]:
-    """Other white space than spaces and tabs belongs to words."""
-    if delimiter:
-        return text.split(delimiter)
-    return [field for field in text.replace("\t", " ").split(" ") if field]
-
-
-def _is_id(field: str) -> bool:
-    return bool(_WORD_ID.fullmatch(field) or _OTHER_ID.fullmatch(field))
-
-
-def _starts_with_ids(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
-    return all(_is_id(row[0]) for sentence in sentences for row in sentence)
-
-
-def _names_in(fields: Sequence[str]) -> tuple[str, ...]:
-    """The fields of a line that names columns; empty where it holds a word and its tag."""
-    lower = [field.strip().lower() for field in fields]
-    named = any(field in _WORDS for field in lower) and any(field in _TAGS for field in lower)
-    return tuple(field.strip() for field in fields) if named else ()
-
-
-def _sentences(rows: Sequence[Sequence[str]], width: int) -> list[list[Sequence[str]]]:
-    """The rows of that width, parted where empty ones stand; the last may be cut short."""
-    found: list[list[Sequence[str]]] = [[]]
-    for row in rows:
-        if not row:
-            found.append([])
-        elif len(row) == width and not _OTHER_ID.fullmatch(row[0]):
-            found[-1].append(row)
-    return [sentence for sentence in found if sentence]
-
-
-def _word(names: Sequence[str], sentences: Sequence[Sequence[Sequence[str]]]) -> tuple[int, bool]:
-    """The column of words, and whether columns before it count: the words of a sentence, or sentences."""
-    lower = [name.lower() for name in names]
-    named = next((lower.index(name) for name in _WORDS if name in lower), None)
-    if named is not None or sum(map(len, sentences)) < 2:
-        return named or 0, False
-    width, word, counted = len(sentences[0][0]), 0, False
-    for place in range(width - 1):
-        column = [[row[place] for row in sentence] for sentence in sentences]
-        if _counts(column):
-            word, counted = place + 1, True
-        elif not _same_in_each(column):
-            break
-    return word, counted
-
-
-def _counts(column: Sequence[Sequence[str]]) -> bool:
-    """Whether numbers go up by one: in each sentence from 0 or 1, through all of them, or from sentence to sentence."""
-    if not all(_WORD_ID.fullmatch(value) and len(value) < 10 for values in column for value in values):
-        return False
-    numbers = [[int(value) for value in values] for values in column]
-    longer = any(len(values) > 1 for values in numbers)
-    restarts = longer and all(v[0] == numbers[0][0] <= 1 and all(b == a + 1 for a, b in pairwise(v)) for v in numbers)
-    runs = longer and numbers[0][0] <= 1 and all(b == a + 1 for a, b in pairwise(chain.from_iterable(numbers)))
-    firsts = [values[0] for values in numbers]
-    of_sentences = (
-        len(firsts) > 1 and longer and all(len(set(v)) == 1 for v in numbers)
-        and all(b == a + 1 for a, b in pairwise(firsts))
-    )  # fmt: skip
-    return restarts or runs or of_sentences
-
-
-def _same_in_each(column: Sequence[Sequence[str]]) -> bool:
-    """Whether each sentence has one value alone, as the name of a document is."""
-    return any(len(values) > 1 for values in column) and all(len(set(values)) == 1 for values in column)
-
-
-def _tag(column: str | int | None, names: Sequence[str], width: int, usual: int, name: str) -> int:
-    if column is None:
-        return usual
-    if isinstance(column, str):
-        lower = [each.lower() for each in names]
-        if column.lower() in lower:
-            return lower.index(column.lower())
-        known = f"choose from {listed(names)}" if names else "only CoNLL-U has names, give a number from 0"
-        raise DataError(
-            f"There is no column {column!r} in {name}.{suggest(column, names)} "
-            f"Expected one of its {width} columns: {known}."
+def see_layout(data: bytes, delimiters: Sequence[str]) -> TableLayout:
+    """The layout as the first lines show it. Raises UnicodeDecodeError where they are no UTF-8."""
+    texts = [line for line in _head(data) if line.text.strip()]
+    comments = _comments_above(texts, COMMENTS)
+    delimiter = _delimiter([line.text for line in texts[comments:]], delimiters)
+    if delimiter == ";":
+        comments = _comments_above(texts, COMMENTS_AMONG_ROWS)
+    records = _records(texts[comments:], delimiter)
+    if not records:
+        return TableLayout(delimiter, texts[comments].number, texts[comments].start)
+    first = records[0]
+    named = _names_in_a_comment(texts[comments - 1].text, first, delimiter) if comments else None
+    if named is not None:
+        header = texts[comments - 1].number
+        above = tuple(number for number in range(1, first.number) if number != header)
+        return TableLayout(
+            delimiter, header, first.start, above, (), named, (f"line {header}, a comment: taken as header",)
         )
-    if not -width <= column < width:
-        raise DataError(f"There is no column {column} in {name}: give a number from 0 to {width - 1}.")
-    return column % width
+    at = _header_among(records)
+    header, units = records[at].number, _units_under(records[at:])
+    left = [line.number for line in texts if line.number < header]
+    remarks = (*_above_said(left), *(_units_said(unit) for unit in units))
+    numbers = tuple(unit.number for unit in units)
+    return TableLayout(delimiter, header, records[at].start, tuple(range(1, header)), numbers, remarks=remarks)
+
+
+def is_datum(field: str) -> bool:
+    """Whether a field is a number or a date: what stands in rows, and seldom in a header."""
+    text = field.strip()
+    return _DATE.fullmatch(text) is not None or is_numeral(text)
+
+
+def _head(data: bytes) -> Iterator[_Text]:
+    """The first lines."""
+    early = data[: 1 << 20]
+    end = b"\r" if b"\n" not in early and b"\r" in early else b"\n"
+    start, number = 0, 0
+    while start < len(data) and number < LINES and (start < BYTES or number < 3):
+        stop = data.find(end, start)
+        stop = len(data) if stop < 0 else stop
+        number += 1
+        text = data[start:stop].removeprefix(b"\xef\xbb\xbf") if number == 1 else data[start:stop]
+        yield _Text(number, start, text.decode().rstrip("\r"))
+        start = stop + 1
+
+
+def _comments_above(texts: Sequence[_Text], marks: tuple[str, ...]) -> int:
+    count = 0
+    while count < len(texts) - 1 and texts[count].text.lstrip().startswith(marks):
+        count += 1
+    return count
+
+
+def _delimiter(texts: Sequence[str], delimiters: Sequence[str]) -> str:
+    """The one that stands equally often in most lines; on a tie not the comma, which may part decimals."""
+
+    def agreement(delimiter: str) -> tuple[float, bool, int]:
+        usual, lines = Counter(text.count(delimiter) for text in texts).most_common(1)[0]
+        return (lines / len(texts) if usual else 0.0, bool(usual) and delimiter != ",", texts[0].count(delimiter))
+
+    return max(delimiters, key=agreement)
+
+
+def _records(texts: Sequence[_Text], delimiter: str) -> list[_Record]:
+    reader = csv.reader((line.text + "\n" for line in texts), delimiter=delimiter)
+    records, begun = list[_Record](), 0
+    try:
+        for fields in reader:
+            records.append(_Record(texts[begun].number, texts[begun].start, [field.strip() for field in fields]))
+            begun = reader.line_num
+    except csv.Error:
+        # A field too long for this look at the first lines: what was seen so far must do.
+        return records
+    return records
+
+
+def _names_in_a_comment(comment: str, first: _Record, delimiter: str) -> tuple[str, ...] | None:
+    """The column names, where the comment right above rows of data holds as many."""
+    if len(first.fields) < 2 or not _holds_data(first.fields):
+        return None
+    stripped = comment.lstrip()
+    mark = next(mark for mark in COMMENTS if stripped.startswith(mark))
+    names = [name.strip() for name in next(csv.reader([stripped[len(mark) :].lstrip()], delimiter=delimiter), [])]
+    if len(names) != len(first.fields) or _holds_data(names):
+        return None
+    return (names[0] or mark, *names[1:])
+
+
+def _header_among(records: Sequence[_Record]) -> int:
+    """Which record holds the names: the first, unless titles stand above one that has as many fields as the rows."""
+    width = Counter(len(record.fields) for record in records).most_common(1)[0][0]
+    first = records[0].fields
+    filled = sum(map(bool, first))
+    if width < 2 or (len(first) == width and filled > 1):
+        return 0
+    for at, record in enumerate(records[1:-1], start=1):
+        if len(record.fields) == width and sum(map(bool, record.fields)) >= max(2, width - 1):
+            names = not _holds_data(record.fields)
+            rows = _holds_data(records[at + 1].fields) or _units_under(records[at:])
+            return at if names and rows else 0
+    return 0
+
+
+def _units_under(records: Sequence[_Record]) -> list[_Record]:
+    """The records under the header that name units: no number or date in them, and numbers under them."""
+    width = len(records[0].fields)
+    first = next((at for at, record in enumerate(records[:5]) if _holds_data(record.fields)), 0)
+    units = list(records[1:first])
+    rows = [record.fields for record in records[first : first + 8] if len(record.fields) == width]
+    if width < 2 or not rows or any(len(unit.fields) != width for unit in units):
+        return []
+    numbers = [column for column in range(min(width, FIELDS)) if _mostly_numbers([row[column] for row in rows])]
+    for unit in units:
+        named = [unit.fields[column] for column in numbers if unit.fields[column].lower() not in ("", *MARKS)]
+        if not named or max(map(len, unit.fields)) > LONGEST_UNIT:
+            return []
+    return units
+
+
+def _holds_data(fields: Sequence[str]) -> bool:
+    return any(map(is_datum, fields[:FIELDS]))
+
+
+def _mostly_numbers(fields: Sequence[str]) -> bool:
+    some = [field for field in fields if field and field.lower() not in MARKS]
+    return 2 * sum(map(is_numeral, some)) > len(some)
+
+
+def _above_said(above: Sequence[int]) -> tuple[str, ...]:
+    if not above:
+        return ()
+    lines = f"line {above[0]}" if len(above) == 1 else f"lines {above[0]} to {above[-1]}"
+    return (f"{lines}, above the header: left out",)
+
+
+def _units_said(unit: _Record) -> str:
+    return f"line {unit.number}, under the header: taken as units ({listed(filter(None, unit.fields))}), left out"

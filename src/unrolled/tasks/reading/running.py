@@ -22,8 +22,8 @@ __all__ = ["Running", "StreamOptions", "read_running", "running_codes"]
 class StreamOptions(Options):
     """How running text is cut. streams: texts read side by side. steps: of a window, where gradients end."""
 
-    streams: int | None = Field(default=None, ge=1)
-    steps: int | None = Field(default=None, ge=1)
+    streams: int | None = Field(default=None, ge=1, description="Texts read side by side.")
+    steps: int | None = Field(default=None, ge=1, description="Steps of a window, where gradients end.")
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ import numpy as np
 
 from unrolled.data.read.conll import Sentences, read_conll
 from unrolled.data.read.files import Places
+from unrolled.data.read.tag_tables import read_tag_table
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
 from unrolled.fields.tokens import learned_scheme, odd_tags, split_spaces, write_chunks
@@ -69,9 +70,15 @@ def said_of(corpus: TaggedSentences, scheme: str) -> tuple[str, ...]:
 
 
 def _of_file(source: object, column: str | int | None, shape: Text, *, tagged: bool) -> TaggedSentences:
-    found = source if isinstance(source, Sentences) else read_conll(str(source), column)
-    known = found.tags if tagged else None
-    return TaggedSentences(Texts(found.words, shape, words=True), known, found.places, found.remarks)
+    remarks: tuple[str, ...] = ()
+    if isinstance(source, Sentences):
+        found = source
+    elif (table := read_tag_table(str(source), column)) is not None:
+        found, remarks = table
+    else:
+        found = read_conll(str(source), column)
+    words = Texts(found.words, shape, words=True)
+    return TaggedSentences(words, found.tags if tagged else None, found.places, (*found.remarks, *remarks))
 
 
 def _in_memory(sentences: object, tags: object, shape: Text) -> TaggedSentences:

@@ -62,14 +62,20 @@ class WordOptions(Options):
     embedding_dropout: of whole words.
     """
 
-    lower: bool = True
-    split: Literal["punctuation", "space"] = "punctuation"
-    min_count: int = Field(default=1, ge=1)
-    max_size: int | None = Field(default=None, ge=1)
-    embedding_size: int | None = Field(default=None, ge=1)
-    vectors: str | None = None
-    vectors_frozen: bool = False
-    embedding_dropout: Rate | None = None
+    lower: bool = Field(default=True, description="Read upper and lower case as one.")
+    split: Literal["punctuation", "space"] = Field(
+        default="punctuation", description="Part words at spaces and punctuation, or at spaces alone."
+    )
+    min_count: int = Field(
+        default=1, ge=1, description="How often a token must stand in the training data to be known."
+    )
+    max_size: int | None = Field(default=None, ge=1, description="How many tokens are known at most.")
+    embedding_size: int | None = Field(default=None, ge=1, description="Features of a token's vector.")
+    vectors: str | None = Field(default=None, description="File of word vectors to start from: GloVe or word2vec text.")
+    vectors_frozen: bool = Field(default=False, description="Keep the vectors of that file as they are.")
+    embedding_dropout: Rate | None = Field(
+        default=None, description="Rate at which whole tokens are left out in training."
+    )
 
     @property
     def shape(self) -> Text:
@@ -80,7 +86,9 @@ class WordOptions(Options):
 class TextOptions(WordOptions):
     """How a task reads text: as `WordOptions`, and level: "word", "char" or "subword"."""
 
-    level: Literal["word", "char", "subword"] = "word"
+    level: Literal["word", "char", "subword"] = Field(
+        default="word", description="What one step reads: a word, a character or a piece of a word."
+    )
 
     @property
     def shape(self) -> Text:
@@ -90,8 +98,10 @@ class TextOptions(WordOptions):
 class SpellingOptions(Options):
     """spelling: "cnn" or "lstm" also reads each word by its characters, into spelling_size features."""
 
-    spelling: Literal["none", "cnn", "lstm"] = "none"
-    spelling_size: int = Field(default=64, ge=1)
+    spelling: Literal["none", "cnn", "lstm"] = Field(
+        default="none", description="Also read each word by its characters, and with what."
+    )
+    spelling_size: int = Field(default=64, ge=1, description="Features of a word read by its characters.")
 
 
 class Texts:
