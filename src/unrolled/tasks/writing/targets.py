@@ -102,18 +102,18 @@ class Writer:
     ) -> None:
         self.net, self.source, self.target, self.copying, self.longest = net, source, target, copying, longest
 
-    def write(self, pairs: Pairs, data: Examples[Pair], how: Search) -> list[list[tuple[str, float]]]:
-        """The best targets of each source, best first, each with the score that ranks it."""
-        targets: list[list[tuple[str, float]]] = [[] for _ in range(len(pairs))]
+    def write(self, pairs: Pairs, data: Examples[Pair], how: Search, chosen: Rows) -> list[list[tuple[str, float]]]:
+        """The best targets of the sources that were chosen for the data, best first, each with what ranks it."""
+        targets: list[list[tuple[str, float]]] = [[] for _ in range(len(data))]
         # The words of every row that the target's vocabulary lacks.
         pointer = self.copying == "pointer"
         words = copied(pairs, self.source, self.target)[2] if pointer else [[]] * len(pairs)
         for rows, batch, found in self._search(data, how):
             for i, row in enumerate(rows.tolist()):
                 for one in found[i]:
-                    said = self._tokens(one.codes, words[row])
+                    said = self._tokens(one.codes, words[chosen[row]])
                     if self.copying == "unknown" and UNKNOWN in one.codes:
-                        said = self._replaced(one, said, _forms(pairs, row), batch, i)
+                        said = self._replaced(one, said, _forms(pairs, int(chosen[row])), batch, i)
                     targets[row].append((self.target.join(said), one.score))
         return targets
 
