@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from unrolled.fields.spoken import in_order, written_number, one_spelling, spelled_as
+from unrolled.fields.spoken import in_order, one_spelling, spelled_as, written_number
 
 
 def test_numbers_sort_by_value_and_names_with_numbers_as_people_sort_them() -> None:

@@ -13,7 +13,7 @@ from unrolled.data.read.folders import read_folders
 from unrolled.data.read.records import Records, read_records
 from unrolled.data.read.series import read_series
 from unrolled.errors import DataError, listed
-from unrolled.fields.spoken import in_order, written_number, one_spelling
+from unrolled.fields.spoken import in_order, one_spelling, written_number
 from unrolled.fields.text import Text
 from unrolled.tasks.reading.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
 from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
