@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from unrolled.check import check_dtype
+from unrolled.check import check_dtype, written_for_onnx
 from unrolled.errors import DtypeError, OptionError, ShapeError, UnrolledError
 from unrolled.nn.recurrent import Recurrent
-from unrolled.nn.torch.layout import TORCH_CELLS, TORCH_SEQUENCES, from_torch
+from unrolled.nn.torch.layout import TORCH_CELLS, TORCH_SEQUENCES, from_torch, to_torch
 from unrolled.nn.wrappers.bidirectional import Both
 from unrolled.ops.lstm.reference import LSTMState
 from unrolled.padding import from_packed, to_packed
@@ -40,6 +40,8 @@ def adopt(model: M) -> M:
     Adopt first, then make the optimiser: the weights are new parameters, and torch's b_ih and b_hh, of which only the
     sum acts, become one bias (a GRU's b_hn stays apart), so that one optimiser step moves that sum half as far as
     it did. For the same reason load a torch checkpoint before adopting.
+
+    torch.onnx.export writes an adopted module as torch's own operator, for every length.
 
     Every replacement is compared with its original on a small ragged batch before the model is touched; the random
     state stays as it was. Raises OptionError if there is nothing to adopt, if a module has hooks, computed weights or
@@ -102,6 +104,8 @@ class Adopted(nn.Module):
 
         Returns the output, laid out as the input, and the final hx.
         """
+        if written_for_onnx():
+            return self._as_torch()(input, hx)  # type: ignore[no-any-return]
         if isinstance(input, PackedSequence):
             x, lengths = from_packed(input)
             y, final = self._run(x, hx, lengths.to(x.device))
@@ -115,6 +119,19 @@ class Adopted(nn.Module):
             return y[0], _map_hx(lambda h: h.squeeze(1), final)
         y, final = self._run(input if self.batch_first else input.transpose(0, 1), hx, None)
         return y if self.batch_first else y.transpose(0, 1), final
+
+    def _as_torch(self) -> nn.Module:
+        """torch's own module of the same weights: as one operator of ONNX it runs for every length."""
+        tracer: Any = torch._C
+        tracing = tracer._get_tracing_state()
+        # How the weights are laid out is no part of the graph that is being traced.
+        tracer._set_tracing_state(None)
+        try:
+            module: Any = to_torch(self.layer).requires_grad_(False)
+        finally:
+            tracer._set_tracing_state(tracing)
+        module.batch_first = self.batch_first
+        return cast(nn.Module, module)
 
     def _run(self, x: Tensor, hx: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
         if x.shape[2] != self.input_size or x.shape[1] == 0:
