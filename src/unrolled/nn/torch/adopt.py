@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from unrolled.check import check_dtype, written_for_onnx
+from unrolled.check import check_dtype, state_dtype, written_for_onnx
 from unrolled.errors import DtypeError, OptionError, ShapeError, UnrolledError
 from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.torch.layout import TORCH_CELLS, TORCH_SEQUENCES, from_torch, to_torch
 from unrolled.nn.wrappers.bidirectional import Both
 from unrolled.ops.lstm.reference import LSTMState
 from unrolled.padding import from_packed, to_packed
-from unrolled.state import HState
+from unrolled.state import HState, map_state
 
 __all__ = ["Adopted", "AdoptedCell", "adopt"]
 
@@ -139,12 +139,14 @@ class Adopted(nn.Module):
                 f"{self.mode}: input must hold at least one step of {self.input_size} features, got {x.shape[1]} of "
                 f"{x.shape[2]} features{'' if self.batch_first else ' (batch_first is False)'}."
             )
-        check_dtype(self.mode, x, next(self.parameters()))
+        weight = next(self.parameters())
+        check_dtype(self.mode, x, weight)
+        dtype = state_dtype(x, weight)
         # The door would refuse a NaN that torch lets through, so the hook behind it is called.
         if hx is None:
-            state = self.layer.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
+            state = self.layer.initial_state(x.shape[0], device=x.device, dtype=dtype)
         else:
-            state = self._state_from(hx, x)
+            state = map_state(lambda leaf: leaf.to(dtype), self._state_from(hx, x))
         y, state = self.layer.sequence(x, state, lengths, None)
         return y, self._hx_from(state)
 
