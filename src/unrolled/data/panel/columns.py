@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from unrolled.data.read.table import require_columns, source_name
-from unrolled.data.read.times import time_column
+from unrolled.data.read.times import TimeForm, read_times
 from unrolled.data.read.values import is_text
 from unrolled.errors import DataError, listed
 from unrolled.types import Json
@@ -130,8 +130,13 @@ def _guess_time(table: pa.Table, given: Sequence[str]) -> str:
 
 
 def _reads_as_time(table: pa.Table, name: str) -> bool:
+    # Dates whose day and month cannot be told apart are dates: which they are is asked when they are read.
+    return any(_reads_with(table, name, TimeForm(day_first=order)) for order in (None, True))
+
+
+def _reads_with(table: pa.Table, name: str, form: TimeForm) -> bool:
     try:
-        time_column(table, name)
+        read_times(table, name, form)
     except DataError:
         return False
     return True
