@@ -27,6 +27,7 @@ __all__ = [
     "check_step",
     "fitting_state",
     "state_dtype",
+    "written_for_onnx",
 ]
 
 S = TypeVar("S")
@@ -247,6 +248,12 @@ def _hint(x: Tensor, input_size: int) -> str:
 
 def _kind(value: object) -> str:
     return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
+
+
+def written_for_onnx() -> bool:
+    """Does torch.onnx.export trace what is called? The first question is answered sooner than the second."""
+    jit: Any = torch.jit
+    return bool(jit.is_tracing()) and torch.onnx.is_in_onnx_export()
 
 
 def _traced() -> bool:

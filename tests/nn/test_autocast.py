@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from unrolled import adopt
 from unrolled.errors import DtypeError
 from unrolled.nn import GRU, LSTM, RNN, Bidirectional, Recurrent, Stack, VariationalDropout, Zoneout
 from unrolled.state import leaves, map_state
@@ -73,3 +74,17 @@ def test_an_x_in_half_precision_keeps_the_state_in_that_of_the_weights(name: str
 def test_float64_stays_out_of_mixed_precision() -> None:
     with torch.autocast("cpu", torch.bfloat16), pytest.raises(DtypeError, match=r"GRU: x must be torch\.float32"):
         GRU(3, 5)(torch.zeros(2, 6, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kind", [torch.nn.GRU, torch.nn.LSTM])
+def test_an_adopted_module_keeps_its_hx_in_the_dtype_of_the_weights(kind: Any) -> None:
+    torch.manual_seed(0)
+    module, x = adopt(kind(3, 5, batch_first=True)), torch.randn(2, 6, 3)
+    whole, _ = module(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        _, hx = module(x[:, :4].bfloat16())
+        assert {leaf.dtype for leaf in leaves(hx)} == {torch.float32}
+        half = hx.bfloat16() if isinstance(hx, torch.Tensor) else tuple(leaf.bfloat16() for leaf in hx)
+        y, hx = module(x[:, 4:].bfloat16(), half)
+    assert {leaf.dtype for leaf in leaves(hx)} == {torch.float32}
+    torch.testing.assert_close(y, whole[:, 4:], atol=0.1, rtol=0)

@@ -18,8 +18,9 @@ from unrolled.check import (
     check_step,
     fitting_state,
     state_dtype,
+    written_for_onnx,
 )
-from unrolled.errors import NotStreamable
+from unrolled.errors import NotStreamable, OptionError
 from unrolled.nn import slot
 from unrolled.padding import resets_from_the_right, reverse_padded, zero_padding
 from unrolled.state import name_states
@@ -96,9 +97,14 @@ class Recurrent(nn.Module, ABC, Generic[S]):
         reset: (batch, time) bool; True at t means that the state is the initial state before x_t.
 
         Returns y (batch, time, output_size), zero in the padding, and the state after each row's last valid step.
-        Raises ShapeError, DtypeError, LengthsError, NonFiniteError.
+        Raises ShapeError, DtypeError, LengthsError, NonFiniteError; OptionError inside of torch.onnx.export.
         """
         owner = type(self).__name__
+        if written_for_onnx():
+            raise OptionError(
+                f"{owner}: torch.onnx.export would write the example's number of steps alone; give it "
+                "unrolled.nn.to_torch(layer), which it writes for every length, or export single steps of layer.step()."
+            )
         check_sequence(owner, x, self.input_size)
         weight = next(self.parameters(), None)
         check_dtype(owner, x, weight)
