@@ -154,7 +154,7 @@ def sources(request: Request) -> tuple[list[object], dict[str, object]]:
 
 def held_files(request: Request, role: str) -> tuple[object, ...]:
     """The paths for "valid" or "test". Raises `DataError` where there is no such file."""
-    from unrolled.data.read.files import require_file
+    from unrolled.data.read.door import require_file
 
     paths = request.paths(role)
     for path in paths:

@@ -14,6 +14,7 @@ from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel, TextColumn, take_rows
 from unrolled.data.panel.regular import Groups, regular_groups, show_time
 from unrolled.data.panel.step import Step
+from unrolled.data.read.door import reader
 from unrolled.data.read.table import read_table, require_columns, row_name, source_name
 from unrolled.data.read.values import is_text, number_column, text_column, time_column
 from unrolled.errors import DataError, OptionError, listed
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+@reader
 def build_panel(
     table: object, columns: Columns, *, step: str | Step | None = None, resample: str | None = None
 ) -> Panel:

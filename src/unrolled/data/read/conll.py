@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.data.batch.batching import Rows
+from unrolled.data.read.door import reader
 from unrolled.data.read.files import Places, file_name, iterate_text, suffix
 from unrolled.errors import DataError, suggest
 
@@ -53,6 +54,7 @@ class Sentences:
         return Sentences(words, tags, self.source, self.places.select(rows))
 
 
+@reader
 def read_conll(source: str | Path, column: str | int | None = None) -> Sentences:
     """The sentences of a file in CoNLL-U, or with two or more columns of which the first is the word.
 

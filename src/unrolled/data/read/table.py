@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unrolled.data.read.door import reader
 from unrolled.data.read.files import file_name, read_bytes, require_names, suffix
 from unrolled.errors import DataError
 from unrolled.types import Json
@@ -24,6 +25,7 @@ _MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "Null"
 _ALWAYS_TEXT = ("unique_id",)
 
 
+@reader
 def read_table(source: object, text: Sequence[str] = ()) -> pa.Table:
     """The table that `source` holds.
 
