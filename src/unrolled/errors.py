@@ -126,9 +126,9 @@ def foreign_told(kind: type[UnrolledError], what: str, advice: str) -> Iterator[
         raise kind(f"{what} ({said_by(error)}): {advice}.") from error
 
 
-def said_by(error: BaseException) -> str:
-    """What another library's exception says, on one line and cut."""
-    said = " ".join(str(error).split())
+def said_by(error: BaseException, *, last: bool = False) -> str:
+    """What another library's exception says, on one line and cut; its last part alone, where it is a list of them."""
+    said = " ".join((str(error).split("\n\t")[-1] if last else str(error)).split())
     if isinstance(error, MemoryError) or "alloc" in said:
         asked = re.search(r"[0-9][0-9.,]* ?(?:[KMGTPE]i?B|bytes)", said)
         return f"there is not enough memory{f' for {asked.group()}' if asked else ''}"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from unrolled.errors import OptionError, listed, suggest
+from unrolled.errors import ModelFileError, OptionError, listed, suggest
 
-__all__ = ["Options", "unknown"]
+__all__ = ["Options", "typed", "unknown"]
 
 
 class Options(BaseModel):
@@ -56,6 +56,17 @@ class Options(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """The options as plain JSON values."""
         return self.model_dump(mode="json")
+
+
+def typed(kind: Any, value: object, name: str) -> Any:
+    """The value that a saved model holds under a name, if it is of this kind. Raises `ModelFileError`."""
+    try:
+        # As JSON, which has lists where Python may have tuples.
+        return TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = "".join(f"[{part!r}]" for part in first["loc"])
+        raise ModelFileError(f"load: {name}{place} is {str(first['input'])[:40]!r}: {first['msg']}.") from error
 
 
 def unknown(name: str, names: Iterable[str]) -> str:
