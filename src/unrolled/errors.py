@@ -27,6 +27,7 @@ __all__ = [
     "TrainingError",
     "UnrolledError",
     "foreign_told",
+    "lacks_memory",
     "listed",
     "printable",
     "said_by",
@@ -129,7 +130,7 @@ def foreign_told(kind: type[UnrolledError], what: str, advice: str) -> Iterator[
 def said_by(error: BaseException, *, last: bool = False) -> str:
     """What another library's exception says, on one line and cut; its last part alone, where it is a list of them."""
     said = " ".join((str(error).split("\n\t")[-1] if last else str(error)).split())
-    if isinstance(error, MemoryError) or "alloc" in said:
+    if lacks_memory(error):
         asked = re.search(r"[0-9][0-9.,]* ?(?:[KMGTPE]i?B|bytes)", said)
         return f"there is not enough memory{f' for {asked.group()}' if asked else ''}"
     if isinstance(error, RecursionError):
@@ -138,6 +139,11 @@ def said_by(error: BaseException, *, last: bool = False) -> str:
     if isinstance(error, KeyError):
         said = f"it has no {said}"
     return said[:_REASON] or type(error).__name__
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Is it an allocation that failed, of Python's, numpy's, Arrow's or torch's?"""
+    return isinstance(error, MemoryError) or bool(re.search("alloc.*memory|memory.*alloc", str(error)))
 
 
 def printable(text: str) -> str:

@@ -58,11 +58,13 @@ class Options(BaseModel):
         return self.model_dump(mode="json")
 
 
-def typed(kind: Any, value: object, name: str) -> Any:
-    """The value that a saved model holds under a name, if it is of this kind. Raises `ModelFileError`."""
+def typed(kind: Any, value: object, name: str, *, strict: bool = True) -> Any:
+    """The value that a saved model holds under a name, if it is of this kind; unless `strict`, a list may be a tuple.
+
+    Raises `ModelFileError`.
+    """
     try:
-        # As JSON, which has lists where Python may have tuples.
-        return TypeAdapter(kind).validate_python(value, strict=True)
+        return TypeAdapter(kind).validate_python(value, strict=strict)
     except ValidationError as error:
         first = error.errors()[0]
         place = "".join(f"[{part!r}]" for part in first["loc"])

@@ -115,11 +115,12 @@ class Whole(NamedTuple):
 @dataclass(frozen=True)
 class Call(Generic[M]):
     """What a command is about. run: the word after it; request: what that run was asked for, None where the word is a
-    saved model or a file."""
+    saved model or a file. raw: whether CSV holds texts that are like formulas as they are."""
 
     run: str
     model: M
     request: Callable[[], Request | None]
+    raw: bool = False
 
 
 @dataclass(frozen=True)
