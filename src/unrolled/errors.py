@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+import struct
+import sys
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 __all__ = [
     "ConvergenceError",
@@ -19,7 +26,11 @@ __all__ = [
     "ShapeError",
     "TrainingError",
     "UnrolledError",
+    "foreign_told",
+    "lacks_memory",
     "listed",
+    "printable",
+    "said_by",
     "suggest",
 ]
 
@@ -27,6 +38,11 @@ __all__ = [
 LONGEST, NAMED, LONGEST_NAME = 600, 12, 40
 # Of a message that is cut, how much of its end stays: what to do stands there.
 _END = 160
+# What a sentence shows of another library's message.
+_REASON = 200
+# What moves a terminal's cursor, colours or order of letters: C0 but for tab and line feed, DEL and C1, overrides of
+# direction, separators of lines, and surrogates, which are no text.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class UnrolledError(Exception):
@@ -101,6 +117,59 @@ def listed(names: Iterable[object], most: int = NAMED) -> str:
     every = list(names)
     shown = ", ".join(_short(str(name)) for name in every[:most])
     return shown if len(every) <= most else f"{shown}, ... and {len(every) - most:,} more"
+
+
+@contextmanager
+def foreign_told(kind: type[UnrolledError], what: str, advice: str) -> Iterator[None]:
+    """The one place where other libraries' exceptions about a broken source become a sentence: "what (why): advice"."""
+    try:
+        yield
+    except UnrolledError:
+        raise
+    except _foreign() as error:
+        raise kind(f"{what} ({said_by(error)}): {advice}.") from error
+
+
+def said_by(error: BaseException, *, last: bool = False) -> str:
+    """What another library's exception says, on one line and cut; its last part alone, where it is a list of them."""
+    said = " ".join((str(error).split("\n\t")[-1] if last else str(error)).split())
+    if lacks_memory(error):
+        asked = re.search(r"[0-9][0-9.,]* ?(?:[KMGTPE]i?B|bytes)", said)
+        return f"there is not enough memory{f' for {asked.group()}' if asked else ''}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    said = printable(said).rstrip(".")
+    if isinstance(error, KeyError):
+        said = f"it has no {said}"
+    return said[:_REASON] or type(error).__name__
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Is it an allocation that failed, of Python's, numpy's, Arrow's or torch's?"""
+    return isinstance(error, MemoryError) or bool(re.search("alloc.*memory|memory.*alloc", str(error)))
+
+
+def printable(text: str) -> str:
+    r"""The text as a terminal may show it: each control character as its escape, such as \u001b; JSON stays JSON."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
+
+
+def _foreign() -> tuple[type[Exception], ...]:
+    """What readers and parsers of other libraries raise at broken bytes."""
+    kinds = (
+        ArithmeticError,
+        BufferError,
+        EOFError,
+        LookupError,
+        MemoryError,
+        OSError,
+        RuntimeError,
+        SyntaxError,
+        ValueError,
+    )
+    arrow = sys.modules.get("pyarrow")
+    own = () if arrow is None else (arrow.ArrowException,)
+    return (*kinds, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error, *own)
 
 
 def _short(name: str) -> str:

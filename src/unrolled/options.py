@@ -6,12 +6,12 @@ import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from unrolled.errors import OptionError, listed
+from unrolled.errors import ModelFileError, OptionError, listed
 
-__all__ = ["Options", "unknown"]
+__all__ = ["Options", "typed", "unknown"]
 
 # So many options are listed in a message.
 FEW = 12
@@ -61,6 +61,19 @@ class Options(BaseModel):
     def to_json(self) -> dict[str, Any]:
         """The options as plain JSON values."""
         return self.model_dump(mode="json")
+
+
+def typed(kind: Any, value: object, name: str, *, strict: bool = True) -> Any:
+    """The value that a saved model holds under a name, if it is of this kind; unless `strict`, a list may be a tuple.
+
+    Raises `ModelFileError`.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(value, strict=strict)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = "".join(f"[{part!r}]" for part in first["loc"])
+        raise ModelFileError(f"load: {name}{place} is {str(first['input'])[:40]!r}: {first['msg']}.") from error
 
 
 def unknown(name: str, meanings: Mapping[str, str]) -> str:

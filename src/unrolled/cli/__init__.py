@@ -10,6 +10,11 @@ __all__ = ["main"]
 
 def main() -> None:
     """The entry point of the `unrolled` command, and of a file that registers a task of its own."""
-    from unrolled.cli.app import make_app
+    import warnings
 
+    from unrolled.cli.app import make_app
+    from unrolled.errors import printable
+
+    plain = warnings.formatwarning
+    warnings.formatwarning = lambda *parts, **named: printable(plain(*parts, **named))
     make_app()()

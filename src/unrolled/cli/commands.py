@@ -8,7 +8,8 @@ import typer
 from typer.core import TyperGroup
 
 from unrolled.cli.options import with_options
-from unrolled.errors import UnrolledError, listed, suggest
+from unrolled.cli.values import say
+from unrolled.errors import UnrolledError, lacks_memory, listed, said_by, suggest
 
 __all__ = ["Commands"]
 
@@ -26,13 +27,18 @@ class Commands(TyperGroup):
             return super().invoke(ctx)
         except UnrolledError as error:
             asked = self.commands.get(ctx.invoked_subcommand or "")
-            typer.echo(f"unrolled: {with_options(str(error), asked)}", err=True)
+            _mistake(with_options(str(error), asked))
             raise typer.Exit(MISTAKE) from None
         except UsageError as error:
-            typer.echo(f"unrolled: {_sentence(error, ctx)}", err=True)
+            _mistake(_sentence(error, ctx))
+            raise typer.Exit(MISTAKE) from None
+        except (MemoryError, RuntimeError) as error:
+            if not lacks_memory(error):
+                raise
+            _mistake(f"{said_by(error)}: give smaller batches, fewer rows or a smaller network.")
             raise typer.Exit(MISTAKE) from None
         except KeyboardInterrupt:
-            typer.echo("unrolled: interrupted.", err=True)
+            _mistake("interrupted.")
             raise typer.Exit(INTERRUPTED) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -46,6 +52,11 @@ class Commands(TyperGroup):
         tasks = [name for group in self.commands.values() if isinstance(group, TyperGroup) for name in group.commands]
         close = suggest(word, [*self.list_commands(ctx), *tasks])
         return close.replace("'", "'fit ", 1) if any(f"'{task}'" in close for task in tasks) else close
+
+
+def _mistake(sentence: str) -> None:
+    # A line feed in a name would begin a line that looks like one of ours.
+    say("unrolled: " + sentence.replace("\n", "\\n"), err=True)
 
 
 def _sentence(error: Any, ctx: Any) -> str:

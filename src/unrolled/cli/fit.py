@@ -13,7 +13,7 @@ import typer
 from unrolled.cli.commands import Commands
 from unrolled.cli.results import finish
 from unrolled.cli.runs import RECORD, check_files, fresh_folder, load_request, make_request, write_request
-from unrolled.cli.values import print_json
+from unrolled.cli.values import print_json, say
 from unrolled.cli.words import AsJson, command_of, words_of
 from unrolled.errors import OptionError
 from unrolled.model.describe import Described, Request, Word
@@ -125,7 +125,7 @@ def _run(request: Request, description: Described, folder: Path, *, resume: bool
             how = {**how, "valid": valid if len(valid) > 1 else valid[0]}
         model.fit(*source, **how, run=folder, progress=True, resume=resume, callbacks=(keep,))
     except KeyboardInterrupt:
-        typer.echo(f"unrolled: {_interrupted(folder, request)}", err=True)
+        say(f"unrolled: {_interrupted(folder, request)}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     results = finish(description, model, request, folder, test, plot)
     if as_json:
@@ -133,7 +133,7 @@ def _run(request: Request, description: Described, folder: Path, *, resume: bool
         print_json({"run": str(folder), **told})
         return
     for line in results.lines:
-        typer.echo(line)
+        say(line)
 
 
 def _interrupted(folder: Path, request: Request) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from unrolled.cli.values import print_json, print_table
+from unrolled.cli.values import print_json, print_table, say
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,7 +29,7 @@ def kernels(as_json: Annotated[bool, typer.Option("--json", help="Print JSON on 
     names = ("op", "device", "kernel", "answer")
     lines = [names, *(tuple(str(row[name]) for name in names) for row in found)]
     print_table(lines)
-    typer.echo(f"\ncpp: {_compiled_kernels()}")
+    say(f"\ncpp: {_compiled_kernels()}")
 
 
 def _compiled_kernels() -> str:

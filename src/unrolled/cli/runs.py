@@ -14,11 +14,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from unrolled.cli.values import write_text
 from unrolled.errors import DataError, ModelFileError, OptionError
 from unrolled.model.describe import TRAINED_ON, Asked, Request
+from unrolled.options import typed
 
 __all__ = ["MODEL", "RECORD", "check_files", "fresh_folder", "load_request", "make_request", "write_request"]
 
@@ -73,11 +74,18 @@ def load_request(folder: Path) -> Request:
             raise ModelFileError(
                 f"{file} has format version {version}, this version reads up to {FORMAT}; update unrolled."
             )
-        return Request(**(_of_version_1(data) if version == 1 else data))
+        return _typed(Request(**(_of_version_1(data) if version == 1 else data)))
     except ModelFileError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ModelFileError(f"{file} is damaged or cut short; start a new run.") from error
+
+
+def _typed(request: Request) -> Request:
+    """The request, if what a changed run.json says of it is of the right kinds. Raises `ModelFileError`."""
+    for name, kind in get_type_hints(Request).items():
+        typed(kind, getattr(request, name), name)
+    return request
 
 
 def fresh_folder(wanted: str | None, source: str) -> Path:
@@ -102,6 +110,9 @@ def digest(path: str) -> str:
     """The SHA-256 of a file, or of a folder's names and files; empty where it cannot be read."""
     try:
         if not Path(path).is_dir():
+            if not Path(path).is_file():
+                # Readers refuse it in a sentence; a device has no end, a pipe is read once.
+                return ""
             with open(path, "rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         whole = hashlib.sha256()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ from typing import Any
 import typer
 
 from unrolled.cli.runs import MODEL, RECORD, check_files, load_request
-from unrolled.cli.values import write_text
-from unrolled.cli.words import AsJson, Out, Parameter, command_of, split_help, words_of
+from unrolled.cli.values import say, write_text
+from unrolled.cli.words import AsJson, Out, Parameter, Raw, command_of, split_help, words_of
 from unrolled.errors import ModelFileError, OptionError
 from unrolled.model.describe import Answer, Call, Command, Described, Request, Whole, Word
 from unrolled.model.registry import describe_task
@@ -81,6 +82,7 @@ def _say(
     run: str,
     out: Out = "-",
     as_json: AsJson = False,
+    raw: Raw = False,
     **given: object,
 ) -> None:
     """Run the command of the task that the model is for."""
@@ -98,7 +100,7 @@ def _say(
         if parameter.required and name not in typed:
             wanted = _lowered(parameter.word.help).rstrip(".")
             raise OptionError(f"{verb}: expected {parameter.spelled} for {run}, got none; give {wanted}.")
-    found = command.run(call, **typed)
+    found = command.run(replace(call, raw=raw), **typed)
     _write(_as_json(found) if as_json else _as_text(found), out)
 
 
@@ -184,4 +186,4 @@ def _write(pieces: Iterator[str], out: str) -> None:
         write_text(Path(out), "".join(pieces))
         return
     for piece in pieces:
-        typer.echo(piece, nl=False)
+        say(piece, nl=False)

@@ -13,9 +13,13 @@ import typer
 from unrolled.errors import OptionError
 from unrolled.model.describe import Word
 
-__all__ = ["AsJson", "Out", "Parameter", "command_of", "split_help", "words_of"]
+__all__ = ["AsJson", "Out", "Parameter", "Raw", "command_of", "split_help", "words_of"]
 
 AsJson = Annotated[bool, Word("Print JSON on standard output.", flags=("--json",))]
+Raw = Annotated[
+    bool,
+    Word("Leave texts in CSV that are like formulas (=, +, -, @ first) without their apostrophe.", flags=("--raw",)),
+]
 Out = Annotated[str, Word('Where the result goes; "-" is standard output.', "FILE", flags=("-o", "--out"))]
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from unrolled.errors import DataError
 from unrolled.fields.field import Field, register_field, shortened
+from unrolled.options import typed
 from unrolled.types import Json
 
 
@@ -92,4 +93,4 @@ class Category(Field[str | None]):
     @classmethod
     def from_json(cls, data: Json) -> Category:
         """The field that `to_json` wrote."""
-        return cls(tuple(data["values"]))
+        return cls(tuple(typed(list[str], data["values"], "values")))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from unrolled.errors import OptionError, suggest
 from unrolled.fields.field import Field, register_field
+from unrolled.options import typed
 from unrolled.types import Json
 
 SCALINGS = ("standard", "robust", "log", "scale", "none")
@@ -121,9 +122,11 @@ class Number(Field[np.ndarray]):
     @classmethod
     def from_json(cls, data: Json) -> Number:
         """The field that `to_json` wrote."""
-        shape = (-1, data["columns"]) if data["columns"] else (len(data["center"]), 0)
-        center, scale = (np.array(data[name], np.float64).reshape(shape) for name in ("center", "scale"))
-        return cls(data["kind"], center, scale)
+        columns = typed(int, data["columns"], "columns")
+        tables = [typed(list[list[float]], data[name], name) for name in ("center", "scale")]
+        shape = (-1, columns) if columns else (len(tables[0]), 0)
+        center, scale = (np.array(table, np.float64).reshape(shape) for table in tables)
+        return cls(typed(Literal["standard", "robust", "log", "scale", "none"], data["kind"], "kind"), center, scale)
 
 
 def counted(shape: tuple[int, ...], outer: str, inner: str) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from unrolled.errors import DataError
 from unrolled.fields.field import Field, register_field
 from unrolled.fields.number import Number, counted
+from unrolled.options import typed
 from unrolled.types import Json
 
 __all__ = ["Numbers"]
@@ -106,7 +107,7 @@ class Numbers(Field[np.ndarray]):
     @classmethod
     def from_json(cls, data: Json) -> Numbers:
         """The field that `to_json` wrote."""
-        return cls(Number.from_json(data["number"]), data["flags"])
+        return cls(Number.from_json(data["number"]), typed(bool, data["flags"], "flags"))
 
 
 def _shaped(values: np.ndarray, columns: int | None, name: str) -> np.ndarray:

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
+from pydantic import Field as At
 
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.field import Field, register_field, shortened
+from unrolled.options import typed
 from unrolled.types import Json
 
 __all__ = ["Spelling"]
@@ -19,6 +21,10 @@ __all__ = ["Spelling"]
 _PADDING, _UNKNOWN, _BEGIN, _END = range(4)
 # Stands for a character whose code is that of all unknown ones.
 _STRANGE = "\ufffd"
+
+
+# More letters than any word has.
+Letters = Annotated[int, At(ge=1, le=1 << 20)]
 
 
 @register_field
@@ -128,7 +134,7 @@ class Spelling(Field[str]):
     @classmethod
     def from_json(cls, data: Json) -> Spelling:
         """The field that `to_json` wrote."""
-        return cls(data["characters"], data["longest"])
+        return cls(typed(str, data["characters"], "characters"), typed(Letters, data["longest"], "longest"))
 
 
 def _code_points(text: str) -> np.ndarray:

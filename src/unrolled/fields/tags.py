@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from unrolled.errors import DataError
 from unrolled.fields.field import Field, register_field, shortened
 from unrolled.fields.tokens.chunks import learned_scheme, parts_of, scheme_of, spans, write_chunks
 from unrolled.fields.tokens.marks import UNKNOWN_TOKEN
+from unrolled.options import typed
 from unrolled.types import Json
 
 __all__ = ["Tags"]
@@ -144,4 +145,5 @@ class Tags(Field[Sequence[str]]):
     @classmethod
     def from_json(cls, data: Json) -> Tags:
         """The field that `to_json` wrote."""
-        return cls(tuple(data["values"]), data["scheme"])
+        scheme = typed(Literal["none", "BIO", "IOBES"], data["scheme"], "scheme")
+        return cls(tuple(typed(list[str], data["values"], "values")), scheme)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from unrolled.errors import DataError, OptionError, suggest
 from unrolled.fields.field import Field, register_field, shortened
 from unrolled.fields.tokens.marks import UNKNOWN_TOKEN, join_marks, split_marks
 from unrolled.fields.tokens.subword import Merges, learn_merges, make_tokenizer
+from unrolled.options import typed
 from unrolled.types import Json
 
 if TYPE_CHECKING:
@@ -220,8 +221,19 @@ class Text(Field[str]):
     @classmethod
     def from_json(cls, data: Json) -> Text:
         """The field that `to_json` wrote."""
-        merges = tuple((first, second) for first, second in data["merges"])
-        return cls(data["level"], data["lower"], data["split"], (*SPECIALS, *data["tokens"]), merges)
+        merges = tuple((first, second) for first, second in typed(list[list[str]], data["merges"], "merges"))
+        tokens = typed(list[str], data["tokens"], "tokens")
+        lower, split = (
+            typed(bool, data["lower"], "lower"),
+            typed(Literal["punctuation", "space"], data["split"], "split"),
+        )
+        return cls(
+            typed(Literal["word", "char", "subword"], data["level"], "level"),
+            lower,
+            split,
+            (*SPECIALS, *tokens),
+            merges,
+        )
 
     def _surface(self, text: str) -> str:
         if not isinstance(text, str):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.colors import Colormap, Normalize
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
     from matplotlib.transforms import Transform
 
 __all__ = [
@@ -90,6 +91,7 @@ def save_picture(figure: Figure, path: str | Path) -> Path:
     kind = path.suffix.lower().lstrip(".")
     if kind not in figure.canvas.get_supported_filetypes():
         raise OptionError(f"plot: expected a name that ends in .png, .svg or .pdf, got {path.name!r}; rename it.")
+    _write_as_it_is(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format=kind, dpi=150, facecolor="white")
     try:
@@ -97,6 +99,23 @@ def save_picture(figure: Figure, path: str | Path) -> Path:
     except OSError as error:
         raise SaveError(f"plot: cannot write {path}: {error.strerror or error}; choose another place.") from error
     return path
+
+
+def _write_as_it_is(figure: Figure) -> None:
+    """No text of a picture is mathematics: a name may hold a "$". The ticks of scales write their own numbers."""
+    from matplotlib.text import Text
+
+    numbers = {label for axes in figure.axes for axis in (axes.xaxis, axes.yaxis) for label in _numbered(axis)}
+    for text in figure.findobj(Text):
+        if text not in numbers:
+            text.set_parse_math(False)
+
+
+def _numbered(axis: Axis) -> list[Text]:
+    from matplotlib.ticker import FixedFormatter, FuncFormatter
+
+    given = isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter)
+    return [] if given else [*axis.get_ticklabels(), *axis.get_ticklabels(minor=True), axis.get_offset_text()]
 
 
 def tidy(axes: Axes, *, sides: Sequence[str] = ("bottom",)) -> None:

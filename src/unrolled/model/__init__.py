@@ -9,10 +9,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unrolled.model.artefact import FORMAT, write_atomically
+    from unrolled.model.artefact import FORMAT
     from unrolled.model.base import Model, load
     from unrolled.model.laws import BrokenLaw, CheckReport, Law
     from unrolled.model.registry import register_task
+    from unrolled.model.writing import write_atomically
 
 __all__ = ["FORMAT", "BrokenLaw", "CheckReport", "Law", "Model", "load", "register_task", "write_atomically"]
 
@@ -24,7 +25,7 @@ _HOMES = {
     "Model": "base",
     "load": "base",
     "register_task": "registry",
-    "write_atomically": "artefact",
+    "write_atomically": "writing",
 }
 
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import tempfile
+import re
 import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,14 +21,18 @@ import safetensors.torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from unrolled.errors import ModelFileError, SaveError
+from unrolled.errors import ModelFileError, SaveError, foreign_told
+from unrolled.model.writing import write_atomically
 
-__all__ = ["FORMAT", "Artefact", "read_artefact", "write_artefact", "write_atomically"]
+__all__ = ["FORMAT", "Artefact", "read_artefact", "write_artefact"]
 
 FORMAT = 1
 RECORD = "model.json"
 # The name under which a run folder keeps its model.
 IN_RUN = "model.unrolled"
+OWN = re.compile("tensors-[0-9a-f]{12}[.]safetensors")
+# What the parts of a zip may become whatever its size, and how many times its size beyond that: weights hardly pack.
+FREE, TIMES = 1 << 24, 20
 SINGLE_FILE = (".zip", ".unrolled")
 # A fixed time inside the zip, so that the same model gives the same bytes.
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -79,38 +82,18 @@ def read_artefact(path: str | Path) -> Artefact:
     Raises `ModelFileError` for a missing, damaged or truncated file and for one of a later format version.
     """
     path = Path(path)
+    with foreign_told(ModelFileError, "load: the name of the model is none that a file can have", "check the path"):
+        path.exists()
     if path.is_dir() and not (path / RECORD).exists() and (path / IN_RUN).exists():
         path = path / IN_RUN
     if not path.exists():
         raise ModelFileError(f"load: there is no model at {path}; give the file, folder or run that save or fit wrote.")
-    try:
-        return _read_folder(path) if path.is_dir() else _read_zip(path)
-    except OSError as error:
-        raise ModelFileError(f"load: cannot read {path}: {error.strerror or error}.") from error
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """The whole of `data` or nothing appears at `path`. Raises OSError; the draft is removed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp makes a file for its owner alone; a result is as readable as any other new file.
-        os.chmod(draft, 0o666 & ~_umask())
-        os.replace(draft, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(draft)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    advice = "save it again or fetch a whole copy"
+    with foreign_told(ModelFileError, f"load: {path} is damaged or cut short", advice):
+        try:
+            return _read_folder(path) if path.is_dir() else _read_zip(path)
+        except OSError as error:
+            raise ModelFileError(f"load: cannot read {path}: {error.strerror or error}.") from error
 
 
 def _write_zip(path: Path, members: dict[str, bytes]) -> None:
@@ -124,7 +107,7 @@ def _write_zip(path: Path, members: dict[str, bytes]) -> None:
 
 
 def _write_folder(path: Path, text: bytes, name: str, blob: bytes) -> None:
-    created = not path.exists()
+    created, before = not path.exists(), _tensors_of(path)
     try:
         write_atomically(path / name, blob)
         write_atomically(path / RECORD, text)
@@ -136,9 +119,18 @@ def _write_folder(path: Path, text: bytes, name: str, blob: bytes) -> None:
             with contextlib.suppress(OSError):
                 path.rmdir()
         raise
-    for old in path.glob("tensors-*.safetensors"):
-        if old.name != name:
-            old.unlink()
+    if before not in (None, name):
+        with contextlib.suppress(OSError):
+            (path / str(before)).unlink()
+
+
+def _tensors_of(path: Path) -> str | None:
+    """The file of tensors that the model before wrote beside its record; nothing else is ever removed."""
+    try:
+        name = json.loads((path / RECORD).read_bytes())["tensors"]["file"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return name if isinstance(name, str) and OWN.fullmatch(name) else None
 
 
 def _read_folder(path: Path) -> Artefact:
@@ -147,27 +139,45 @@ def _read_folder(path: Path) -> Artefact:
             f"load: {path} holds no {RECORD} and no {IN_RUN}; give the file or folder that save wrote, or a run whose "
             "training has begun."
         )
+    _require_files(path / RECORD)
     record = _parse(path, (path / RECORD).read_bytes())
     file = path / record["tensors"]["file"]
     if not file.exists():
         raise _damaged(path, f"{file.name} is missing")
+    _require_files(file)
     return _check(path, record, file.read_bytes())
 
 
 def _read_zip(path: Path) -> Artefact:
+    _require_files(path)
     try:
         with zipfile.ZipFile(path) as archive:
+            _check_sizes(path, archive)
             record = _parse(path, archive.read(RECORD))
             return _check(path, record, archive.read(record["tensors"]["file"]))
     except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError, RuntimeError) as error:
         raise _damaged(path, "it is not a complete zip file of a model") from error
 
 
+def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raises `ModelFileError` where the parts claim to be far more than the file can hold."""
+    size, parts = path.stat().st_size, sum(member.file_size for member in archive.infolist())
+    if parts > FREE + TIMES * size:
+        raise _damaged(path, f"its {size:,} bytes would unpack to {parts:,}")
+
+
+def _require_files(path: Path) -> None:
+    """Raises `ModelFileError` where a device, a pipe or a socket stands in the place of a file."""
+    if not path.is_file():
+        raise ModelFileError(f"load: expected a file at {path}, but it is none; give what save or fit wrote.")
+
+
 def _parse(path: Path, data: bytes) -> dict[str, Any]:
     """model.json with the version checked first, then that its parts have the right form."""
     try:
-        record: Any = json.loads(data)
-    except ValueError as error:
+        # Numbers that are none are never written.
+        record: Any = json.loads(data, parse_constant=_refused)
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, f"{RECORD} is not JSON") from error
     version = record.get("format") if isinstance(record, dict) else None
     if isinstance(version, int) and version > FORMAT:
@@ -182,6 +192,10 @@ def _parse(path: Path, data: bytes) -> dict[str, Any]:
     if version != FORMAT or not parts or not isinstance(name, str) or Path(name).name != name:
         raise _damaged(path, f"{RECORD} is not the record of a model")
     return dict(record)
+
+
+def _refused(constant: str) -> float:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _check(path: Path, record: dict[str, Any], blob: bytes) -> Artefact:

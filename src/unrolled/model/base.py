@@ -11,13 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from unrolled import randomness
-from unrolled.errors import ModelFileError, OptionError
+from unrolled.errors import ModelFileError, OptionError, said_by
 from unrolled.model.artefact import Artefact, read_artefact, write_artefact
+from unrolled.model.bounds import bounded_by
 from unrolled.model.describe import Description
 from unrolled.model.laws import CheckReport, Law, recurrent_laws, run_laws
 from unrolled.model.registry import find_task
 
 __all__ = ["Model", "load"]
+
+# What content of another form than its task wrote makes of a task's own code.
+FOREIGN = (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 
 
 class Model(ABC):
@@ -111,14 +115,14 @@ def _restore(task: type[Model], artefact: Artefact, path: str | Path) -> Model:
         # Files of before hold no word of what was understood.
         understood = artefact.content.pop("understood", ())
         # A network draws the weights that are overwritten here.
-        with randomness.apart():
+        with randomness.apart(), bounded_by(weights):
             model = task.unpack(artefact.content, arrays)
         model.understood = tuple(map(str, understood))
         model.fitted().load_state_dict(weights)
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+    except FOREIGN as error:
         # The checksums hold, so the content is what was written: another release wrote it under the same version.
         # torch heads its list of what does not fit with a line that says nothing.
-        reason = " ".join(str(error).split("\n\t")[-1].split())
+        reason = said_by(error, last=True)
         raise ModelFileError(
             f"load: {path} does not fit this version of unrolled ({reason}); load it with the version that wrote it, "
             "or import what registers its cells first."

@@ -115,11 +115,12 @@ class Whole(NamedTuple):
 @dataclass(frozen=True)
 class Call(Generic[M]):
     """What a command is about. run: the word after it; request: what that run was asked for, None where the word is a
-    saved model or a file."""
+    saved model or a file. raw: whether CSV holds texts that are like formulas as they are."""
 
     run: str
     model: M
     request: Callable[[], Request | None]
+    raw: bool = False
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def sources(request: Request) -> tuple[list[object], dict[str, object]]:
 
 def held_files(request: Request, role: str) -> tuple[object, ...]:
     """The paths for "valid" or "test". Raises `DataError` where there is no such file."""
-    from unrolled.data.read.files import require_file
+    from unrolled.data.read.door import require_file
 
     paths = request.paths(role)
     for path in paths:

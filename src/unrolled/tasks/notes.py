@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
+
+from unrolled.options import typed
 
 __all__ = ["Notes"]
 
@@ -20,7 +22,9 @@ class Notes:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """What `to_json` gave."""
-        return cls(**{name: _tuples(value) for name, value in data.items()})
+        values = {name: _tuples(value) for name, value in data.items()}
+        kinds = get_type_hints(cls)
+        return cls(**{name: typed(kinds.get(name, object), value, name) for name, value in values.items()})
 
 
 def _tuples(value: Any) -> Any:

@@ -13,13 +13,14 @@ from torch import nn
 
 from unrolled import randomness
 from unrolled.data.batch.batching import Dataset, fingerprint
-from unrolled.errors import ModelFileError, NonFiniteError, SaveError, TrainingError
+from unrolled.errors import ModelFileError, NonFiniteError, SaveError, TrainingError, foreign_told
 from unrolled.state import from_bytes
 from unrolled.train import gradient
 from unrolled.train.average import Average
 from unrolled.train.checkpoints import snapshot
 from unrolled.train.checkpoints.checkpoint import Checkpoint, Folder, Record
 from unrolled.train.checkpoints.cursor import Cursor, Position
+from unrolled.train.checkpoints.lock import locked
 from unrolled.train.evaluate import Best, evaluating_aside, mean_loss, modes_kept, weights_of
 from unrolled.train.interrupt import Interrupt
 from unrolled.train.monitor.diagnose import describe, diverged
@@ -71,7 +72,7 @@ def fit(
     """
     folder = None if run is None else Folder(Path(run))
     check_request(options, folder, resume=resume, scored=valid is not None or score is not None)
-    with randomness.kept(), modes_kept(module), Interrupt(folder is not None) as interrupt:
+    with locked(run), randomness.kept(), modes_kept(module), Interrupt(folder is not None) as interrupt:
         training = _Training(module, data, options, valid, score, folder, interrupt, resume)
         if training.processes.first:
             training.tell(callbacks, progress, run)
@@ -365,23 +366,24 @@ class _Training:
             "scaler": None if scaler is None else scaler.state_dict(),
         }
 
+    @foreign_told(ModelFileError, "fit: the checkpoint does not fit this run", "go back to an earlier one")
     def _restore(self, checkpoint: Checkpoint, path: Path) -> None:
         """Put everything back where the checkpoint has it; the random states last."""
-        record = checkpoint.record
+        record, tensors = checkpoint.record, checkpoint.tensors
         random_states, carried = snapshot.unpack_share(checkpoint.processes[self.processes.index])
         self._carry(carried)
         expected = self.module.state_dict()
-        weights = snapshot.unpack_weights("weights", checkpoint.tensors, expected)
+        weights = snapshot.unpack_weights("weights", tensors, expected)
         if weights is None:
             raise ModelFileError(f"fit: {path} holds no weights; go back to an earlier checkpoint.")
         self.module.load_state_dict(weights)
-        snapshot.unpack_optimizer(checkpoint.tensors, self.optimizer)
+        snapshot.unpack_optimizer(tensors, self.optimizer)
         if self.processes.scaler is not None:
             self.processes.scaler.load_state_dict(record["scaler"] or {})
-        score, step, failures = record["best"]
-        self.best = Best(score, step, failures, snapshot.unpack_weights("best", checkpoint.tensors, expected))
-        average = snapshot.unpack_weights("average", checkpoint.tensors, self.average.copies())
-        self.average.restore(average, record.get("averaged", 0))
+        self.best = Best(*record["best"], snapshot.unpack_weights("best", tensors, expected))
+        self.average.restore(
+            snapshot.unpack_weights("average", tensors, self.average.copies()), record.get("averaged", 0)
+        )
         self.evaluations = [Evaluation(*row) for row in record["evaluations"]]
         self.plateaus = plateaus(self._scores(), self.options.decay_patience)
         self.step, self.since, self.finished = record["step"], record["since"], record["finished"]

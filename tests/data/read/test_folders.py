@@ -72,7 +72,7 @@ def test_a_row_of_numbers_is_one_channel(tmp_path: Path) -> None:
         ({"pos/a.csv": b""}, r"pos/a\.csv: expected finite numbers .* at least one step"),
         ({"pos/a.csv": b"inf\n"}, r"pos/a\.csv: expected finite numbers .* some infinite"),
         ({"pos/a.npy": np.zeros((2, 2, 2))}, r"pos/a\.npy: expected .* but got shape \(2, 2, 2\)"),
-        ({"pos/a.npy": b"x"}, r"pos/a\.npy is not an array of numbers"),
+        ({"pos/a.npy": b"x"}, r"pos/a\.npy is not a file of numpy arrays"),
         ({"pos/a.txt": b"\xff"}, r"a\.txt is not UTF-8"),
     ],
 )

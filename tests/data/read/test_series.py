@@ -130,7 +130,7 @@ def test_numpy_files_give_series(tmp_path: Path) -> None:
         ({"x": np.zeros((2, 3)), "lengths": np.array([1, -1])}, "'lengths' of a.npz as 2 integers from 1 to 3"),
         ({"x": np.zeros((2, 3)), "y": np.array([1])}, "a label for each of the 2 series of a.npz, but got 1"),
         ({"x": np.zeros((2, 3, 1, 1))}, r"as \(N, T, D\) or \(N, T\), but got"),
-        ({"x": np.array([{}])}, "not a file of numpy arrays"),
+        ({"x": np.array([{}])}, "holds an array of object"),
         ({}, "holds no arrays"),
     ],
 )

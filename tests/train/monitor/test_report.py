@@ -108,3 +108,15 @@ def test_importing_the_room_does_not_import_accelerate() -> None:
     code = "import sys, unrolled.train; print('accelerate' in sys.modules, 'rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", ".metrics.jsonl"])
+def test_a_link_that_was_planted_in_a_run_folder_is_not_followed(tmp_path: Path, name: str) -> None:
+    (tmp_path / "victim").write_text("mine")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / name).symlink_to(tmp_path / "victim")
+    metrics = JsonLines(tmp_path / "run" / "metrics.jsonl", resumed_at=None)
+    metrics(Event("start", 1, 0, 0.0, 0.0))
+    metrics(Event("stop", 1, 0, 0.0, 0.0))
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 2

@@ -17,6 +17,7 @@ from unrolled.data.panel.remarks import columns_said
 from unrolled.data.panel.step import Step
 from unrolled.data.panel.zones import read_later, settled_form
 from unrolled.data.read.codes import COUNT
+from unrolled.data.read.door import reader
 from unrolled.data.read.table import read_table, require_columns, row_name, source_name
 from unrolled.data.read.times import TimeForm, Times, read_times
 from unrolled.data.read.values import is_text, number_column, text_column
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+@reader
 def build_panel(
     table: object,
     columns: Columns,

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.data.batch.batching import Rows
+from unrolled.data.read.door import reader
 from unrolled.data.read.files import Places, file_name, iterate_text, suffix
 from unrolled.data.read.tag_layout import DOCUMENT, TagLayout
 from unrolled.errors import DataError
@@ -51,6 +52,7 @@ class Sentences:
         return Sentences(words, tags, self.source, self.places.select(rows), self.remarks)
 
 
+@reader
 def read_conll(source: str | Path, column: str | int | None = None) -> Sentences:
     """The sentences of a file in CoNLL-U, or with two or more columns of which the first is the word.
 

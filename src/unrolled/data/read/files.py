@@ -16,10 +16,12 @@ from typing import BinaryIO, cast
 import numpy as np
 
 from unrolled.data.batch.batching import Rows
-from unrolled.errors import DataError, listed, suggest
+from unrolled.data.read.door import Unpacked, require_file
+from unrolled.errors import DataError, listed, said_by, suggest
 
 __all__ = ["Places", "file_name", "iterate_text", "open_bytes", "read_bytes", "require_file", "require_names", "suffix"]
 
+_PIECE = 1 << 17
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -64,15 +66,6 @@ def suffix(source: str | Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
-def require_file(source: str | Path) -> Path:
-    """The path, if something stands there; else DataError with the nearest name in that folder."""
-    path = Path(source)
-    if not path.exists():
-        near = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-        raise DataError(f"There is no file {str(path)!r}.{suggest(path.name, near)} Check the path.")
-    return path
-
-
 def require_names(wanted: Sequence[str], present: Sequence[str], source: str) -> None:
     """Raises DataError for the first wanted column that is not present exactly once, with the nearest one."""
     for name in wanted:
@@ -94,13 +87,16 @@ def open_bytes(source: str | Path) -> Iterator[BinaryIO]:
     path = require_file(source)
     try:
         if path.suffix.lower() == ".gz":
-            with gzip.open(path) as packed, io.BufferedReader(cast(io.RawIOBase, packed)) as stream:
+            size, name = path.stat().st_size, path.name
+            with gzip.open(path) as packed, io.BufferedReader(Unpacked(packed, size, name), _PIECE) as stream:
                 yield cast(BinaryIO, stream)
         else:
             with path.open("rb") as plain:
                 yield plain
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path.name} cannot be read ({error}): check that it is a whole, readable file.") from error
+        raise DataError(
+            f"{path.name} cannot be read ({said_by(error)}): check that it is a whole, readable file."
+        ) from error
 
 
 def read_bytes(source: str | Path) -> bytes:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from unrolled.data.read.arrays import read_arrays
 from unrolled.data.read.delimited import Row, choose_delimiter, iterate_rows
-from unrolled.data.read.files import Places, file_name, iterate_text, require_file, suffix
+from unrolled.data.read.door import reader, require_file
+from unrolled.data.read.files import Places, file_name, iterate_text, suffix
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.records import Records, Values
 from unrolled.data.read.table import DELIMITERS
@@ -21,6 +23,7 @@ _SERIES = (".csv", ".tsv", ".npy")
 _MISSING = ("", "?", "nan", "na")
 
 
+@reader
 def read_folders(path: str | Path) -> Records:
     """The files of each class folder, in the order of folders and files, with the folder's name as the label.
 
@@ -107,13 +110,10 @@ def _series(file: Path) -> np.ndarray:
 
 
 def _array(file: Path) -> np.ndarray:
-    try:
-        values: np.ndarray = np.load(file, allow_pickle=False).astype(np.float64)
-    except (OSError, EOFError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"{file.parent.name}/{file.name} is not an array of numbers ({error}): save it with numpy.save()."
-        ) from error
-    return values
+    values = read_arrays(file, f"{file.parent.name}/{file.name}")["x"]
+    if values.dtype.kind not in "biuf":
+        raise DataError(f"{file.parent.name}/{file.name} holds text, but expected numbers: save it with numpy.save().")
+    return values.astype(np.float64)
 
 
 def _table(file: Path) -> np.ndarray:

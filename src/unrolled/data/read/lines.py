@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from pathlib import Path
 
-from unrolled.data.read.files import file_name, iterate_text, require_file
+from unrolled.data.read.door import reader, require_file
+from unrolled.data.read.files import file_name, iterate_text
 from unrolled.errors import DataError
 
 __all__ = ["lines_of", "read_lines", "read_parallel", "visible_files"]
@@ -59,6 +60,7 @@ def visible_files(folder: Path) -> list[Path]:
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
+@reader
 def _from_path(source: str | Path) -> Iterator[str]:
     if str(source) == "-" or not require_file(source).is_dir():
         yield from iterate_text(source)

@@ -16,7 +16,8 @@ import numpy as np
 
 from unrolled.data.batch.batching import Rows
 from unrolled.data.read.delimited import choose_delimiter, iterate_rows
-from unrolled.data.read.files import Places, file_name, iterate_text, open_bytes, require_file, require_names, suffix
+from unrolled.data.read.door import reader, require_file
+from unrolled.data.read.files import Places, file_name, iterate_text, open_bytes, require_names, suffix
 from unrolled.data.read.table import DELIMITERS, PARQUET, read_table, source_name
 from unrolled.errors import DataError, OptionError, listed
 from unrolled.types import Json
@@ -82,6 +83,7 @@ class _Source(NamedTuple):
     rows: Iterator[_Numbered]
 
 
+@reader
 def read_records(
     source: object, columns: Sequence[str] | None = None, *, names: Sequence[str] | None = None
 ) -> Records:
@@ -111,6 +113,7 @@ def read_records(
         return Records(table, found.name, Places(found.name, found.kind, np.array(numbers, np.int64)))
 
 
+@reader
 def iterate_records(
     source: object, columns: Sequence[str] | None = None, *, names: Sequence[str] | None = None
 ) -> Iterator[Json]:

@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike
 
 from unrolled.data.batch.batching import Rows
 from unrolled.data.read.arff import read_arff
-from unrolled.data.read.files import Places, file_name, require_file, suffix
+from unrolled.data.read.arrays import read_arrays
+from unrolled.data.read.door import reader, require_file
+from unrolled.data.read.files import Places, file_name, suffix
 from unrolled.data.read.ts import read_ts
 from unrolled.errors import DataError, listed
 
@@ -48,6 +50,7 @@ class Series:
         return Series([self.values[i] for i in chosen], labels, self.source, self.places.select(rows))
 
 
+@reader
 def read_series(source: object, labels: Iterable[object] | None = None) -> Series:
     """The series that `source` holds.
 
@@ -88,7 +91,7 @@ def _from_path(source: str | Path, name: str) -> tuple[list[np.ndarray], Iterabl
             f"{name}: expected a .ts, .arff, .npy or .npz file, but it ends in {Path(source).suffix!r}: "
             "convert or rename it."
         )
-    arrays = _loaded(require_file(source), name)
+    arrays = read_arrays(require_file(source), name)
     x = arrays["x"] if "x" in arrays else next(iter(arrays.values()))
     if len(arrays) > 1 and "x" not in arrays:
         raise DataError(f"{name} holds the arrays {listed(arrays)}, but expected 'x' among them: name the series 'x'.")
@@ -96,20 +99,6 @@ def _from_path(source: str | Path, name: str) -> tuple[list[np.ndarray], Iterabl
     if "lengths" in arrays:
         values = _shortened(values, arrays["lengths"], name)
     return values, arrays.get("y"), list(range(len(values)))
-
-
-def _loaded(path: Path, name: str) -> dict[str, np.ndarray]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"x": loaded}
-        with loaded:
-            arrays = {key: loaded[key] for key in loaded.files}
-    except (OSError, EOFError, ValueError) as error:
-        raise DataError(f"{name} is not a file of numpy arrays ({error}): save it with numpy.save().") from error
-    if not arrays:
-        raise DataError(f"{name} holds no arrays: save the series as 'x'.")
-    return arrays
 
 
 def _shortened(values: list[np.ndarray], lengths: np.ndarray, name: str) -> list[np.ndarray]:

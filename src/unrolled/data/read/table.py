@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unrolled.data.read.door import reader
 from unrolled.data.read.files import file_name, read_bytes, require_names, suffix
 from unrolled.data.read.frames import arrow_table, one_line
 from unrolled.data.read.layout import COMMENTS_AMONG_ROWS, TableLayout, see_layout
@@ -29,6 +30,7 @@ _LETTERS = (b"N", b"n", b"?")
 _ALWAYS_TEXT = ("unique_id",)
 
 
+@reader
 def read_table(source: object, text: Sequence[str] = ()) -> pa.Table:
     """The table that `source` holds.
 

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from unrolled.data.read.door import reader
 from unrolled.data.read.files import file_name, iterate_text
 from unrolled.errors import DataError, listed, suggest
 
 __all__ = ["known_label", "read_ts", "stack_channels"]
 
 
+@reader
 def read_ts(source: str | Path) -> tuple[list[np.ndarray], list[str] | None, list[int]]:
     """(values (T_i, D) float64 with NaN where "?" or "NaN" stands, labels or None, line numbers).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import zlib
 from array import array
 from collections.abc import Container, Iterator
@@ -11,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unrolled.errors import DataError, suggest
+from unrolled.data.read.door import Unpacked, reader, require_file
+from unrolled.errors import DataError
 from unrolled.fields.text import PAD, Text
 from unrolled.fields.tokens import bare
 
@@ -28,6 +30,7 @@ class Vectors(NamedTuple):
     matrix: np.ndarray
 
 
+@reader
 def read_vectors(path: str | Path, keep: Container[str] | None = None) -> Vectors:
     """The vectors of a GloVe file (a word and its numbers on each line) or a word2vec text file (under a line "N D").
 
@@ -45,10 +48,7 @@ def read_vectors(path: str | Path, keep: Container[str] | None = None) -> Vector
         DataError: no such file or a damaged one, no vectors in it, bytes that are no UTF-8, a line of another width, a
             value that is no finite number, or fewer or more lines than the header says.
     """
-    path = Path(path)
-    if not path.exists():
-        near = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
-        raise DataError(f"There is no file {str(path)!r}.{suggest(path.name, near)} Check the path.")
+    path = require_file(path)
     try:
         return _read(_Lines(path), keep)
     except (OSError, EOFError, zlib.error) as error:
@@ -92,7 +92,9 @@ class _Lines:
         with self.path.open("rb") as file:
             packed = file.read(2) == _GZIP
         after = 0
-        with gzip.open(self.path) if packed else self.path.open("rb") as lines:
+        size = self.path.stat().st_size
+        with gzip.open(self.path) if packed else self.path.open("rb") as stream:
+            lines = io.BufferedReader(Unpacked(stream, size, self.name), 1 << 17) if packed else stream
             for line in lines:
                 self.number, self.offset = self.number + 1, after
                 after += len(line)

@@ -98,13 +98,13 @@ def predict(call: Call[Classifier], file: File, names: Names = None) -> Iterator
         found = model.predict_proba(source)
         if first:
             # Only now, so that a mistake in the file leaves no output behind.
-            yield Answer(csv_row("label", "probability"), None)
+            yield Answer(csv_row(call, "label", "probability"), None)
             first = False
         for row in found:
             best = int(row.argmax())
             whole = {str(name): float(p) for name, p in zip(values, row, strict=True)}
             data = {"label": values[best], "probability": float(row[best]), "probabilities": whole}
-            yield Answer(csv_row(values[best], f"{row[best]:.6f}"), data)
+            yield Answer(csv_row(call, values[best], f"{row[best]:.6f}"), data)
 
 
 def _texts_or_file(call: Call[Classifier], file: str, names: str | None) -> Iterator[object]:

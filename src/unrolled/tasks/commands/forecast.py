@@ -128,7 +128,7 @@ def predict(
     found = model.predict(tables[0], future=tables[1])
     if plot is not None:
         model.plot(plot, tables[0], future=tables[1])
-    return Whole((found.to_csv(),), found.to_json)
+    return Whole((found.to_csv(raw=call.raw),), found.to_json)
 
 
 def evaluate(call: Call[Forecaster], file: Truth, stride: Stride = None) -> Whole:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unrolled.model.describe import Call, Request
+from unrolled.tasks.cells import csv_text
 from unrolled.tasks.commands.words import column_names, is_table
 
 if TYPE_CHECKING:
@@ -83,8 +82,6 @@ def together(items: Iterable[T], file: str) -> Iterator[list[T]]:
         yield some
 
 
-def csv_row(*fields: object) -> str:
-    """One line of CSV."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(fields)
-    return line.getvalue()
+def csv_row(call: Call[Any], *fields: object) -> str:
+    """One line of CSV; a text that is like a formula as the call wants it."""
+    return csv_text([fields], raw=call.raw)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from unrolled.data.panel.panel import Panel
 from unrolled.data.read.times import offset_name, wall_times
 from unrolled.errors import SaveError
 from unrolled.model import write_atomically
+from unrolled.tasks.cells import csv_text
 from unrolled.tasks.forecast.channels import Channels
 
 if TYPE_CHECKING:
@@ -51,21 +50,22 @@ class Prediction:
         frame: pd.DataFrame = self.table.to_pandas()
         return frame
 
-    def to_csv(self, path: str | Path | None = None) -> str:
-        """The table as CSV text, also written to `path` if given (whole or not at all). Raises `SaveError`."""
+    def to_csv(self, path: str | Path | None = None, *, raw: bool = False) -> str:
+        """The table as CSV text, also written to `path` if given (whole or not at all). Raises `SaveError`.
+
+        A name that a spreadsheet would run as a formula has an apostrophe before it, unless `raw`.
+        """
         readable = _readable(self.table)
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(readable.column_names)
-        writer.writerows(zip(*(column.to_pylist() for column in readable.columns), strict=True))
+        rows = zip(*(column.to_pylist() for column in readable.columns), strict=True)
+        text = csv_text([readable.column_names, *rows], raw=raw)
         if path is not None:
             try:
-                write_atomically(Path(path), buffer.getvalue().encode())
+                write_atomically(Path(path), text.encode())
             except OSError as error:
                 raise SaveError(
                     f"to_csv: cannot write {path}: {error.strerror or error}; choose another place."
                 ) from error
-        return buffer.getvalue()
+        return text
 
     def to_json(self) -> list[dict[str, Any]]:
         """One plain JSON object a row."""

@@ -16,16 +16,20 @@ import json
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, NotRequired, TypedDict, cast
+from typing import NamedTuple, NotRequired
 
 from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
-from unrolled.errors import ModelFileError, SaveError
+# That of Python 3.11 cannot be checked by pydantic.
+from typing_extensions import TypedDict
+
+from unrolled.errors import ModelFileError, SaveError, foreign_told
+from unrolled.options import typed
 
 __all__ = ["Checkpoint", "Folder", "Record"]
 
@@ -71,7 +75,9 @@ class Folder:
         """Serial numbers of the complete checkpoints, oldest first."""
         if not self.path.is_dir():
             return []
-        return sorted(int(entry.name) for entry in self.path.iterdir() if entry.name.isdigit())
+        return sorted(
+            int(entry.name) for entry in self.path.iterdir() if entry.name.isascii() and entry.name.isdecimal()
+        )
 
     def save(self, checkpoint: Checkpoint) -> Path:
         """Write one atomically, then drop all but the last two. Raises `SaveError`; older ones stay as they are."""
@@ -131,14 +137,16 @@ def read(path: Path) -> Checkpoint:
             "resume it with the version of unrolled that wrote it."
         )
     contents: dict[str, bytes] = {}
-    for name, digest in cast(Mapping[str, str], manifest["files"]).items():
+    for name, digest in typed(dict[str, str], manifest.get("files"), "files").items():
+        if Path(name).name != name:
+            raise _damaged(path / MANIFEST)
         contents[name] = _read(path / name)
         if hashlib.sha256(contents[name]).hexdigest() != digest:
             raise _damaged(path / name)
     try:
         tensors = read_tensors(contents[TENSORS])
         shares = [contents[f"process-{i}.safetensors"] for i in range(len(contents) - 2)]
-        record = cast(Record, _parse(path / RECORD, contents[RECORD]))
+        record = typed(Record, _parse(path / RECORD, contents[RECORD]), RECORD, strict=False)
         return Checkpoint(record, tensors, shares)
     except (SafetensorError, KeyError) as error:
         raise _damaged(path) from error
@@ -176,6 +184,8 @@ def _sync_folder(path: Path) -> None:
 
 def _read(path: Path) -> bytes:
     try:
+        if not path.is_file():
+            raise FileNotFoundError(2, "No such file")
         return path.read_bytes()
     except OSError as error:
         reason = error.strerror or error
@@ -183,10 +193,8 @@ def _read(path: Path) -> bytes:
 
 
 def _parse(path: Path, data: bytes) -> dict[str, object]:
-    try:
-        value = json.loads(data)
-    except ValueError as error:
-        raise _damaged(path) from error
+    with foreign_told(ModelFileError, f"fit: {path} is damaged or cut short", "use an earlier checkpoint"):
+        value = json.loads(data, parse_constant=float)
     if not isinstance(value, dict):
         raise _damaged(path)
     return value

@@ -6,10 +6,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from unrolled.data.batch.batching import Dataset, Rows, plan_batches, slice_rows
+from unrolled.errors import ModelFileError
 from unrolled.train.options import TrainOptions
 from unrolled.train.processes import Processes
 
 __all__ = ["Cursor", "Position", "cut_rows"]
+
+
+# Epochs that a run may have behind it.
+_MOST = 1 << 31
 
 
 class Position(NamedTuple):
@@ -26,7 +31,13 @@ class Cursor:
     def __init__(self, data: Dataset, options: TrainOptions, processes: Processes, position: Position) -> None:
         self._data, self._options, self._processes = data, options, processes
         self.position = position
+        if min(position) < 0 or position.epoch > _MOST:
+            raise ModelFileError(f"fit: the checkpoint stands at {position}, where no training comes; start a new run.")
         self._plan_epoch()
+        if position.batch >= len(self._plan):
+            raise ModelFileError(
+                f"fit: the checkpoint stands at batch {position.batch} of {len(self._plan)} ; start a new run."
+            )
         self._cut: list[Sequence[object]] | None = None
         self._chunks = 1
 

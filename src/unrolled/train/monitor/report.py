@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Literal, TextIO
 
 from unrolled.errors import SaveError
+from unrolled.model.writing import write_atomically
 from unrolled.train.monitor.events import Callback, Event
 
 __all__ = ["JsonLines", "Lines", "ProgressBar", "announce", "reporter"]
@@ -26,12 +27,11 @@ class JsonLines:
     def __init__(self, path: Path, *, resumed_at: int | None, every: int = 1) -> None:
         self._path, self._every = path, every
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            draft = path.with_name(f".{path.name}")
-            lines = _lines_until(path, resumed_at) if resumed_at is not None and path.exists() else []
-            draft.write_text("".join(lines), encoding="utf-8")
-            os.replace(draft, path)
-            self._file: IO[str] = open(path, "a", encoding="utf-8", buffering=1)  # noqa: SIM115, closed by the stop event
+            lines = _lines_until(path, resumed_at) if resumed_at is not None and path.is_file() else []
+            # Links in a run folder are not followed: whoever planted one would choose what is written over.
+            write_atomically(path, "".join(lines).encode(), follow=False)
+            handle = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NOFOLLOW", 0))
+            self._file: IO[str] = os.fdopen(handle, "a", encoding="utf-8", buffering=1)
         except OSError as error:
             raise self._problem(error) from error
 
@@ -130,12 +130,14 @@ def announce(progress: Progress, text: str, stream: TextIO | None = None) -> Non
 def _lines_until(path: Path, step: int) -> list[str]:
     """The lines of steps up to `step`; the last line of a killed run may be torn."""
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             break
-        if event["step"] <= step and event["event"] != "stop":
+        if not isinstance(event, dict) or not isinstance(event.get("step"), int):
+            break
+        if event["step"] <= step and event.get("event") != "stop":
             kept.append(line)
     return kept
 

@@ -1,0 +1,60 @@
+"""Files of numpy arrays: .npy and .npz, what their headers claim compared with what is there before memory is taken."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.lib import format as numpy_format
+
+from unrolled.data.read.door import check_grown
+from unrolled.errors import DataError, foreign_told, listed
+
+__all__ = ["read_arrays"]
+
+
+def read_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file by name, or that of an .npy file as "x". Raises DataError; nothing is unpickled."""
+    with foreign_told(DataError, f"{name} is not a file of numpy arrays", "save it with numpy.save() or numpy.savez()"):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            if not zipfile.is_zipfile(file):
+                file.seek(0)
+                return {"x": _array(file, size, name)}
+            with zipfile.ZipFile(file) as archive:
+                members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+                check_grown(sum(member.file_size for member in members), size, name)
+                arrays = {}
+                for member in members:
+                    with archive.open(member) as packed:
+                        arrays[member.filename.removesuffix(".npy")] = _array(packed, member.file_size, name)
+    if not arrays:
+        raise DataError(f"{name} holds no arrays: save the series as 'x'.")
+    return arrays
+
+
+def _array(file: IO[bytes], size: int, name: str) -> np.ndarray:
+    """One array of a stream of so many bytes."""
+    version = numpy_format.read_magic(file)
+    if version not in ((1, 0), (2, 0)):
+        raise DataError(f"{name} holds an array in numpy's format {version}, but expected numbers or text: convert it.")
+    read = numpy_format.read_array_header_1_0 if version == (1, 0) else numpy_format.read_array_header_2_0
+    shape, fortran, kind = read(file)
+    size -= file.tell()
+    if kind.kind not in "biufUS" or kind.names is not None:
+        raise DataError(
+            f"{name} holds an array of {str(kind)[:40]}, but expected numbers, or text for labels: convert it."
+        )
+    count = 1
+    for part in shape:
+        count *= part
+    # Of arrays without values, too, a length is walked through.
+    if not kind.itemsize or any(not 0 <= part <= size for part in shape) or count * kind.itemsize > size:
+        raise DataError(
+            f"{name} claims an array of shape ({listed(shape)}) of {kind}, {count * kind.itemsize:,} bytes, but holds "
+            f"{size:,}: get the whole file."
+        )
+    values = np.frombuffer(bytearray(file.read(count * kind.itemsize)), kind) if count else np.empty(0, kind)
+    return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
