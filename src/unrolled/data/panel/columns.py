@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from unrolled.data.panel.wide import NO_HEADER, not_long
-from unrolled.data.read.layout import is_datum
 from unrolled.data.read.table import require_columns, source_name
+from unrolled.data.read.table_layout import is_datum
 from unrolled.data.read.times import TimeForm, read_times
 from unrolled.data.read.values import is_text
 from unrolled.errors import DataError, listed

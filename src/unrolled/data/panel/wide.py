@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from unrolled.data.read.layout import is_datum
+from unrolled.data.read.table_layout import is_datum
 
 __all__ = ["NO_HEADER", "not_long"]
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from unrolled.data.read.door import reader
 from unrolled.data.read.files import file_name, read_bytes, require_names, suffix
 from unrolled.data.read.frames import arrow_table, one_line
-from unrolled.data.read.layout import COMMENTS_AMONG_ROWS, TableLayout, see_layout
+from unrolled.data.read.table_layout import COMMENTS_AMONG_ROWS, TableLayout, see_layout
 from unrolled.data.read.typed import typed_columns
 from unrolled.errors import DataError
 from unrolled.types import Json

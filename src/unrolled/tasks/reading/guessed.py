@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from unrolled.data.read.layout import is_datum
 from unrolled.data.read.records import Records
+from unrolled.data.read.table_layout import is_datum
 from unrolled.errors import DataError
 
 __all__ = ["check_guessed", "table_of_numbers"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from unrolled.data.read.layout import see_layout
+from unrolled.data.read.table_layout import see_layout
 
 DELIMITERS = (",", ";", "\t")
 ROWS = "2023-01-01,1.5\n2023-01-02,1.6\n2023-01-03,2\n"
