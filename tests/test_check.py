@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled.check import check_choice, check_rate, check_size, check_state_like
+from unrolled.check import check_choice, check_rate, check_size, fitting_state
 from unrolled.errors import (
     DtypeError,
     LengthsError,
@@ -159,7 +159,8 @@ def h(batch: int = 2, width: int = 5, dtype: torch.dtype = torch.float64) -> tor
         (HState(None), ShapeError, "state must be a Tensor as initial_state() gives it, got NoneType"),  # type: ignore[arg-type]
         (HState(h(3)), ShapeError, "a state leaf must be (2, 5), got (3, 5); pass the state of the same layer"),
         (HState(h(2, 6)), ShapeError, "a state leaf must be (2, 5), got (2, 6)"),
-        (HState(h(dtype=torch.float32)), DtypeError, "a state leaf must be torch.float64, got torch.float32"),
+        (HState(h(dtype=torch.int64)), DtypeError, "a state leaf must be torch.float64, got torch.int64; convert it"),
+        (HState(h(dtype=torch.bool)), DtypeError, "a state leaf must be torch.float64, got torch.bool; convert it"),
         (HState(h().to("meta")), DtypeError, "a state leaf must be on cpu like x, got meta"),
     ],
 )
@@ -180,6 +181,16 @@ def test_a_wrong_state_is_refused(state: Any, kind: type[UnrolledError], sentenc
 def test_a_wrong_step_is_refused(values: Any, kind: type[UnrolledError], sentence: str) -> None:
     with pytest.raises(kind, match=re.escape(f"GRU: {sentence}")):
         layer().step(values)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_a_state_may_have_any_floating_dtype(dtype: torch.dtype) -> None:
+    gru, given = layer(), HState(h(dtype=dtype) + 0.5)
+    y, state = gru(x(), given)
+    same, _ = gru(x(), HState(h() + 0.5))
+    assert torch.equal(y, same)
+    assert state.h.dtype is torch.float64
+    torch.testing.assert_close(gru.step(x()[:, 0], given)[0], same[:, 0])
 
 
 def test_a_step_checks_its_state() -> None:
@@ -226,13 +237,13 @@ def test_a_nested_state_is_checked_to_its_depth() -> None:
         high: Any
 
     good = Pair(HState(h()), HState(h()))
-    check_state_like("Stack", good, good, x())
+    fitting_state("Stack", good, good, x())
     with pytest.raises(ShapeError, match="Stack: state must be a HState"):
-        check_state_like("Stack", Pair(HState(h()), h()), good, x())
+        fitting_state("Stack", Pair(HState(h()), h()), good, x())
     with pytest.raises(ShapeError, match=re.escape("Stack: a state leaf must be (2, 5), got (2, 4)")):
-        check_state_like("Stack", Pair(HState(h()), HState(h(2, 4))), good, x())
+        fitting_state("Stack", Pair(HState(h()), HState(h(2, 4))), good, x())
     with pytest.raises(ShapeError, match="Stack: state must be a tuple"):
-        check_state_like("Stack", (HState(h()),), (HState(h()), HState(h())), x())
+        fitting_state("Stack", (HState(h()),), (HState(h()), HState(h())), x())
 
 
 def test_autocast_lets_other_dtypes_pass_the_door() -> None:

@@ -14,7 +14,7 @@ import unrolled
 
 SOURCE = Path(unrolled.__file__).parent
 FLOORS = {
-    "errors": 0, "types": 0, "options": 0, "state": 0, "padding": 0, "check": 0, "score": 0,
+    "errors": 0, "types": 0, "options": 0, "state": 0, "padding": 0, "randomness": 0, "check": 0, "score": 0,
     "ops": 1,
     "nn": 2, "fields": 2,
     "align": 3, "data": 3, "search": 3, "live": 3, "testing": 3,
@@ -25,7 +25,7 @@ FLOORS = {
 }  # fmt: skip
 BESIDE = {"__init__", "__main__"}
 # Floor 0 is one room: its files share the state and the errors.
-ORDER = {"errors": 0, "types": 0, "options": 1, "state": 1, "padding": 1, "check": 2, "score": 3}
+ORDER = {"errors": 0, "types": 0, "options": 1, "state": 1, "padding": 1, "randomness": 1, "check": 2, "score": 3}
 
 
 def room(path: Path) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 from unrolled.errors import DtypeError, LengthsError, NonFiniteError, OptionError, ShapeError, listed, suggest
 from unrolled.padding import valid_mask
-from unrolled.state import leaves
+from unrolled.state import leaves, map_state
 
 __all__ = [
     "check_choice",
@@ -23,10 +23,16 @@ __all__ = [
     "check_reset_mask",
     "check_sequence",
     "check_size",
-    "check_state_like",
     "check_state_dtype",
     "check_step",
+    "fitting_state",
+    "state_dtype",
+    "written_for_onnx",
 ]
+
+S = TypeVar("S")
+
+HALVES = (torch.float16, torch.bfloat16)
 
 
 def check_size(owner: str, name: str, value: object) -> int:
@@ -54,7 +60,7 @@ def _fitting(width: int, heads: int) -> int:
 
 def check_state_dtype(owner: str, dtype: torch.dtype | None) -> torch.dtype | None:
     """The dtype of a state that half precision would spoil: float32 under automatic mixed precision, else as asked."""
-    if dtype not in (torch.float16, torch.bfloat16):
+    if dtype not in HALVES:
         return dtype
     if any(torch.is_autocast_enabled(kind) for kind in ("cpu", "cuda")):
         return torch.float32
@@ -79,11 +85,18 @@ def check_choice(owner: str, name: str, value: object, choices: Iterable[str]) -
     return str(value)
 
 
+def state_dtype(x: Tensor, weight: Tensor | None) -> torch.dtype:
+    """What a state beside x is kept in: the dtype of x, but where automatic mixed precision halved x, the weights'."""
+    if x.dtype not in HALVES or not torch.is_autocast_enabled(x.device.type):
+        return x.dtype
+    return torch.float32 if weight is None else weight.dtype
+
+
 def check_dtype(owner: str, x: Tensor, weight: Tensor | None) -> None:
     """x must have the dtype and device of the layer's weights, unless automatic mixed precision converts it."""
     if weight is None:
         return
-    if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+    if x.dtype != weight.dtype and not (torch.is_autocast_enabled(x.device.type) and _cast_alike(x, weight)):
         raise DtypeError(
             f"{owner}: x must be {weight.dtype} like the layer's weights, got {x.dtype}; convert one of them."
         )
@@ -91,6 +104,11 @@ def check_dtype(owner: str, x: Tensor, weight: Tensor | None) -> None:
         raise DtypeError(
             f"{owner}: x must be on {weight.device} like the layer's weights, got {x.device}; move one with .to()."
         )
+
+
+def _cast_alike(x: Tensor, weight: Tensor) -> bool:
+    """Does automatic mixed precision convert both? It leaves float64 as it is."""
+    return torch.float64 not in (x.dtype, weight.dtype)
 
 
 def check_sequence(owner: str, x: object, input_size: int) -> None:
@@ -149,9 +167,13 @@ def check_reset_mask(owner: str, reset: Tensor | None, x: Tensor, lengths: Tenso
     return reset if lengths is None else reset & valid_mask(lengths, x.shape[1])
 
 
-def check_state_like(owner: str, state: object, expected: object, x: Tensor) -> None:
-    """The state must have the structure, shapes and dtypes of `expected` (its device does not matter), beside x."""
+def fitting_state(owner: str, state: S, expected: S, x: Tensor) -> S:
+    """The state in the dtypes of `expected`, whose structure and shapes it must have (not its device), beside x.
+
+    A number with a fraction may come in any precision; a whole number is no state.
+    """
     _check_structure(owner, state, expected)
+    alike = True
     for leaf, want in zip(leaves(state), leaves(expected), strict=True):
         if leaf.shape != want.shape:
             raise ShapeError(
@@ -159,9 +181,18 @@ def check_state_like(owner: str, state: object, expected: object, x: Tensor) -> 
                 "pass the state of the same layer with one row for each row of x."
             )
         if leaf.dtype != want.dtype:
-            raise DtypeError(f"{owner}: a state leaf must be {want.dtype}, got {leaf.dtype}; convert it with .to().")
+            if not (leaf.dtype.is_floating_point and want.dtype.is_floating_point):
+                raise DtypeError(
+                    f"{owner}: a state leaf must be {want.dtype}, got {leaf.dtype}; convert it with .to()."
+                )
+            alike = False
         if leaf.device != x.device:
             raise DtypeError(f"{owner}: a state leaf must be on {x.device} like x, got {leaf.device}.")
+    return state if alike else map_state(_converted, state, expected)
+
+
+def _converted(leaf: Tensor, want: Tensor) -> Tensor:
+    return leaf.to(want.dtype)
 
 
 def check_finite(owner: str, x: Tensor) -> None:
@@ -219,5 +250,17 @@ def _kind(value: object) -> str:
     return f"a tensor of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
 
 
+def written_for_onnx() -> bool:
+    """Does torch.onnx.export trace what is called? The first question is answered sooner than the second."""
+    jit: Any = torch.jit
+    return bool(jit.is_tracing()) and torch.onnx.is_in_onnx_export()
+
+
 def _traced() -> bool:
-    return torch.compiler.is_compiling()
+    """Is a graph made, or a function of torch.func at work? Then values cannot be looked at."""
+    functorch: Any = torch._C._functorch
+    return (
+        torch.compiler.is_compiling()
+        or functorch.peek_interpreter_stack() is not None
+        or torch._C._get_tracing_state() is not None
+    )

@@ -105,7 +105,10 @@ class TrainingError(UnrolledError, RuntimeError):
 
 def suggest(name: object, candidates: Iterable[str]) -> str:
     """A sentence " Did you mean 'x'?" (with its leading space) for the closest candidate, or an empty string."""
-    close = difflib.get_close_matches(str(name), [str(c) for c in candidates], n=1, cutoff=0.6)
+    known = [str(candidate) for candidate in candidates]
+    close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.6)
+    # Upper and lower case are the likeliest mistake of all.
+    close = [each for each in known if each.lower() == str(name).lower()][:1] or close
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+import difflib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
-from unrolled.errors import ModelFileError, OptionError, listed, suggest
+from unrolled.errors import ModelFileError, OptionError, listed
 
 __all__ = ["Options", "typed", "unknown"]
+
+# So many options are listed in a message.
+FEW = 12
 
 
 class Options(BaseModel):
@@ -38,12 +43,12 @@ class Options(BaseModel):
         try:
             BaseModel.__init__(self, **values)
         except ValidationError as error:
-            raise OptionError(f"{owner}: {_sentence(error, self.names())}") from None
+            raise OptionError(f"{owner}: {_sentence(error, self.meanings())}") from None
 
     @classmethod
-    def names(cls) -> Iterable[str]:
-        """The names that may be given, for messages."""
-        return list(cls.model_fields)
+    def meanings(cls) -> dict[str, str]:
+        """What each option that may be given means, in a few words, or nothing."""
+        return {name: _meaning(field) for name, field in cls.model_fields.items()}
 
     def given(self) -> dict[str, Any]:
         """The options that were named when these were made; the others have their defaults."""
@@ -71,17 +76,34 @@ def typed(kind: Any, value: object, name: str, *, strict: bool = True) -> Any:
         raise ModelFileError(f"load: {name}{place} is {str(first['input'])[:40]!r}: {first['msg']}.") from error
 
 
-def unknown(name: str, names: Iterable[str]) -> str:
+def unknown(name: str, meanings: Mapping[str, str]) -> str:
     """The sentence about an option that there is not."""
-    known = list(names)
-    return f"there is no option {name!r}.{suggest(name, known)} Options: {listed(known)}."
+    close = difflib.get_close_matches(name, meanings, n=3, cutoff=0.6)
+    said = [f"{other!r} ({_lowered(meanings[other])})" if meanings[other] else repr(other) for other in close]
+    suggestion = f" Did you mean {' or '.join(said)}?" if said else ""
+    few = len(meanings) <= FEW
+    rest = f" Options: {listed(meanings)}." if few else " 'unrolled options' says what each of them means."
+    return f"there is no option {name!r}.{suggestion}{rest}"
 
 
-def _sentence(error: ValidationError, names: Iterable[str]) -> str:
+def _meaning(field: FieldInfo) -> str:
+    """The words of a field, and the words that it takes."""
+    kinds = get_args(field.annotation) or (field.annotation,)
+    literals = [field.annotation, *kinds] if get_origin(field.annotation) is not Literal else [field.annotation]
+    choices = [str(word) for kind in literals if get_origin(kind) is Literal for word in get_args(kind)]
+    listing = f" ({', '.join(choices)})" if choices and field.description else ""
+    return (field.description or "").removesuffix(".") + listing + ("." if field.description else "")
+
+
+def _lowered(meaning: str) -> str:
+    return (meaning[:1].lower() + meaning[1:]).rstrip(".")
+
+
+def _sentence(error: ValidationError, meanings: Mapping[str, str]) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return unknown(name, names)
+        return unknown(name, meanings)
     if first["type"] == "missing":
         return f"option {name!r} is missing; give {name}=."
     problem = first["msg"].removeprefix("Value error, ").removesuffix(".")

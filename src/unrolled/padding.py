@@ -12,6 +12,8 @@ from unrolled.errors import LengthsError
 
 __all__ = [
     "Padded",
+    "donors",
+    "fill_padding",
     "from_packed",
     "last_step",
     "resets_from_the_right",
@@ -47,6 +49,24 @@ def zero_padding(x: Tensor, lengths: Tensor | None) -> Tensor:
         return x
     mask = valid_mask(lengths, x.shape[1])
     return torch.where(mask.view(*mask.shape, *[1] * (x.ndim - 2)), x, 0)
+
+
+def fill_padding(x: Tensor, lengths: Tensor) -> Tensor:
+    """x (batch, time, ...) with steps of the longest row in its padding: values that were read, none made up.
+
+    What is computed of them is thrown away; but where a function has no slope at a made-up value, such as a root at 0,
+    a gradient of zero would come back from there as NaN.
+    """
+    steps = torch.arange(x.shape[1], device=x.device)
+    mask = valid_mask(lengths, x.shape[1])
+    last = (lengths.amax() - 1).clamp(min=0)
+    return x[donors(mask, lengths), torch.where(mask, steps, torch.minimum(steps, last))]
+
+
+def donors(alive: Tensor, lengths: Tensor) -> Tensor:
+    """The row itself where alive (batch, ...) is True, else the longest row, which is alive wherever any is."""
+    own = torch.arange(alive.shape[0], device=alive.device).view(-1, *[1] * (alive.ndim - 1))
+    return torch.where(alive, own, lengths.argmax())
 
 
 def reverse_padded(x: Tensor, lengths: Tensor | None) -> Tensor:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast, get_args, get_type_hints
 
 import torch
 from torch import Tensor
+from torch.utils import _pytree as pytree
 
 from unrolled.errors import ModelFileError, ShapeError
 
@@ -23,6 +24,7 @@ __all__ = [
     "from_bytes",
     "leaves",
     "map_state",
+    "name_states",
     "rows",
     "select_rows",
     "split_rows",
@@ -110,6 +112,32 @@ def split_rows(state: S, sizes: Sequence[int] | None = None) -> list[S]:
 def where_rows(condition: Tensor, yes: S, no: S) -> S:
     """Leaf by leaf, row by row: `yes` where condition (batch,) is True, else `no`."""
     return map_state(lambda a, b: torch.where(condition.view(-1, *[1] * (a.ndim - 1)), a, b), yes, no)
+
+
+def name_states(kind: object) -> None:
+    """Give every NamedTuple in a type the name under which `torch.export.save` writes it: its module and its own.
+
+    `nn.Recurrent` calls it for its own type of state, as in `Cell[MyState]`, when a subclass is made.
+    """
+    for part in get_args(kind):
+        name_states(part)
+    if not isinstance(kind, type) or not issubclass(kind, tuple) or not hasattr(kind, "_fields"):
+        return
+    if kind in pytree.SUPPORTED_NODES:
+        return
+    pytree._register_namedtuple(kind, serialized_type_name=f"{kind.__module__}.{kind.__qualname__}")
+    # A program is written with the inputs it was traced with; a tuple of tensors runs nothing when it is read.
+    torch.serialization.add_safe_globals([kind])
+    for part in _hints(kind):
+        name_states(part)
+
+
+def _hints(kind: type) -> Iterable[object]:
+    """The types of its fields; none where a name in them is not to be found from its module."""
+    try:
+        return get_type_hints(kind).values()
+    except NameError:
+        return ()
 
 
 _DTYPES = {str(d).removeprefix("torch."): d for d in (torch.float16, torch.bfloat16, torch.float32, torch.float64,

@@ -122,6 +122,15 @@ def test_a_run_that_time_has_stopped_goes_on_with_more(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "run" / "run.json").read_text())["options"]["max_minutes"] == 30
 
 
+def test_options_of_a_task_are_listed_with_their_meanings() -> None:
+    lines = run("options", "tag").stdout.splitlines()
+    assert ["spelling", '"cnn"', "Also", "read", "each", "word", "by"] in [line.split()[:7] for line in lines]
+    rows = json.loads(run("options", "forecast", "--json").stdout)
+    assert {"option": "calendar", "usual": True, "means": "Read the date: hour, weekday, month."} in rows
+    assert "forecast" in run("options").stdout
+    assert "not known here" in mistake("options", "cooking")
+
+
 def test_a_run_without_a_model_says_when_there_will_be_one(fitted: Path, tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text((fitted / "run.json").read_text())
     assert "has no model yet" in mistake("predict", str(tmp_path))

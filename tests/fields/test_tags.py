@@ -6,6 +6,7 @@ import pytest
 
 from unrolled.errors import DataError
 from unrolled.fields import Tags
+from unrolled.fields.tokens import learned_scheme, odd_tags, scheme_of, spans, write_chunks
 
 BIO_TAGS = ("O", "B-X", "I-X", "B-Y", "I-Y")
 IOBES_TAGS = (*BIO_TAGS, "E-X", "S-X", "E-Y", "S-Y")
@@ -51,7 +52,7 @@ def test_everything_is_legal_without_a_scheme() -> None:
         ([["O", "S-X"]], "IOBES"),
         ([["O", "B-X", "NN"]], "none"),
         ([["O", "O"]], "none"),
-        ([["B", "M", "E", "S"]], "none"),
+        ([["B", "M", "E", "S"]], "IOBES"),
         ([["IN", "BX", "O"]], "none"),
         ([[]], "none"),
         ([], "none"),
@@ -104,3 +105,29 @@ def test_drawn_tags_are_legal_and_use_every_tag(alphabet: tuple[str, ...], schem
     drawn = [tags.draw(np.random.default_rng(seed)) for seed in range(300)]
     assert all(tags.repair(sequence) == sequence for sequence in drawn)
     assert {tag for sequence in drawn for tag in sequence} == set(alphabet)
+
+
+CHUNKED = [["B-X", "I-X", "I-X", "B-X", "O", "B-Y", "B-X", "I-X", "B-X"], ["O", "B-Y"], [], ["B-X", "B-X", "I-X"]]
+
+
+@pytest.mark.parametrize("scheme", ["BIO", "IOB1", "IOE1", "IOE2", "IOBES", "BILOU", "BMES", "BMEWO", "BIEWO"])
+@pytest.mark.parametrize("bare", [False, True])
+def test_every_scheme_is_seen_read_and_written(scheme: str, bare: bool) -> None:
+    bio = [[tag[:1] for tag in tags] for tags in CHUNKED] if bare else CHUNKED
+    came = [write_chunks(tags, scheme) for tags in bio]
+    assert scheme_of(came) == scheme
+    assert [spans(tags) for tags in came] == [spans(tags) for tags in bio]
+    fitted = Tags.fit(came)
+    assert fitted.scheme == learned_scheme(scheme)
+    assert [write_chunks(fitted.repair(tags), scheme) for tags in came] == came
+    assert odd_tags(came, scheme) == []
+
+
+def test_one_odd_tag_leaves_the_scheme_and_is_found() -> None:
+    came = [*CHUNKED * 3, ["O", "tag", "o"]]
+    assert scheme_of(came) == "none"
+    assert scheme_of([*came[:-1], ["O", "tag"]]) == "BIO"
+    assert odd_tags([["O"], ["B-X", "tag", "tag"]], "BIO") == [("tag", 2, 1, 1)]
+    assert scheme_of([*CHUNKED * 3, ["U-X"]]) == "BIO"
+    assert Tags.fit([*CHUNKED * 3, ["tag"]]).values == ("B-X", "B-Y", "I-X", "O", "tag")
+    assert scheme_of([["N", "V", "S", "B"]]) == "none"

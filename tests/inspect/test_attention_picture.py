@@ -41,3 +41,12 @@ def test_weights_and_words_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         draw_attention(weights(2, 1), ["a", "b"], ["c"], tmp_path / "map.png")
     with pytest.raises(DataError, match="finite"):
         draw_attention([[np.nan]], ["a"], ["b"], tmp_path / "map.png")
+
+
+def test_axes_say_what_is_read_and_written_and_characters_stand_upright(tmp_path: Path) -> None:
+    characters = draw_attention(weights(3, 4), list("ab d"), ["x", "y", "</s>"], tmp_path / "a.svg").read_text()
+    words = draw_attention(weights(3, 2), ["ab", "word"], ["x", "y", "</s>"], tmp_path / "b.svg").read_text()
+    assert all("<!-- read -->" in written and "<!-- written -->" in written for written in (characters, words))
+    # The axis of what is written is named upwards, and so are words at the top.
+    assert characters.count("rotate(-90)") == 1
+    assert words.count("rotate(-90)") == 3

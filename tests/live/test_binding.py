@@ -174,7 +174,7 @@ def test_wrong_inputs_are_refused_as_with_gradients() -> None:
     wrong = [
         (x.float(), state), (x[:, :5], state), (x[None], state), (x[:0], state), (x[:1], state), (x.tolist(), state),
         (x / 0, state), (x, tuple(state)), (x, LSTMState(state.h, state.c[:1])), (x, state.h), (x, (state, state)),
-        (x, LSTMState(state.h.float(), state.c)), (x, LSTMState(state.h, None)), (x.to("meta"), state),
+        (x, LSTMState(state.h.long(), state.c)), (x, LSTMState(state.h, None)), (x.to("meta"), state),
     ]  # fmt: skip
     with torch.inference_mode():
         walk(layer, x[None])

@@ -257,7 +257,7 @@ def test_a_wrong_state_or_row_is_refused() -> None:
     with pytest.raises(ShapeError, match="a state leaf must be"):
         stepper.load_state(Stepper(make("lstm"), 3).state())
     with pytest.raises(DtypeError, match="a state leaf must be"):
-        stepper.load_state(map_state(Tensor.float, stepper.state()))
+        stepper.load_state(map_state(Tensor.long, stepper.state()))
     for rows in ([2], [-1], 1):
         with pytest.raises(ShapeError, match="numbers from 0 to 1"):
             stepper.reset(rows)  # type: ignore[arg-type]

@@ -116,8 +116,7 @@ child = os.fork()
 if child == 0:
     signal.alarm({PATIENCE})
     alone = ops.find("rnn")(gates, h, weight, *rest, "tanh", 0.0, False, kernel="cpp")[0]
-    # torch's own matrix products would wait for the parent's threads, as they do in any forked child.
-    torch.set_num_threads(1)
+    torch.randn(1_000_000).exp()
     os._exit(0 if close(passes()) and alone.isfinite().all() else 3)
 ended = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 print(ended, close(passes()))

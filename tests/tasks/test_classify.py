@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unrolled.errors import DataError
 from unrolled.model import load
 from unrolled.score.calibration import probabilities
 from unrolled.tasks import Classifier
@@ -157,3 +158,63 @@ def test_the_same_seed_gives_the_same_model_and_another_another(toys: SimpleName
     )
     np.testing.assert_array_equal(one, two)
     assert (one != other).any()
+
+
+def numbered(form: Any, count: int = 24) -> dict[str, list[Any]]:
+    return {
+        "text": [f"{'good' if i % 2 else 'bad'} film" for i in range(count)],
+        "label": [form(i % 2) for i in range(count)],
+    }
+
+
+@pytest.mark.parametrize("known", [int, float, str, "{:.1f}".format, bool, np.int8])
+def test_one_number_is_one_label_whatever_type_it_has(known: Any, toys: SimpleNamespace) -> None:
+    data = numbered(known)
+    model = Classifier(**{**toys.quick, "epochs": 12}).fit(data["text"], data["label"])
+    for form in (int, float, str, "{:.1f}".format, bool):
+        told = numbered(form)
+        assert model.evaluate(told["text"], told["label"]).accuracy == 1.0
+
+
+def test_whole_numbers_are_classes_in_their_own_order_and_type(toys: SimpleNamespace, tmp_path: Path) -> None:
+    texts, labels = [f"w{i % 12}" for i in range(48)], [i % 12 for i in range(48)]
+    model = Classifier(**{**toys.quick, "epochs": 1}).fit(texts, labels)
+    assert model.classes_.tolist() == list(range(12))
+    assert model.predict(texts[:2]).dtype.kind == "i"
+    path = tmp_path / "x.csv"
+    path.write_text("text,label\n" + "".join(f"{t},{y}\n" for t, y in zip(texts, labels, strict=True)))
+    filed = Classifier(**{**toys.quick, "epochs": 1}).fit(path)
+    assert filed.classes_.tolist() == [str(i) for i in range(12)]
+    again = load(filed.save(tmp_path / "m.unrolled"))
+    assert isinstance(again, Classifier)
+    assert again.predict(texts).tolist() == filed.predict(texts).tolist()
+
+
+def test_texts_of_digits_in_memory_sort_as_scikit_learn_sorts_them(toys: SimpleNamespace) -> None:
+    texts, labels = [f"w{i % 12}" for i in range(48)], [str(i % 12) for i in range(48)]
+    assert Classifier(**{**toys.quick, "epochs": 1}).fit(texts, labels).classes_.tolist() == sorted(set(labels))
+
+
+@pytest.mark.parametrize("labels", [
+    [i / 7 for i in range(60)], [f"{i / 7:.4f}" for i in range(60)], [1900 + i for i in range(60)],
+    [i / 7 for i in range(8)], [i * 0.25 for i in range(30)] * 20,
+])  # fmt: skip
+def test_measurements_are_no_classes(labels: list[Any], toys: SimpleNamespace) -> None:
+    with pytest.raises(DataError, match="regression"):
+        Classifier(**toys.quick).fit([f"text {i}" for i in range(len(labels))], labels)
+
+
+@pytest.mark.parametrize(
+    "labels", [[i % 10 / 2 for i in range(40)], [i % 40 for i in range(200)], [f"n{i}" for i in range(30)]]
+)
+def test_few_numbers_and_many_names_are_classes(labels: list[Any], toys: SimpleNamespace) -> None:
+    model = Classifier(**{**toys.quick, "epochs": 1}).fit([f"text {i}" for i in range(len(labels))], labels, valid=0)
+    assert len(model.classes_) == len(set(labels))
+
+
+def test_labels_that_training_has_never_seen_are_said(critic: Classifier) -> None:
+    with pytest.raises(
+        DataError, match=r"labels that training has seen \(neg, pos\), but all 2 are others \(bad, good\)"
+    ):
+        critic.evaluate(["a", "b"], ["good", "bad"])
+    assert "<unk>" in str(critic.evaluate(["a", "b"], ["good", "neg"]))

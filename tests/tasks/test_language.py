@@ -254,3 +254,12 @@ def test_a_way_to_generate_that_makes_no_sense_is_refused(
 
 def test_numpy_strings_are_texts(writer: LanguageModel) -> None:
     assert writer.evaluate(np.array(["the cat", "sat"])) == writer.evaluate(["the cat", "sat"])
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv.gz", "folder/a.parquet"])
+def test_a_table_is_no_running_text(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"text": "a"}\n' * 9)
+    with pytest.raises(DataError, match=f"expected lines of text, got the table {path.name}"):
+        LanguageModel().fit(path.parent if "/" in name else path)

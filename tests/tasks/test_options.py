@@ -59,10 +59,18 @@ def test_a_mistake_in_any_group_is_told_in_the_name_of_the_task(kind: Any, name:
 
 
 @EVERY
-def test_an_unknown_option_is_told_with_all_there_are(kind: type[TaskOptions]) -> None:
-    with pytest.raises(OptionError) as caught:
+def test_every_option_says_what_it_means_and_what_it_usually_is(kind: type[TaskOptions]) -> None:
+    meanings, usual = kind.meanings(), kind.usual()
+    assert list(meanings) == list(usual) == list(kind.places())
+    assert [name for name, meaning in meanings.items() if not meaning.endswith(".")] == []
+
+
+@EVERY
+def test_an_unknown_option_is_told_with_the_meaning_of_the_nearest(kind: type[TaskOptions]) -> None:
+    with pytest.raises(OptionError, match="'unrolled options' says what each of them means"):
         collect(kind, nonsense=1)
-    assert str(caught.value).endswith(f"Options: {', '.join(kind.names())}.")
+    with pytest.raises(OptionError, match=r"Did you mean 'learning_rate' \(learning rate\)"):
+        collect(kind, learning_rat=1)
     with pytest.raises(OptionError, match="there is no option 'hidden'"):
         collect(kind, encoder={"hidden": 1})
 

@@ -225,3 +225,22 @@ def test_vectors_are_for_the_sources(toys: SimpleNamespace, tmp_path: Path) -> N
     again = load(model.save(tmp_path / "m.unrolled"))
     assert isinstance(again, Translator)
     assert again.predict(["a b"]) == model.predict(["a b"])
+
+
+@pytest.mark.parametrize("level", ["word", "char", "subword"])
+def test_nothing_to_read_gives_nothing_and_changes_no_neighbour(level: str) -> None:
+    words = [f"{a} {b}" for a in "abcdef" for b in "abcdef"]
+    model = Translator(max_steps=5, hidden_size=8, level=level).fit((words, [each.upper() for each in words]))
+    said = model.predict(["a b", "", " \u3000", "c d"])
+    assert said[1:3] == ["", ""]
+    assert said[0] == model.predict(["a b"])[0]
+    assert said[3] == model.predict(["c d"])[0]
+    assert model.candidates([""], nbest=3) == [[("", 0.0)]]
+    assert model.predict([]) == []
+    assert model.evaluate(["", " "], ["A", "B"]).chrf.value == 0
+
+
+def test_tables_are_no_lines_of_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x\n")
+    with pytest.raises(DataError, match=r"expected lines of text, got the table a\.csv"):
+        Translator().fit(tmp_path / "a.csv", tmp_path / "a.csv")

@@ -41,8 +41,11 @@ class Sound(Cell[HState]):
         return h, HState(h)
 
 
-class MultipliesPadding(Sound):
-    """Masks by multiplication, so that NaN in the padding survives as NaN."""
+class MultipliesPadding(GRU):
+    """Masks by multiplication, so that NaN in the padding survives as NaN; an op is given x as it is."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 5, kernel="reference")
 
     def forward(self, x: Any, state: Any = None, *, lengths: Any = None, reset: Any = None) -> Any:  # type: ignore[misc]
         state = self.initial_state(x.shape[0], dtype=x.dtype) if state is None else state

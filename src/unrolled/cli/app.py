@@ -10,7 +10,7 @@ from unrolled import __version__
 from unrolled.cli.commands import Commands
 from unrolled.cli.fit import make_fit
 from unrolled.cli.kernels import kernels
-from unrolled.cli.listings import cells, tasks
+from unrolled.cli.listings import cells, options, tasks
 from unrolled.cli.verbs import make_verbs
 from unrolled.model.registry import described_tasks
 
@@ -43,7 +43,7 @@ def make_app() -> typer.Typer:
     app.add_typer(make_fit(described), name="fit")
     for name, verb in make_verbs(described).items():
         app.command(name)(verb)
-    for command in (tasks, cells, kernels):
+    for command in (tasks, options, cells, kernels):
         app.command()(command)
     return app
 

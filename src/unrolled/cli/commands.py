@@ -7,6 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from unrolled.cli.options import with_options
 from unrolled.cli.values import say
 from unrolled.errors import UnrolledError, lacks_memory, listed, said_by, suggest
 
@@ -25,7 +26,7 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except UnrolledError as error:
-            _mistake(str(error))
+            _mistake(with_options(str(error), self.commands.get(ctx.invoked_subcommand or "")))
             raise typer.Exit(MISTAKE) from None
         except UsageError as error:
             _mistake(_sentence(error, ctx))

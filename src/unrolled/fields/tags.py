@@ -11,7 +11,7 @@ import numpy as np
 
 from unrolled.errors import DataError
 from unrolled.fields.field import Field, register_field, shortened
-from unrolled.fields.tokens.chunks import OUTSIDE, parts_of, spans, write_chunks
+from unrolled.fields.tokens.chunks import learned_scheme, parts_of, scheme_of, spans, write_chunks
 from unrolled.fields.tokens.marks import UNKNOWN_TOKEN
 from unrolled.options import typed
 from unrolled.types import Json
@@ -39,22 +39,23 @@ class Tags(Field[Sequence[str]]):
     scheme: str = "none"
 
     @classmethod
-    def fit(cls, sequences: Iterable[Sequence[str]]) -> Tags:
+    def fit(cls, sequences: Iterable[Sequence[str]], scheme: str | None = None) -> Tags:
         """The tags of the sequences given, sorted, and their scheme; hand in the training part only.
 
-        Where every tag is O, B-, I-, E- or S- with a type (or none: a bare B), and one of them at least is not O, the
-        scheme is IOBES if any begins with E or S, else BIO. The values are then those of the repaired sequences, so
-        that IOB1 data, which write B only between neighbours of one type, gain the B they lack.
+        The scheme is BIO or IOBES, whichever says as much as the one that the tags have (`scheme_of`: BILOU, BMES, IOB1
+        and others are read, too). The values are then those of the repaired sequences, so that IOB1 data, which write B
+        only between neighbours of one type, gain the B they lack.
+
+        scheme: that of sequences that are written in it; None: seen from them.
         """
         tagged = list(sequences)
         for tags in tagged:
             if isinstance(tags, str):
                 raise DataError(f"Tags: expected a list of lists of tags, got the text {tags!r} in it: nest the lists.")
-        seen = {tag for tags in tagged for tag in tags}
-        scheme = _scheme_of(seen)
-        if scheme != "none":
-            seen = {tag for tags in tagged for tag in write_chunks(tags, scheme)}
-        return cls(tuple(sorted(seen)), scheme)
+        learned = learned_scheme(scheme_of(tagged)) if scheme is None else scheme
+        if learned == "none":
+            return cls(tuple(sorted({tag for tags in tagged for tag in tags})), learned)
+        return cls(tuple(sorted({tag for tags in tagged for tag in write_chunks(tags, learned)})), learned)
 
     @property
     def size(self) -> int:
@@ -146,11 +147,3 @@ class Tags(Field[Sequence[str]]):
         """The field that `to_json` wrote."""
         scheme = typed(Literal["none", "BIO", "IOBES"], data["scheme"], "scheme")
         return cls(tuple(typed(list[str], data["values"], "values")), scheme)
-
-
-def _scheme_of(tags: set[str]) -> str:
-    marks = {parts_of(tag)[0] for tag in tags}
-    plain = any(parts_of(tag)[0] == OUTSIDE and tag != OUTSIDE for tag in tags)
-    if plain or marks <= {OUTSIDE}:
-        return "none"
-    return "IOBES" if marks & {"E", "S"} else "BIO"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from unrolled.errors import DataError
-from unrolled.inspect.figure import INK, cut, draw_map, label_ticks, make_figure, save_picture
+from unrolled.inspect.figure import GREY, INK, cut, draw_map, label_ticks, make_figure, save_picture
 
 __all__ = ["draw_attention"]
 
@@ -42,16 +42,21 @@ def draw_attention(
     columns, rows = ([cut(word, LONGEST_LABEL) for word in words] for words in (source, target))
     cell = min(CELL, LONGEST_SIDE / max(table.shape))
     left, top = (0.09 * max(map(len, words)) + 0.3 for words in (rows, columns))
-    figure = make_figure(max(4.2, len(source) * cell + left + 1.1), max(2.4, len(target) * cell + top + 0.7))
+    figure = make_figure(max(4.2, len(source) * cell + left + 1.3), max(2.4, len(target) * cell + top + 0.9))
     axes = figure.add_subplot()
     from matplotlib.colors import Normalize
 
     draw_map(figure, axes, table, cell=cell, norm=Normalize(0, max(1e-6, float(table.max()))))
     size = min(10.0, 72 * cell * 0.46)
     axes.xaxis.tick_top()
-    label_ticks(axes.xaxis, columns, size=size, rotation=90)
+    # Characters stand upright, words have no room to.
+    upright = max(map(len, columns)) <= 2
+    label_ticks(axes.xaxis, columns, size=size, rotation=0 if upright else 90)
     label_ticks(axes.yaxis, rows, size=size)
     axes.tick_params(length=0, which="both")
+    axes.xaxis.set_label_position("top")
+    axes.set_xlabel("read", color=GREY, fontsize=9)
+    axes.set_ylabel("written", color=GREY, fontsize=9)
     if title:
         # Above the axes stand the source words, so the title belongs to the figure.
         figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK, parse_math=False)

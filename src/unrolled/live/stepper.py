@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unrolled.check import check_choice, check_size, check_state_like
+from unrolled.check import check_choice, check_size, fitting_state
 from unrolled.errors import DtypeError, KernelError, NonFiniteError, OptionError, ShapeError
 from unrolled.live.binding import (
     DONE,
@@ -172,8 +172,8 @@ class Stepper(Generic[S]):
     def load_state(self, state: S, rows: Rows | None = None) -> None:
         """Go on from `state`, as `state()` or the layer gives it, in all streams or in those numbered; it is copied."""
         numbers = self._row_numbers(rows)
-        check_state_like("Stepper", state, self._like_of(len(numbers)), torch.empty(0, dtype=self.dtype))
-        in_order = map_state(lambda leaf: dense(leaf.detach()), state)
+        fitting = fitting_state("Stepper", state, self._like_of(len(numbers)), torch.empty(0, dtype=self.dtype))
+        in_order = map_state(lambda leaf: dense(leaf.detach()), fitting)
         self._native.move(False, addresses(in_order), numbers.data_ptr(), len(numbers))
 
     def reset(self, rows: Rows | None = None) -> None:

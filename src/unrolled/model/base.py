@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from unrolled import randomness
 from unrolled.errors import ModelFileError, OptionError, said_by
 from unrolled.model.artefact import Artefact, read_artefact, write_artefact
 from unrolled.model.bounds import bounded_by
@@ -89,7 +90,8 @@ class Model(ABC):
         Raises:
             BrokenLaw: one of them does not hold; its message says which and by how much.
         """
-        return run_laws([*recurrent_laws(self.fitted()), *self.laws()])
+        with randomness.apart():
+            return run_laws([*recurrent_laws(self.fitted()), *self.laws()])
 
 
 def load(path: str | Path) -> Model:
@@ -112,7 +114,8 @@ def _restore(task: type[Model], artefact: Artefact, path: str | Path) -> Model:
     try:
         # Files of before hold no word of what was understood.
         understood = artefact.content.pop("understood", ())
-        with bounded_by(weights):
+        # A network draws the weights that are overwritten here.
+        with randomness.apart(), bounded_by(weights):
             model = task.unpack(artefact.content, arrays)
         model.understood = tuple(map(str, understood))
         model.fitted().load_state_dict(weights)

@@ -42,24 +42,30 @@ class ForwardOptions(Options):
     input normalised, which is how cells without a norm of their own are stacked deep.
     """
 
-    cell: str = "lstm"
-    cell_options: dict[str, JsonValue] = Field(default_factory=dict)
-    hidden_size: int = Field(default=128, ge=1)
-    layers: int = Field(default=1, ge=1)
-    dropout: Rate = 0.0
-    layer_dropout: Rate = 0.0
-    input_dropout: Rate = 0.0
-    output_dropout: Rate = 0.0
-    recurrent_dropout: Rate = 0.0
-    weight_dropout: Rate = 0.0
-    zoneout: Rate | tuple[Rate, ...] = 0.0
-    residual: bool | Literal["norm"] = False
+    cell: str = Field(default="lstm", description="Recurrent cell; 'unrolled cells' lists them.")
+    cell_options: dict[str, JsonValue] = Field(default_factory=dict, description="Options of the cell itself.")
+    hidden_size: int = Field(default=128, ge=1, description="Units of each layer and direction.")
+    layers: int = Field(default=1, ge=1, description="Recurrent layers, one on top of another.")
+    dropout: Rate = Field(default=0.0, description="Dropout between layers, drawn for every step.")
+    layer_dropout: Rate = Field(default=0.0, description="Dropout between layers, one mask a sequence.")
+    input_dropout: Rate = Field(default=0.0, description="Dropout of the encoder's input, one mask a sequence.")
+    output_dropout: Rate = Field(default=0.0, description="Dropout of the encoder's output, one mask a sequence.")
+    recurrent_dropout: Rate = Field(
+        default=0.0, description="Dropout of what the recurrent weights see, one mask a sequence."
+    )
+    weight_dropout: Rate = Field(default=0.0, description="Dropout of the recurrent weights themselves.")
+    zoneout: Rate | tuple[Rate, ...] = Field(
+        default=0.0, description="Rate at which parts of the state stay as they were."
+    )
+    residual: bool | Literal["norm"] = Field(
+        default=False, description='Add a layer\'s input to its output; "norm": and normalise it.'
+    )
 
 
 class EncoderOptions(ForwardOptions):
     """What an encoder is made of: that of `ForwardOptions`, and bidirectional: each layer reads both ways."""
 
-    bidirectional: bool = False
+    bidirectional: bool = Field(default=False, description="Read both ways.")
 
 
 def check_encoder(options: ForwardOptions, owner: str) -> None:

@@ -14,7 +14,7 @@ from unrolled.nn.recurrent import Recurrent
 from unrolled.ops import native
 from unrolled.ops.core.scan import outside_autocast, scan
 from unrolled.ops.core.zone import zone_state
-from unrolled.padding import resets_from_the_right
+from unrolled.padding import fill_padding, resets_from_the_right
 from unrolled.state import leaves, map_state
 
 __all__ = ["Cell", "projected_inside"]
@@ -56,6 +56,14 @@ class Cell(Recurrent[S]):
     def operands(self, x: Tensor) -> Any:
         """What `run` takes for x (batch, time, input_size): projected, unless the op does that itself."""
         return self.project(x)
+
+    def walks(self) -> bool:
+        """Is the walk over time that of Python, as `run` has it here?"""
+        return type(self).run is Cell.run
+
+    def read(self, x: Tensor, lengths: Tensor | None) -> Any:
+        """`operands` of x; a walk in Python, whose equations nobody here knows, has no made-up steps projected."""
+        return self.operands(fill_padding(x, lengths) if lengths is not None and self.walks() else x)
 
     @abstractmethod
     def recur(self, operands: Any, state: S) -> tuple[Tensor, S]:
@@ -121,7 +129,7 @@ class Cell(Recurrent[S]):
     def sequence(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:
         elsewhere = x.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling()
         if elsewhere or self.op_projects(x):
-            return self.run(self.operands(x), state, lengths, reset)
+            return self.run(self.read(x, lengths), state, lengths, reset)
         return self._in_parts(x, state, lengths, reset)
 
     def sequence_backwards(self, x: Tensor, state: S, lengths: Tensor | None, reset: Tensor | None) -> tuple[Tensor, S]:

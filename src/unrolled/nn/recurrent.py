@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar, Generic, TypeVar, final
+from typing import Any, ClassVar, Generic, TypeVar, final
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,15 @@ from unrolled.check import (
     check_lengths,
     check_reset_mask,
     check_sequence,
-    check_state_like,
     check_step,
+    fitting_state,
+    state_dtype,
+    written_for_onnx,
 )
-from unrolled.errors import NotStreamable
+from unrolled.errors import NotStreamable, OptionError
 from unrolled.nn import slot
 from unrolled.padding import resets_from_the_right, reverse_padded, zero_padding
+from unrolled.state import name_states
 
 __all__ = ["Recurrent"]
 
@@ -34,12 +37,18 @@ class Recurrent(nn.Module, ABC, Generic[S]):
     state and gradients. `unrolled.testing.check_recurrent` proves it for any subclass.
 
     A subclass sets `input_size` and `output_size` and writes `initial_state` and `sequence`; what comes in there has
-    been checked, is on one device, and is zero in the padding.
+    been checked, is on one device, and is zero in the padding. Its NamedTuple of states stands in square brackets
+    behind the class it is made of, as in `Cell[MyState]`: by that an exported program knows it.
     """
 
     input_size: int
     output_size: int
     parallel_in_time: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for base in vars(cls).get("__orig_bases__", ()):
+            name_states(base)
 
     @property
     def streamable(self) -> bool:
@@ -83,21 +92,27 @@ class Recurrent(nn.Module, ABC, Generic[S]):
         """Run whole sequences.
 
         x: (batch, time, input_size), floating, right padded; what stands in the padding is never read.
-        state: as returned by an earlier call or by `initial_state`; None starts afresh.
+        state: as returned by an earlier call or by `initial_state`, in any floating dtype; None starts afresh.
         lengths: (batch,), valid steps a row, any integer dtype and device, or a list; 0 is allowed; None = all full.
         reset: (batch, time) bool; True at t means that the state is the initial state before x_t.
 
         Returns y (batch, time, output_size), zero in the padding, and the state after each row's last valid step.
-        Raises ShapeError, DtypeError, LengthsError, NonFiniteError.
+        Raises ShapeError, DtypeError, LengthsError, NonFiniteError; OptionError inside of torch.onnx.export.
         """
         owner = type(self).__name__
+        if written_for_onnx():
+            raise OptionError(
+                f"{owner}: torch.onnx.export would write the example's number of steps alone; give it "
+                "unrolled.nn.to_torch(layer), which it writes for every length, or export single steps of layer.step()."
+            )
         check_sequence(owner, x, self.input_size)
-        check_dtype(owner, x, next(self.parameters(), None))
+        weight = next(self.parameters(), None)
+        check_dtype(owner, x, weight)
         counts = check_lengths(owner, lengths, x)
         resets = check_reset_mask(owner, reset, x, counts)
         x = zero_padding(x, counts)
         check_finite(owner, x)
-        return self.sequence(x, self._state_for(x, state), counts, resets)
+        return self.sequence(x, self._state_for(x, state, weight), counts, resets)
 
     @final
     def step(self, x: Tensor, state: S | None = None) -> tuple[Tensor, S]:
@@ -115,16 +130,17 @@ class Recurrent(nn.Module, ABC, Generic[S]):
                 f"{owner}: cannot step, it needs the whole sequence. Use a forward-only encoder to stream."
             )
         check_step(owner, x, self.input_size)
-        check_dtype(owner, x, next(self.parameters(), None))
+        weight = next(self.parameters(), None)
+        check_dtype(owner, x, weight)
         check_finite(owner, x)
-        return self.advance(x, self._state_for(x, state))
+        return self.advance(x, self._state_for(x, state, weight))
 
-    def _state_for(self, x: Tensor, state: S | None) -> S:
+    def _state_for(self, x: Tensor, state: S | None, weight: Tensor | None) -> S:
+        dtype = state_dtype(x, weight)
         if state is None:
-            return self.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
-        if not torch.compiler.is_compiling():
-            # On the meta device nothing is allocated and no random number is drawn.
-            check_state_like(
-                type(self).__name__, state, self.initial_state(x.shape[0], device="meta", dtype=x.dtype), x
-            )
-        return state
+            return self.initial_state(x.shape[0], device=x.device, dtype=dtype)
+        if torch.compiler.is_compiling():
+            return state
+        # On the meta device nothing is allocated and no random number is drawn.
+        like = self.initial_state(x.shape[0], device="meta", dtype=dtype)
+        return fitting_state(type(self).__name__, state, like, x)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from unrolled.align.pool import PoolOptions
 from unrolled.nn.build import Rate
@@ -20,9 +21,11 @@ __all__ = ["ClassOptions", "as_they_came", "draw_calibration", "draw_confusions"
 class ClassOptions(Options):
     """How a class is told. pooling, head_dropout, label_smoothing: as in `PoolOptions`; None: chosen by what comes."""
 
-    pooling: Literal["last", "mean", "max", "attention"] | None = None
-    head_dropout: Rate | None = None
-    label_smoothing: Rate = 0.0
+    pooling: Literal["last", "mean", "max", "attention"] | None = Field(
+        default=None, description="How the steps of an input become one vector."
+    )
+    head_dropout: Rate | None = Field(default=None, description="Dropout before the output.")
+    label_smoothing: Rate = Field(default=0.0, description="Part of the truth that is spread over all classes.")
 
     def settled(self, dropout: float) -> PoolOptions:
         """The options of the alignment, everything decided; dropout: where none was asked for."""

@@ -13,7 +13,9 @@ from torch import nn
 from unrolled.align.pool import Labelled, Pool
 from unrolled.data.batch.examples import CodeColumn, Examples
 from unrolled.data.read.files import Places
+from unrolled.errors import DataError, listed
 from unrolled.fields.category import Category
+from unrolled.fields.spoken import in_order, spelled_as
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
 from unrolled.tasks.batches import per_row
@@ -99,8 +101,9 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
 
         Args:
             source: a table with texts and labels (path, dataframe, dict or list of dicts), a folder with a folder for
-                each class, a .ts or .npz file of series; or the inputs themselves, with labels in `y`: texts, an array
-                (N, T, D), or a list of arrays (T_i, D).
+                each class, a .ts, .arff or .npz file of series, a .tsv file with a label and then the values of a
+                series in each row; or the inputs themselves, with labels in `y`: texts, an array (N, T, D), or a list
+                of arrays (T_i, D).
             y: one label for each input, also beside a table of texts alone. Whole numbers and booleans come back from
                 `predict` as what they are, anything else as text.
             text, label, names: columns of a table, and the names of all columns where a file has no header.
@@ -132,20 +135,20 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
 
     def evaluate(self, source: object, y: Iterable[object] | None = None) -> ClassReport:
         """Accuracy, and precision, recall and F1 of each class, on labelled examples as in `fit`."""
-        corpus = self._asked(source, y)
-        return class_report(self._codes(corpus), self._probabilities(corpus).argmax(1), self.fields["label"].values)
+        corpus, codes = self._judged(source, y)
+        return class_report(codes, self._probabilities(corpus).argmax(1), self.fields["label"].values)
 
     def plot(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw the confusion matrix on labelled examples; the name's ending says which kind of picture."""
-        corpus = self._asked(source, y)
+        corpus, codes = self._judged(source, y)
         found = self._probabilities(corpus).argmax(1)
-        return draw_confusions(self._codes(corpus), found, self.fields["label"].values, path)
+        return draw_confusions(codes, found, self.fields["label"].values, path)
 
     def plot_reliability(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw how often the classifier is right against how sure it is, before and after calibration."""
-        corpus = self._asked(source, y)
+        corpus, codes = self._judged(source, y)
         logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
-        return draw_calibration(logits, self._codes(corpus), self.notes.temperature, path)
+        return draw_calibration(logits, codes, self.notes.temperature, path)
 
     @property
     def classes_(self) -> np.ndarray:
@@ -163,7 +166,10 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
 
     def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> Fields:
         labels = corpus.labels or []
-        return {"label": Category.fit(labels[i] for i in rows.tolist()), **corpus.inputs.fit(rows, self.options)}
+        label = Category.fit(labels[i] for i in rows.tolist())
+        if corpus.kind in ("whole", "number"):
+            label = Category(tuple(in_order(label.values)))
+        return {"label": label, **corpus.inputs.fit(rows, self.options)}
 
     def make_data(self, corpus: LabelledExamples, rows: np.ndarray) -> Examples[Labelled]:
         inputs, lengths = corpus.inputs.column(self.fields)
@@ -237,8 +243,22 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
 
     def _codes(self, corpus: LabelledExamples) -> np.ndarray:
         """(N,) the codes of the labels, -1 where unknown or missing."""
-        labels: list[str | None] = [None] * len(corpus) if corpus.labels is None else list(corpus.labels)
-        return np.asarray(self.fields["label"].encode_all(labels) - 1)
+        field: Category = self.fields["label"]
+        if corpus.labels is None:
+            return np.full(len(corpus), -1)
+        return field.encode_all(spelled_as(corpus.labels, field.values)) - 1
+
+    def _judged(self, source: object, y: Iterable[object] | None) -> tuple[LabelledExamples, np.ndarray]:
+        """A source with labels, of which some are known, and their codes."""
+        corpus = self._asked(source, y)
+        codes = self._codes(corpus)
+        if len(codes) and codes.max() < 0:
+            known, came = in_order(self.fields["label"].values), in_order(corpus.labels or ())
+            raise DataError(
+                f"evaluate: expected labels that training has seen ({listed(known, 6)}), but all {len(codes):,} are "
+                f"others ({listed(came, 6)}): choose the column of labels, or write them as in training."
+            )
+        return corpus, codes
 
     def _logits(self, data: Examples[Labelled]) -> np.ndarray:
         net = cast("Pool[object]", self.fitted())

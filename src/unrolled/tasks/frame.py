@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 import numpy as np
 from torch import Tensor, nn
 
+from unrolled import randomness
 from unrolled.data.batch.batching import Dataset
 from unrolled.errors import DataError, OptionError, UnrolledError
 from unrolled.fields import field_from_json, field_to_json
@@ -239,6 +240,6 @@ def ready(make: Callable[[X], nn.Module], seed: int, source: X) -> nn.Module:
     """A network with the weights that the seed gives, the caller's random state untouched."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
+    with randomness.apart():
         torch.manual_seed(seed)
         return make(source)

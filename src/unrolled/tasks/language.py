@@ -10,7 +10,7 @@ from typing import ClassVar, Self, cast
 import numpy as np
 from torch import nn
 
-from unrolled.align.mode import evaluating
+from unrolled.align.mode import evaluating, require_finite
 from unrolled.align.next import Next
 from unrolled.check import check_size
 from unrolled.data.batch.stream import Stream
@@ -186,6 +186,7 @@ class LanguageModel(SequenceTask[Running, Stream]):
     ) -> Iterator[str]:
         """The text that `generate` would give of these, piece by piece as it is drawn."""
         net = cast("Next[object]", self.fitted()).eval()
+        require_finite(net)
         begun = Prompt(prompt, self.fields["text"], length)
         live = stream(
             net.step, net.begin(1), begin=self._first, end=None, limit=begun.length, seed=seed, prefix=begun.codes,

@@ -132,7 +132,7 @@ def reloaded(model: M) -> M:
 def _leak(model: AnyTask) -> float:
     # A file of vectors adds the same words whatever is learned from, and may be gone.
     twin = copy.copy(model)
-    if "vectors" in model.options.names():
+    if "vectors" in model.options.meanings():
         twin.options = model.options.replaced(vectors=None)
     rows = np.arange(ROWS // 2)
     fitted = [twin.make_fields(model.made_up(seed, ROWS), rows) for seed in (1, 2)]

@@ -26,7 +26,7 @@ class TaskOptions(Options):
     into the first. seed: the same seed gives the same model.
     """
 
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    seed: int = Field(default=0, ge=0, lt=2**32, description="The same seed gives the same model.")
     encoder: ForwardOptions = EncoderOptions()
     train: RunOptions = BatchedOptions()
 
@@ -75,8 +75,26 @@ class TaskOptions(Options):
         return places
 
     @classmethod
-    def names(cls) -> list[str]:
-        return list(cls.places())
+    def meanings(cls) -> dict[str, str]:
+        groups, own = cls.groups(), super().meanings()
+        every = {group: kind.meanings() for group, kind in groups.items()}
+        return {name: every[group][name] if group else own[name] for name, group in cls.places().items()}
+
+    @classmethod
+    def usual(cls) -> dict[str, object]:
+        """What each option is where it is not given; None: nothing, or what the task chooses for the data."""
+        groups, found = cls.groups(), dict[str, object]()
+        for name, group in cls.places().items():
+            default = cls.model_fields[group].default if group else None
+            if group in cls.completed:
+                found[name] = default.given().get(name) if isinstance(default, Options) else None
+                continue
+            field = (groups[group] if group else cls).model_fields[name]
+            value = (
+                getattr(default, name) if isinstance(default, Options) else field.get_default(call_default_factory=True)
+            )
+            found[name] = None if field.is_required() else value
+        return found
 
     @classmethod
     def _assembled(cls, values: Mapping[str, object]) -> Self:
@@ -103,7 +121,7 @@ class TaskOptions(Options):
     def _no_option(cls, name: str) -> str:
         if name in cls.absent:
             return f"there is no option {name!r}, {cls.absent[name]}."
-        return unknown(name, cls.names())
+        return unknown(name, cls.meanings())
 
     def replaced(self, **values: object) -> Self:
         """These options with other values of some."""

@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self, cast
 
 import numpy as np
+from pydantic import Field
 from torch import nn
 
 from unrolled.align.each import Each, EachOptions, Tagged
 from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError
+from unrolled.errors import DataError, listed
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags
-from unrolled.fields.tokens import spans
+from unrolled.fields.tokens import learned_scheme, scheme_of, spans
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.reader import WordReader
 from unrolled.options import Options
@@ -28,7 +29,7 @@ from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions
-from unrolled.tasks.reading.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged
+from unrolled.tasks.reading.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged, said_of
 from unrolled.tasks.reading.texts import (
     SpellingOptions,
     Texts,
@@ -48,9 +49,9 @@ class TagOptions(Options):
     """How tags are told. crf: tags depend on their neighbours; left out: where the tags form chunks. scheme ("BIO",
     "IOBES"): how chunks are learned; left out: as they came. head_dropout: as in `EachOptions`."""
 
-    crf: bool | None = None
-    scheme: Literal["BIO", "IOBES"] | None = None
-    head_dropout: Rate = 0.3
+    crf: bool | None = Field(default=None, description="Let tags depend on their neighbours.")
+    scheme: Literal["BIO", "IOBES"] | None = Field(default=None, description="How chunks are learned.")
+    head_dropout: Rate = Field(default=0.3, description="Dropout before the output.")
 
 
 class TaggerOptions(TaskOptions):
@@ -65,7 +66,9 @@ class TaggerOptions(TaskOptions):
 
     text: WordOptions = WordOptions(split="space", min_count=2, embedding_dropout=0.1)
     spelled: SpellingOptions = SpellingOptions(spelling="cnn")
-    reading_dropout: Rate | None = 0.3
+    reading_dropout: Rate | None = Field(
+        default=0.3, description="Dropout of single features of what the encoder reads."
+    )
     head: TagOptions = TagOptions()
 
 
@@ -128,9 +131,10 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         with self.anew(TaggerNotes(column)):
             corpus = self._read(source)
-            self.notes = replace(self.notes, scheme=Tags.fit(corpus.tags or []).scheme)
+            scheme = scheme_of(corpus.tags or [])
+            self.notes = replace(self.notes, scheme=scheme)
             part, later = given_source(valid, lambda some, tags: self._read(some if tags is None else (some, tags)))
-            return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=corpus.remarks)
+            return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=said_of(corpus, scheme))
 
     def predict(self, sentences: object) -> list[list[str]]:
         """The tags of each sentence: a file as in `fit`, or sentences as lists of words (a string is split at spaces).
@@ -148,18 +152,20 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
         """Accuracy, and the F1 of chunks as conlleval counts them, on tagged sentences as in `fit`."""
         self.fitted()
         corpus = self._read(source)
-        gold, found = [in_scheme(tags, self.notes.scheme) for tags in corpus.tags or []], self._tags(corpus)
+        scheme = learned_scheme(self.notes.scheme)
+        gold, found = ([in_scheme(tags, scheme) for tags in each] for each in (corpus.tags or [], self._tags(corpus)))
         values = {tag: code for code, tag in enumerate({tag for tags in [*gold, *found] for tag in tags})}
         flat = [np.array([values[tag] for tags in each for tag in tags], np.int64) for each in (gold, found)]
         if not len(flat[0]):
             raise DataError("Tagger: expected sentences with at least one word to score, got none; give some.")
+        self._check_known(corpus)
         chunks = span_f1([spans(tags) for tags in gold], [spans(tags) for tags in found]) if self._chunked else None
         return TagReport(accuracy(*flat), chunks)
 
     def make_fields(self, corpus: TaggedSentences, rows: np.ndarray) -> Fields:
         vectors = corpus.words.vectors(self.options.text)
         text = corpus.words.fit(rows, self.options.text, () if vectors is None else vectors.words)
-        tags = Tags.fit([self._learned((corpus.tags or [])[i]) for i in rows.tolist()])
+        tags = Tags.fit([self._learned((corpus.tags or [])[i]) for i in rows.tolist()], self._scheme)
         fields: Fields = {"text": text, "tags": tags}
         if self.options.spelled.spelling != "none":
             fields["spelling"] = Spelling.fit(corpus.words.spelled(rows))
@@ -219,10 +225,25 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
     def _read(self, source: object) -> TaggedSentences:
         return read_tagged(source, self.notes.column, self.options.text.shape)
 
+    @property
+    def _scheme(self) -> str:
+        """The scheme in which the network knows tags: that which came, or was asked for."""
+        learned = learned_scheme(self.notes.scheme)
+        return learned if learned == "none" else self.options.head.scheme or learned
+
     def _learned(self, tags: Sequence[str]) -> list[str]:
-        """Tags as the network knows them: repaired, and in the scheme that was asked for."""
-        came = self.notes.scheme
-        return in_scheme(tags, came if came == "none" else self.options.head.scheme or came)
+        """Tags as the network knows them: repaired, and in its scheme."""
+        return in_scheme(tags, self._scheme)
+
+    def _check_known(self, corpus: TaggedSentences) -> None:
+        """Raises `DataError` where training has seen none of the tags."""
+        known = set(self.fields["tags"].values)
+        came = {tag for tags in corpus.tags or [] for tag in self._learned(tags)}
+        if came and came.isdisjoint(known):
+            raise DataError(
+                f"evaluate: expected tags that training has seen ({listed(sorted(known), 6)}), but all are others "
+                f"({listed(sorted(came), 6)}): choose the column of tags, or write them as in training."
+            )
 
     def _tags(self, corpus: TaggedSentences) -> list[list[str]]:
         return self._decoded(self.make_data(corpus, np.arange(len(corpus))), self.fitted())

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Self, cast
 
 import numpy as np
+from pydantic import Field
 from torch import nn
 
 from unrolled.align.decode import Decode, DecodeOptions, Pair
@@ -46,7 +47,7 @@ class TranslatorOptions(TaskOptions):
     }
 
     text: TextOptions = TextOptions(level="subword", lower=False, max_size=5000)
-    reading_dropout: Rate | None = 0.2
+    reading_dropout: Rate | None = Field(default=0.2, description="Dropout of features that the encoder reads.")
     head: WriterOptions = WriterOptions()
 
 
@@ -132,14 +133,22 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         length_penalty: float = 1.0,
         no_repeat: int | None = None,
     ) -> list[list[tuple[str, float]]]:
-        """The `nbest` best targets of each source, best first, each with the score that ranks it."""
+        """The `nbest` best targets of each source, best first, each with the score that ranks it.
+
+        A source without any text has one target, which is empty.
+        """
         self.fitted()
         check_size("predict", "width", width)
         if not 1 <= check_size("predict", "nbest", nbest) <= width:
             raise OptionError(f"predict: nbest must be from 1 to the width of {width}, got {nbest}.")
         pairs = read_sources(sources, self._columns(sources), self._shape)
-        data = self.make_data(pairs, np.arange(len(pairs)))
-        return self._writer().write(pairs, data, Search(width, nbest, length_penalty, no_repeat))
+        saying = np.flatnonzero(pairs.sources.saying)
+        how, targets = Search(width, nbest, length_penalty, no_repeat), [[("", 0.0)] for _ in range(len(pairs))]
+        for row, found in zip(
+            saying, self._writer().write(pairs, self.make_data(pairs, saying), how, saying), strict=True
+        ):
+            targets[row] = found
+        return targets
 
     def evaluate(
         self, source: object, target: object = None, *, width: int = 5, length_penalty: float = 1.0

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from unrolled import randomness
 from unrolled.align.mode import evaluating
 from unrolled.data.batch.batching import Dataset, plan_batches
 from unrolled.errors import DataError
-from unrolled.train.checkpoints import randomness
 from unrolled.train.checkpoints.cursor import cut_rows
 from unrolled.train.objective import Loss
 from unrolled.train.options import TrainOptions

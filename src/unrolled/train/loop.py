@@ -11,12 +11,13 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from unrolled import randomness
 from unrolled.data.batch.batching import Dataset, fingerprint
 from unrolled.errors import ModelFileError, NonFiniteError, SaveError, TrainingError, foreign_told
 from unrolled.state import from_bytes
 from unrolled.train import gradient
 from unrolled.train.average import Average
-from unrolled.train.checkpoints import randomness, snapshot
+from unrolled.train.checkpoints import snapshot
 from unrolled.train.checkpoints.checkpoint import Checkpoint, Folder, Record
 from unrolled.train.checkpoints.cursor import Cursor, Position
 from unrolled.train.checkpoints.lock import locked

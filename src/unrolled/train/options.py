@@ -51,43 +51,51 @@ class RunOptions(Options):
     the run ends with it. Training itself goes on from the weights that are not averaged.
     """
 
-    epochs: int | None = Field(default=10, ge=1)
-    max_steps: int | None = Field(default=None, ge=1)
-    max_minutes: float | None = Field(default=None, gt=0)
+    epochs: int | None = Field(default=10, ge=1, description="Passes over the data at most.")
+    max_steps: int | None = Field(default=None, ge=1, description="Steps of the optimiser at most.")
+    max_minutes: float | None = Field(default=None, gt=0, description="Minutes at most.")
 
-    micro_batches: int = Field(default=1, ge=1)
-    bptt: int | None = Field(default=None, ge=1)
+    micro_batches: int = Field(default=1, ge=1, description="Parts in which a batch is worked on, to save memory.")
+    bptt: int | None = Field(default=None, ge=1, description="Steps after which a sequence is cut (truncated BPTT).")
 
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False)
-    weight_decay: float = Field(default=0.01, ge=0, allow_inf_nan=False)
-    decay_embeddings: bool = False
-    momentum: float = Field(default=0.9, ge=0, lt=1)
-    betas: tuple[float, float] = (0.9, 0.999)
-    clip_norm: float | None = Field(default=1.0, gt=0)
-    clip_value: float | None = Field(default=None, gt=0)
+    optimizer: Literal["adamw", "adam", "sgd"] = Field(default="adamw", description="The optimiser.")
+    learning_rate: float = Field(default=1e-3, gt=0, allow_inf_nan=False, description="Learning rate.")
+    weight_decay: float = Field(default=0.01, ge=0, allow_inf_nan=False, description="Weight decay of matrices.")
+    decay_embeddings: bool = Field(default=False, description="Let weight decay act on embeddings too.")
+    momentum: float = Field(default=0.9, ge=0, lt=1, description="Momentum of sgd.")
+    betas: tuple[float, float] = Field(default=(0.9, 0.999), description="The two decay rates of adam and adamw.")
+    clip_norm: float | None = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
+    clip_value: float | None = Field(default=None, gt=0, description="Largest entry of the gradient.")
 
-    schedule: Literal["constant", "linear", "cosine", "exponential", "step", "plateau"] = "constant"
-    warmup: int = Field(default=0, ge=0)
-    final_factor: float = Field(default=0.0, ge=0, le=1)
-    decay: float = Field(default=0.8, gt=0, le=1)
-    decay_every: int = Field(default=1, ge=1)
-    decay_patience: int = Field(default=1, ge=1)
-    hold_epochs: int = Field(default=0, ge=0)
+    schedule: Literal["constant", "linear", "cosine", "exponential", "step", "plateau"] = Field(
+        default="constant", description="How the learning rate falls."
+    )
+    warmup: int = Field(default=0, ge=0, description="Steps in which the learning rate rises.")
+    final_factor: float = Field(
+        default=0.0, ge=0, le=1, description="Part of the learning rate that is left in the end."
+    )
+    decay: float = Field(default=0.8, gt=0, le=1, description="Factor of the schedules exponential, step and plateau.")
+    decay_every: int = Field(default=1, ge=1, description="Epochs between two steps of the schedule step.")
+    decay_patience: int = Field(default=1, ge=1, description="Scores without improvement that make a plateau.")
+    hold_epochs: int = Field(default=0, ge=0, description="Epochs before exponential and step begin.")
 
-    evaluate_every_steps: int | None = Field(default=None, ge=1)
-    patience: int | None = Field(default=None, ge=1)
+    evaluate_every_steps: int | None = Field(
+        default=None, ge=1, description="Steps between two scores; left out: an epoch."
+    )
+    patience: int | None = Field(
+        default=None, ge=1, description="Scores without improvement after which training ends."
+    )
 
-    average: Literal["none", "ema", "asgd"] = "none"
-    average_decay: float = Field(default=0.999, gt=0, lt=1)
-    average_after: int | None = Field(default=5, ge=1)
+    average: Literal["none", "ema", "asgd"] = Field(default="none", description="Average the weights.")
+    average_decay: float = Field(default=0.999, gt=0, lt=1, description="How slowly the average of ema follows.")
+    average_after: int | None = Field(default=5, ge=1, description="Scores without improvement before asgd begins.")
 
-    precision: Literal["full", "bf16", "fp16"] = "full"
-    device: Literal["auto", "cpu"] = "auto"
+    precision: Literal["full", "bf16", "fp16"] = Field(default="full", description="Arithmetic.")
+    device: Literal["auto", "cpu"] = Field(default="auto", description="Where to train.")
 
-    checkpoint_every_steps: int | None = Field(default=None, ge=1)
-    checkpoint_every_minutes: float | None = Field(default=5.0, ge=0)
-    log_every: int = Field(default=1, ge=1)
+    checkpoint_every_steps: int | None = Field(default=None, ge=1, description="Steps between two checkpoints.")
+    checkpoint_every_minutes: float | None = Field(default=5.0, ge=0, description="Minutes between two checkpoints.")
+    log_every: int = Field(default=1, ge=1, description="Steps between two lines of metrics.")
 
     @model_validator(mode="after")
     def _agree(self) -> Self:
@@ -117,8 +125,8 @@ class BatchedOptions(RunOptions):
     count the *global* batch: with N processes each takes 1/N of its rows.
     """
 
-    batch_size: int | None = Field(default=None, ge=1)
-    token_budget: int | None = Field(default=None, ge=1)
+    batch_size: int | None = Field(default=None, ge=1, description="Examples in a batch.")
+    token_budget: int | None = Field(default=None, ge=1, description="Steps in a batch, padding included.")
 
     @model_validator(mode="after")
     def _one_batch(self) -> Self:
@@ -133,7 +141,7 @@ class TrainOptions(BatchedOptions):
     A batch has 32 rows where neither batch_size nor token_budget is given.
     """
 
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    seed: int = Field(default=0, ge=0, lt=2**32, description="The same seed gives the same model.")
 
     @model_validator(mode="before")
     @classmethod

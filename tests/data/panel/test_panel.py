@@ -260,3 +260,55 @@ def test_a_series_too_short_to_split_is_named() -> None:
 def test_real_files_are_read_with_their_step(shared_data: Path, name: str, options: dict[str, Any], step: str) -> None:
     table = read_table(shared_data / "classic_series" / name)
     assert str(build_panel(table, Columns.resolve(table, **options)).step) == step
+
+
+def planned() -> dict[str, Any]:
+    days = pd.date_range("2024-01-01", periods=12)
+    return {
+        "ds": [*days, *days],
+        "y": [1.0] * 9 + [None] * 3 + [2.0] * 12,
+        "holiday": np.arange(24.0),
+        "id": ["a"] * 12 + ["b"] * 12,
+    }
+
+
+def test_rows_without_a_target_at_the_end_are_the_future() -> None:
+    found = build_panel(planned(), Columns("ds", ("y",), "id", future=("holiday",)))
+    assert np.array_equal(found.lengths, [9, 12])
+    assert found.ahead is not None
+    assert np.array_equal(found.ahead.lengths, [3, 0])
+    assert any("the last 3 rows of 1 series, from 2024-01-10 on" in remark for remark in found.remarks)
+    alone = found.select([0])
+    assert np.array_equal(extend_panel(alone, 3).future[-3:, 0], [9, 10, 11])
+    back = Panel.from_parts(*alone.to_parts())
+    assert np.array_equal(extend_panel(back, 3).future, extend_panel(alone, 3).future)
+    with pytest.raises(DataError, match="missing for series 'a' on 2024-01-13"):
+        extend_panel(alone, 4)
+
+
+def test_rows_without_a_target_or_covariates_at_the_end_are_left_out() -> None:
+    found = build_panel(planned(), Columns("ds", ("y",), "id"))
+    assert np.array_equal(found.lengths, [9, 12])
+    assert found.ahead is None
+    assert any("have no target and are left out" in remark for remark in found.remarks)
+
+
+def test_rows_that_are_filled_in_are_said_and_refused_where_most_would_be() -> None:
+    days = pd.date_range("2020-01-01", periods=60).delete([30, 31, 40])
+    found = build_panel({"ds": days, "y": np.ones(57)}, Columns("ds", ("y",)))
+    assert any("3 rows that are not there are filled in" in remark for remark in found.remarks)
+    mistyped = [*days[:-1], days[-1] - pd.DateOffset(years=1)]
+    with pytest.raises(DataError, match=r"turn 57 rows into .*, the widest gap lying between 2019-02-28 .*--step D"):
+        build_panel({"ds": mistyped, "y": np.ones(57)}, Columns("ds", ("y",)))
+    assert len(build_panel({"ds": mistyped, "y": np.ones(57)}, Columns("ds", ("y",)), step="D").time) > 300
+
+
+def test_steps_over_more_than_292_years_are_counted_and_none_wraps_around() -> None:
+    for times in (
+        pd.date_range("1700-01-01", "2200-01-01", freq="30D"),
+        pd.date_range("1678-01-01", "2261-12-01", freq="MS"),
+    ):
+        found = build_panel({"ds": times, "y": np.ones(len(times))}, Columns("ds", ("y",)))
+        assert np.array_equal(found.time, times.to_numpy("datetime64[ns]"))
+    with pytest.raises(DataError, match="beyond the years 1678 to 2261"):
+        extend_panel(found, 1)

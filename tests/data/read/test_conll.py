@@ -78,7 +78,7 @@ def test_standard_input_holds_sentences(monkeypatch: pytest.MonkeyPatch) -> None
     [
         ("EU\tB\nrejects\n", None, r"Line 2 of a\.conll has 1 columns where 2 are expected"),
         ("EU\tB\n# x\n", None, r"Line 2 of a\.conll has 1 columns"),
-        ("EU\tB\n\tO\n", None, r"Line 2 of a\.conll has an empty word"),
+        ("1\tEU\n2\tthe\n\n1\ta\n", None, "all of its columns before the last count"),
         ("EU\tB\nthe\t\n", None, r"Line 2 of a\.conll has an empty tag"),
         ("EU\nthe\n", None, "'EU' stands alone"),
         ("\n\n", None, "holds no words"),
@@ -92,3 +92,66 @@ def test_standard_input_holds_sentences(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_file_that_does_not_fit_is_refused(tmp_path: Path, text: str, column: str | int | None, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_conll(written(tmp_path, text), column)
+
+
+HEADERS = ["word\ttag\n\n", "Token\tNER\n", "-DOCSTART-\tO\n\nword\ttag\n"]
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_names_of_columns_are_no_word_and_are_said(tmp_path: Path, header: str) -> None:
+    sentences = read_conll(written(tmp_path, f"{header}EU\tB-ORG\nword\tO\n\n{header}the\tO\n"))
+    assert sentences.words == [["EU", "word"], ["the"]]
+    assert any("no word" in remark for remark in sentences.remarks)
+
+
+def test_names_of_columns_say_which_is_which(tmp_path: Path) -> None:
+    path = written(tmp_path, "ner pos token\nB-ORG NNP EU\nO VBZ rejects\n")
+    assert read_conll(path).words == [["EU", "rejects"]]
+    assert read_conll(path).tags == [["NNP", "VBZ"]]
+    assert read_conll(path, "ner").tags == [["B-ORG", "O"]]
+    with pytest.raises(DataError, match="Did you mean 'ner'"):
+        read_conll(path, "nre")
+
+
+@pytest.mark.parametrize("lines", [
+    ["1 EU NNP B", "2 rejects VBZ O", "", "1 Peter NNP B"],
+    ["0 EU NNP B", "1 rejects VBZ O", "", "0 Peter NNP B"],
+    ["1 EU NNP B", "2 rejects VBZ O", "", "3 Peter NNP B"],
+    ["1 EU NNP B", "1 rejects VBZ O", "", "2 Peter NNP B"],
+    ["wsj 0 0 EU NNP B", "wsj 0 1 rejects VBZ O", "", "wsj 0 0 Peter NNP B"],
+    ["1-2 EUr _ _", "1 EU NNP B", "2 rejects VBZ O", "2.1 _ _ _", "", "1 Peter NNP B"],
+])  # fmt: skip
+@pytest.mark.parametrize("space", ["\t", " "], ids=["tab", "space"])
+def test_columns_that_count_hold_no_words(tmp_path: Path, lines: list[str], space: str) -> None:
+    sentences = read_conll(written(tmp_path, "\n".join(lines).replace(" ", space)))
+    assert sentences.words == [["EU", "rejects"], ["Peter"]]
+    assert sentences.tags == [["B", "O"], ["B"]]
+    assert any("counts them" in remark for remark in sentences.remarks)
+
+
+def test_numbers_that_do_not_count_are_words(tmp_path: Path) -> None:
+    sentences = read_conll(written(tmp_path, "1 CD O\n3 CD O\n\nEU NNP B\n1 CD O\n2 CD O\n"))
+    assert sentences.words == [["1", "3"], ["EU", "1", "2"]]
+    assert sentences.remarks == ()
+
+
+@pytest.mark.parametrize(
+    "word", ["10\u00a0000", "\u3000", "a\u2009b", "a\u2028b", "a\x85b", "a\x0bb", "a\x0cb", "a\x1cb"]
+)
+@pytest.mark.parametrize("space", ["\t", " "], ids=["tab", "space"])
+def test_other_white_space_than_spaces_belongs_to_its_word(tmp_path: Path, word: str, space: str) -> None:
+    assert read_conll(written(tmp_path, f"EU{space}B\n{word}{space}O\n")).words == [["EU", word]]
+
+
+def test_lines_that_end_in_a_carriage_return_are_lines(tmp_path: Path) -> None:
+    for end in ("", "\r", "\n"):
+        sentences = read_conll(written(tmp_path, f"Jan\tB\rruns\tO\r\rAnn\tB{end}"))
+        assert sentences.words == [["Jan", "runs"], ["Ann"]]
+        assert sentences.place(1) == "line 4 of a.conll"
+
+
+def test_lines_without_a_word_are_left_out_and_counted(tmp_path: Path) -> None:
+    sentences = read_conll(written(tmp_path, "\ufeffEU\tB\n\tO\n \tO\n\n\tO\n\nthe\tO\n"))
+    assert sentences.words == [["EU"], ["the"]]
+    assert sentences.remarks == ("a.conll: 3 lines without a word left out, the first is 2",)
+    assert sentences.select([1]).remarks == sentences.remarks

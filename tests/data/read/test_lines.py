@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from unrolled.data import read_lines, read_parallel
+from unrolled.data.read.lines import lines_of
 from unrolled.errors import DataError
 
 
@@ -103,3 +104,16 @@ def test_parallel_files_of_different_lengths_are_both_counted(tmp_path: Path, mo
 def test_standard_input_is_read_once_only() -> None:
     with pytest.raises(DataError, match="twice"):
         read_parallel("-", "-")
+
+
+@pytest.mark.parametrize("data", [b"a\rb\r\rc", b"a\rb\r\rc\r", b"a\rb\r\rc\n", b"\xef\xbb\xbfa\rb\r\rc\r\n"])
+@pytest.mark.parametrize("name", ["a.txt", "a.txt.gz"])
+def test_carriage_returns_end_the_lines_of_a_file_that_has_nothing_else(tmp_path: Path, data: bytes, name: str) -> None:
+    assert list(read_lines(written(tmp_path / name, data))) == ["a", "b", "", "c"]
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nb", "a\nb\n", "a\r\nb\r\n", "a\rb", "a\rb\r", "a\rb\n", "", "\n", "\n\n", "a\rb\nc"]
+)
+def test_a_text_in_memory_has_the_lines_of_its_file(tmp_path: Path, text: str) -> None:
+    assert lines_of(text) == (list(read_lines(written(tmp_path / "a.txt", text.encode()))) or [""])

@@ -152,7 +152,7 @@ def test_a_numpy_file_that_does_not_fit_is_refused(tmp_path: Path, arrays: dict[
         (7, None, "but got int"),
         ([[1], [2]], ["a"], "each of the 2 series"),
         ([[1], [2]], ["a", None], "one is missing"),
-        ("a.csv", None, r"expected a \.ts, \.npy or \.npz file, but it ends in '\.csv'"),
+        ("a.csv", None, r"expected a \.ts, \.arff, \.npy or \.npz file, but it ends in '\.csv'"),
         ("missing.npy", None, "There is no file"),
     ],
 )

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from series import QUICK, days, one_series, two_series, write_csv
 
@@ -279,3 +280,69 @@ def test_a_csv_file_gives_what_a_table_in_memory_gives(fitted: Forecaster, tmp_p
     path = write_csv(tmp_path / "load.csv", one_series())
     again = Forecaster(7, **QUICK).fit(path, time="day", target="load", past="wind")
     assert again.predict().to_csv() == fitted.predict().to_csv()
+
+
+def fit_on(values: list[float] | np.ndarray, **options: Any) -> Forecaster:
+    return Forecaster(7, **{**QUICK, **options}).fit({"day": days(len(values)), "y": list(values)})
+
+
+@pytest.mark.parametrize("value", [0.001, 0.0, -7.0, 12_346_322.0, 1e-20])
+def test_a_series_of_one_value_is_forecast_by_it(value: float, tmp_path: Path) -> None:
+    model = fit_on([value] * 60)
+    for fitted in (model, load(model.save(tmp_path / "model.unrolled"))):
+        found = fitted.predict().to_pandas()
+        for name in ("forecast", "lower_80", "upper_95"):
+            assert (found[name] == value).all()
+    assert len({row["forecast"] for row in model.predict().to_json()}) == 1
+
+
+def test_a_series_that_no_longer_holds_its_value_is_forecast_by_the_network() -> None:
+    found = fit_on([5.0] * 60).predict({"day": days(30), "y": [5.0] * 29 + [9.0]}).to_pandas()
+    assert not (found["forecast"] == 5.0).any()
+
+
+def test_text_has_the_digits_that_show_the_spread() -> None:
+    t = np.arange(200)
+    prediction = fit_on(12_345_678 + 3.2 * t + np.sin(t)).predict()
+    whole = prediction.to_pandas()
+    for row, (_, exact) in zip(prediction.to_json(), whole.iterrows(), strict=True):
+        assert row["lower_95"] < row["forecast"] < row["upper_95"]
+        assert abs(row["forecast"] - exact["forecast"]) < 1e-2
+    assert len({line.split(",")[2] for line in prediction.to_csv().splitlines()[1:]}) == 7
+    ordinary = fit_on(100 + 50 * np.sin(t)).predict()
+    assert all(row["forecast"] == float(f"{row['forecast']:.6g}") for row in ordinary.to_json())
+
+
+def test_times_are_given_back_in_the_zone_of_the_data() -> None:
+    hours = pd.date_range("2023-03-20", periods=24 * 6, freq="h", tz="Europe/Berlin")
+    model = Forecaster(24, **QUICK).fit(pd.DataFrame({"t": hours, "y": np.sin(np.arange(len(hours)))}), time="t")
+    prediction = model.predict()
+    assert prediction.to_pandas()["t"].iloc[0] == hours[-1] + pd.Timedelta(hours=1)
+    lines = prediction.to_csv().splitlines()
+    assert lines[1].startswith("2023-03-26 00:00:00+01:00,")
+    assert lines[24].startswith("2023-03-27 00:00:00+02:00,")
+    assert model.evaluate(pd.DataFrame({"t": hours, "y": 1.0})).windows > 0
+
+
+def test_a_model_reads_days_first_where_its_training_data_did() -> None:
+    dates = pd.date_range("2024-01-01", periods=60)
+    table = {"t": [f"{day:%d/%m/%Y}" for day in dates], "y": np.arange(60.0).tolist()}
+    model = Forecaster(2, **QUICK).fit(table, time="t")
+    later = {"t": ["01/03/2024", "02/03/2024", "03/03/2024", "04/03/2024"], "y": [1.0, 2.0, 3.0, 4.0]}
+    assert model.predict(later).to_csv().splitlines()[1].startswith("2024-03-05,")
+    told = Forecaster(2, **QUICK).fit(
+        {"t": [f"01/{m:02d}/2024" for m in range(1, 13)], "y": list(range(12))}, day_first=True
+    )
+    assert "MS" in told.understood[0]
+
+
+def test_planned_rows_are_the_future_of_fit_and_of_predict(tmp_path: Path) -> None:
+    table = one_series(67)
+    table["load"] = [*table["load"][:60], *[None] * 7]
+    columns = {"time": "day", "target": "load", "future": "free"}
+    model = Forecaster(7, **QUICK).fit(table, test=None, **columns)
+    assert any("the last 7 rows, from 2020-03-01 on" in remark for remark in model.understood)
+    found = load(model.save(tmp_path / "model.unrolled")).predict()
+    assert found.to_csv() == model.predict().to_csv() == model.predict(table).to_csv()
+    assert found.to_csv() == model.predict(future=table).to_csv()
+    assert found.to_csv().splitlines()[1].startswith("2020-03-01,")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,10 +13,14 @@ from unrolled.data.batch.runs import offsets_of
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel, TextColumn, take_rows
 from unrolled.data.panel.regular import Groups, regular_groups, show_time
+from unrolled.data.panel.remarks import columns_said
 from unrolled.data.panel.step import Step
+from unrolled.data.panel.zones import read_later, settled_form
+from unrolled.data.read.codes import COUNT
 from unrolled.data.read.door import reader
 from unrolled.data.read.table import read_table, require_columns, row_name, source_name
-from unrolled.data.read.values import is_text, number_column, text_column, time_column
+from unrolled.data.read.times import TimeForm, Times, read_times
+from unrolled.data.read.values import is_text, number_column, text_column
 from unrolled.errors import DataError, OptionError, listed
 
 if TYPE_CHECKING:
@@ -25,13 +29,21 @@ if TYPE_CHECKING:
 
 @reader
 def build_panel(
-    table: object, columns: Columns, *, step: str | Step | None = None, resample: str | None = None
+    table: object,
+    columns: Columns,
+    *,
+    step: str | Step | None = None,
+    resample: str | None = None,
+    day_first: bool | None = None,
+    form: TimeForm | None = None,
 ) -> Panel:
     """The table's rows as regular series, sorted by time within each, series in order of appearance.
 
     The step of time counts as known when it is given, or when nine in ten neighbouring timestamps agree on it. Rows
     that are then missing between others are put in as missing values, which the model sees masked; a timestamp off
     the grid, or one that occurs twice, is an error, unless `resample` says how the rows of one step become one value.
+    Where the same hours or days are left out week after week, only the others are steps. Rows at the end of a series
+    without a target are no history: with covariates known in the future they are kept as `ahead`.
 
     Args:
         table: anything `read_table` takes.
@@ -39,6 +51,8 @@ def build_panel(
         step: "h", "15min", "D", "MS", ... (see `Step.parse`); None: seen from the timestamps.
         resample: "mean", "sum", "last", "first", "max" or "min" of the rows that fall into one step, missing values
             left out; text columns take the last one (the first for "first").
+        day_first: whether 01/02/2012 is in February; None: seen from the column.
+        form: of an earlier table that this one belongs to; with it goes the earlier `step`.
 
     Raises:
         DataError: a column is missing; a value is no number, infinite, or no date; a series has no target value at all;
@@ -47,13 +61,19 @@ def build_panel(
     """
     read = read_table(table)
     require_columns(read, columns.all)
-    return _regular(read, columns, step, resample)
+    if form is None or not isinstance(step, Step):
+        counts = step is not None and Step.parse(step).unit == "count"
+        times = read_times(read, columns.time, TimeForm(day_first=day_first, code=COUNT if counts else None))
+        panel = _regular(read, columns, times, step, resample)
+        panel = replace(panel, form=settled_form(times, panel.step))
+    else:
+        panel = _regular(read, columns, read_later(read, columns.time, form, step), step, resample)
+    return _timed(_without_planned(panel))
 
 
-def _regular(table: pa.Table, columns: Columns, step: str | Step | None, resample: str | None) -> Panel:
+def _regular(table: pa.Table, columns: Columns, times: Times, step: str | Step | None, resample: str | None) -> Panel:
     ids, series = _series(table, columns.id)
-    time = time_column(table, columns.time)
-    groups = regular_groups(time, series, ids, step, resample, partial(row_name, table))
+    groups = regular_groups(times, series, ids, step, resample, partial(row_name, table))
     _targets_are_numbers(table, columns)
     target = groups.numbers(_numbers(table, columns.target))
     offsets = offsets_of(groups.lengths)
@@ -61,6 +81,7 @@ def _regular(table: pa.Table, columns: Columns, step: str | Step | None, resampl
     static, static_text = _static(table, columns, series, ids)
     past, past_text = _covariates(table, columns.past, groups)
     future, future_text = _covariates(table, columns.future, groups)
+    said = columns_said(table, columns, {**past_text, **future_text, **static_text})
     return Panel(
         ids=ids,
         offsets=offsets,
@@ -74,7 +95,31 @@ def _regular(table: pa.Table, columns: Columns, step: str | Step | None, resampl
         past_text=past_text,
         future_text=future_text,
         static_text=static_text,
+        remarks=(*times.remarks, *groups.remarks, *said),
+        form=times.form,
     )
+
+
+def _timed(panel: Panel) -> Panel:
+    zone = "" if panel.form.zone is None else f", in the zone {panel.form.zone}"
+    column = f"time: column {panel.columns.time!r}, a row every {panel.step}{zone}"
+    return replace(panel, remarks=(column, *panel.remarks))
+
+
+def _without_planned(panel: Panel) -> Panel:
+    """The panel up to the last target of each series; what is known of the rows after it is kept as `ahead`."""
+    present = ~np.isnan(panel.target).all(axis=1)
+    rows = np.where(present, np.arange(len(present)) + 1, 0)
+    ends = np.maximum.reduceat(rows, panel.offsets[:-1]) - panel.offsets[:-1]
+    more = panel.lengths - ends
+    if not more.any():
+        return panel
+    where = f" of {int((more > 0).sum())} series" if len(more) > 1 else ""
+    first = show_time(panel.clocks(panel.time)[(panel.offsets[:-1] + ends)[more > 0]].min())
+    kept = bool(panel.columns.future)
+    how = "are taken as the future, with what they hold of " + listed(panel.columns.future) if kept else "are left out"
+    said = f"target: the last {int(more.max())} rows{where}, from {first} on, have no target and {how}"
+    return replace(panel.head(ends), ahead=panel.after(ends) if kept else None, remarks=(*panel.remarks, said))
 
 
 def extend_panel(panel: Panel, horizon: int, table: object = None) -> Panel:
@@ -106,11 +151,12 @@ def extend_panel(panel: Panel, horizon: int, table: object = None) -> Panel:
     extended = replace(extended, time=times)
     if not panel.columns.future:
         return extended
+    table = panel_table(panel.ahead) if table is None and panel.ahead is not None else table
     if table is None:
         names = listed(panel.columns.future)
         raise DataError(
             f"Expected the covariates known in the future ({names}) for "
-            f"{_horizon_dates(times[ahead][:horizon])}, but got none: "
+            f"{_horizon_dates(panel.clocks(times[ahead][:horizon]))}, but got none: "
             "pass a table that holds them."
         )
     return _with_future(extended, panel, np.flatnonzero(ahead), horizon, table)
@@ -130,7 +176,8 @@ def _with_future(extended: Panel, panel: Panel, ahead: np.ndarray, horizon: int,
     table = read_table(source, text=[columns.id] if columns.id else [])
     several = columns.id is not None and (len(panel.ids) > 1 or columns.id in table.column_names)
     require_columns(table, [columns.time, *columns.future, *([columns.id] if several and columns.id else [])])
-    time = time_column(table, columns.time)
+    times = read_later(table, columns.time, panel.form, panel.step)
+    time = times.local if panel.step.wall else times.values
     series = _known_series(table, columns.id, panel) if several else np.zeros(table.num_rows, np.int64)
     keys = series, time.astype(np.int64)
     order = np.lexsort(keys[::-1])
@@ -168,13 +215,13 @@ def _once(table: pa.Table, keys: tuple[np.ndarray, np.ndarray], found: np.ndarra
 
 def _missing_dates(table: pa.Table, panel: Panel, missing: np.ndarray, times: np.ndarray, horizon: int) -> DataError:
     series = int(missing[0]) // horizon
-    dates = [show_time(times[i]) for i in missing if i // horizon == series]
+    dates = [show_time(panel.clocks(times)[i]) for i in missing if i // horizon == series]
     shown = listed(dates, 3)
     label = f" for series {panel.ids[series]!r}" if panel.ids[series] else ""
     return DataError(
         f"Future covariates ({listed(panel.columns.future)}) are missing{label} on {shown} in {source_name(table)}: "
         f"add the rows, one for each of the {horizon} steps after "
-        f"{show_time(panel.time[panel.offsets[series + 1] - 1])}."
+        f"{show_time(panel.clocks(panel.time)[panel.offsets[series + 1] - 1])}."
     )
 
 
@@ -292,4 +339,27 @@ def _every_series_has_values(
     raise DataError(
         f"Target {columns.target[column]!r} of {source_name(table)} has no value at all{label}{others}: "
         "fill it in or leave the series out."
+    )
+
+
+def panel_table(panel: Panel) -> pa.Table:
+    """A panel as a long table, its times in the zone of its source."""
+    import pyarrow as pa
+
+    owner = np.repeat(np.arange(len(panel.ids)), panel.lengths)
+    columns: dict[str, Any] = {panel.columns.time: panel.stamps(panel.time)}
+    if panel.columns.id is not None:
+        columns[panel.columns.id] = pa.array([panel.ids[i] for i in owner], pa.string())
+    columns |= {name: panel.target[:, i] for i, name in enumerate(panel.columns.target)}
+    for part, values in (("past", panel.past), ("future", panel.future), ("static", panel.static[owner])):
+        columns |= {name: values[:, i] for i, name in enumerate(panel.numeric(part))}
+    for texts, rows in ((panel.past_text, None), (panel.future_text, None), (panel.static_text, owner)):
+        for name, text in texts.items():
+            codes = text.codes if rows is None else text.codes[rows]
+            columns[name] = pa.array([text.values[code] if code >= 0 else None for code in codes], pa.string())
+    return pa.table(
+        {
+            name: pa.array(values, from_pandas=True) if isinstance(values, np.ndarray) else values
+            for name, values in columns.items()
+        }
     )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from unrolled.data.panel.step import DAY, HOUR, SECOND, WEEK, Step, days_in_month, days_of_month
+from unrolled.data.panel.step import HOUR, SECOND, Step, days_in_month, days_of_month
+from unrolled.data.panel.week import DAY, WEEK
 from unrolled.errors import OptionError, listed, suggest
 from unrolled.types import Json
 

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from unrolled.data.panel.wide import NO_HEADER, not_long
+from unrolled.data.read.layout import is_datum
 from unrolled.data.read.table import require_columns, source_name
-from unrolled.data.read.values import is_text, time_column
+from unrolled.data.read.times import TimeForm, read_times
+from unrolled.data.read.values import is_text
 from unrolled.errors import DataError, listed
 from unrolled.types import Json
 
@@ -67,6 +70,9 @@ class Columns:
         ]
         require_columns(table, given)
         _distinct(given)
+        if time is None or not _tuple(target):
+            # A guess looks at every column.
+            require_columns(table, table.column_names)
         if id is None and _NIXTLA["id"] in table.column_names and _NIXTLA["id"] not in given:
             id = _NIXTLA["id"]
         time = time or _guess_time(table, given)
@@ -119,15 +125,31 @@ def _guess_time(table: pa.Table, given: Sequence[str]) -> str:
     units = [name for name in free if name.strip().lower() in _UNIT_NAMES]
     for candidates in (typed, named, dated, units):
         if len(candidates) == 1:
+            _refuse_a_row_of_data(table, candidates[0])
             return str(candidates[0])
     raise DataError(
-        f"Expected one time column in {source_name(table)}, which has {listed(table.column_names)}: name it with time=."
+        f"Expected one time column in {source_name(table)}, which has {listed(table.column_names)}: "
+        f"{not_long(table.column_names) or 'name it with time=.'}"
     )
 
 
+def _refuse_a_row_of_data(table: pa.Table, name: str) -> None:
+    """Raises DataError where the name of a column of dates is a date itself."""
+    if is_datum(name):
+        raise DataError(
+            f"{source_name(table)} has {name!r} where the name of its time column is expected: "
+            f"{not_long(table.column_names) or NO_HEADER}"
+        )
+
+
 def _reads_as_time(table: pa.Table, name: str) -> bool:
+    # Dates whose day and month cannot be told apart are dates: which they are is asked when they are read.
+    return any(_reads_with(table, name, TimeForm(day_first=order)) for order in (None, True))
+
+
+def _reads_with(table: pa.Table, name: str, form: TimeForm) -> bool:
     try:
-        time_column(table, name)
+        read_times(table, name, form)
     except DataError:
         return False
     return True
@@ -142,5 +164,5 @@ def _guess_target(table: pa.Table, taken: Sequence[str]) -> tuple[str, ...]:
         return (numbers[0],)
     raise DataError(
         f"Expected the column to forecast, but {source_name(table)} has several or none that could be it "
-        f"({listed(free) or 'no column is left'}): name it with target=."
+        f"({listed(free) or 'no column is left'}): name it with target=, or several of them."
     )

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unrolled.data.batch.runs import offsets_of, rows_of_runs
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.step import Step
+from unrolled.data.read.times import TimeForm, instants, wall_times
 from unrolled.errors import DataError, OptionError
 from unrolled.types import Json
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +48,8 @@ class Panel:
     Args:
         ids: (S,) the series' names; ("",) for a table without an id column.
         offsets: (S+1,) int64, where each series begins, and N.
-        time: (N,) datetime64[ns], UTC where the source had a zone, or int64 for a counter.
+        time: (N,) datetime64[ns], or int64 for a counter; where the source had a zone, UTC for steps shorter than a
+            day, and what clocks on the spot show for others (see `Step.wall`).
         step: the distance of two rows.
         columns: the parts of the source's columns.
         target: (N, D) float64.
@@ -51,6 +57,8 @@ class Panel:
         static: (S, Q) float64.
         past_text, future_text, static_text: the text covariates by name, with (N,) or (S,) codes.
         remarks: what was understood of the table without being told, a fact each.
+        form: how the source wrote its times.
+        ahead: rows after the end of the series, without a target but with what is known of the future; None: none.
     """
 
     ids: tuple[str, ...]
@@ -66,11 +74,28 @@ class Panel:
     future_text: TextColumns = field(default_factory=dict)
     static_text: TextColumns = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+    form: TimeForm = field(default_factory=TimeForm)
+    ahead: Panel | None = None
 
     @property
     def lengths(self) -> np.ndarray:
         """(S,) int64, the rows of each series."""
         return np.diff(self.offsets)
+
+    def stamps(self, times: np.ndarray) -> pa.Array:
+        """Times of this panel as Arrow holds them: in the zone of the source, where it has one."""
+        import pyarrow as pa
+
+        zone = self.form.zone
+        if times.dtype.kind == "i" or zone is None or not self.form.shown:
+            return pa.array(times)
+        values = instants(times, zone) if self.step.wall else times
+        return pa.array(values.astype("datetime64[ns]")).cast(pa.timestamp("ns", zone))
+
+    def clocks(self, times: np.ndarray) -> np.ndarray:
+        """Times of this panel as clocks in the zone of the source show them."""
+        shown = times.dtype.kind == "i" or self.step.wall or not self.form.shown
+        return times if shown else wall_times(times, self.form.zone)
 
     def rows(self, series: int) -> slice:
         """The rows of one series: `panel.target[panel.rows(i)]`."""
@@ -92,6 +117,10 @@ class Panel:
     def tail(self, rows: int) -> Panel:
         """The last `rows` rows of each series, copied: the context a saved model needs to forecast."""
         return self._between(np.maximum(self.lengths - rows, 0), self.lengths)
+
+    def after(self, starts: np.ndarray) -> Panel:
+        """The rows of each series from `starts[i]` on, copied."""
+        return self._between(np.minimum(starts, self.lengths), self.lengths)
 
     def select(self, series: Sequence[int] | np.ndarray) -> Panel:
         """The series with the numbers given, in that order, copied."""
@@ -131,6 +160,7 @@ class Panel:
             "step": self.step.to_json(),
             "columns": self.columns.to_json(),
             "counter": self.time.dtype.kind == "i",
+            "form": self.form.to_json(),
             "text": {
                 part: {name: list(text.values) for name, text in columns.items()} for part, columns in texts.items()
             },
@@ -139,6 +169,9 @@ class Panel:
         arrays["time"] = self.time.astype(np.int64)
         for part, columns in texts.items():
             arrays |= {f"{part}_text.{i}": text.codes for i, text in enumerate(columns.values())}
+        if self.ahead is not None:
+            data["ahead"], more = self.ahead.to_parts()
+            arrays |= {f"ahead.{name}": values for name, values in more.items()}
         return data, arrays
 
     @classmethod
@@ -152,6 +185,7 @@ class Panel:
             for part, columns in data["text"].items()
         }
         time = np.asarray(arrays["time"])
+        later = {name.removeprefix("ahead."): values for name, values in arrays.items() if name.startswith("ahead.")}
         return cls(
             ids=tuple(data["ids"]),
             offsets=np.asarray(arrays["offsets"]),
@@ -165,6 +199,8 @@ class Panel:
             past_text=texts["past"],
             future_text=texts["future"],
             static_text=texts["static"],
+            form=TimeForm(**data["form"]) if "form" in data else TimeForm(shown=False),
+            ahead=Panel.from_parts(data["ahead"], later) if later else None,
         )
 
 

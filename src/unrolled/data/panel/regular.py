@@ -9,6 +9,8 @@ import numpy as np
 
 from unrolled.data.batch.runs import offsets_of, rows_of_runs
 from unrolled.data.panel.step import Step, infer_step
+from unrolled.data.panel.week import WEEK, weekly_slots
+from unrolled.data.read.times import Times
 from unrolled.errors import DataError, OptionError, suggest
 
 RESAMPLE = ("mean", "sum", "last", "first", "max", "min")
@@ -31,6 +33,7 @@ class Groups:
         time: (N,) the panel's timestamps.
         step: the distance of two rows.
         method: how several rows of one step become one.
+        remarks: what was understood without being told.
     """
 
     order: np.ndarray
@@ -40,6 +43,7 @@ class Groups:
     time: np.ndarray
     step: Step
     method: str
+    remarks: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -87,7 +91,7 @@ class _Sorted:
 
 
 def regular_groups(
-    time: np.ndarray,
+    times: Times,
     series: np.ndarray,
     ids: tuple[str, ...],
     step: str | Step | None,
@@ -97,22 +101,26 @@ def regular_groups(
     """Arranges the rows of a table as regular series; see `build_panel` for the rules.
 
     Args:
-        time: (n,) datetime64[ns] or int64.
+        times: (n,) as read.
         series: (n,) int64, each row's place in `ids`; every series has a row.
         ids: the names of the series.
         step, resample: as for `build_panel`.
         name_row: how a message names a row of the table.
     """
     _check_resample(resample)
-    order = np.lexsort((time, series))
-    rows = _Sorted(order, time[order], series[order], ids, name_row)
+    order = np.lexsort((times.values, series))
+    rows = _Sorted(order, times.values[order], series[order], ids, name_row)
     again = rows.again()
     if resample is None and again.any():
         raise _duplicates(rows, again)
-    found = _step(step, rows.time[~again], rows.series[~again], len(ids))
+    walls = times.local[order]
+    found = _step(step, rows.time[~again], walls[~again], rows.series[~again], len(ids), learn=resample is None)
+    rows = replace(rows, time=walls) if found.wall else rows
     if resample is not None:
         rows = replace(rows, time=found.floor(rows.time))
-        again = rows.again()
+    again = rows.again()
+    if resample is None and again.any():
+        raise _duplicates(rows, again)
     starts = np.flatnonzero(~again)
     counts = np.bincount(rows.series[starts], minlength=len(ids))
     edges = offsets_of(counts)
@@ -121,10 +129,11 @@ def regular_groups(
     if not exact.all():
         raise _irregular(rows, int(starts[np.flatnonzero(~exact)[0]]), found)
     lengths = position[edges[1:] - 1] + 1
-    _check_fill(rows, starts, position, lengths, found)
+    remarks = _fill(rows, starts, position, lengths, found, seen=step is None)
     full = found.shift(np.repeat(begin, lengths), rows_of_runs(np.zeros(len(ids), np.int64), lengths))
     place = np.repeat(offsets_of(lengths)[:-1], counts) + position
-    return Groups(order, np.append(starts, len(order)), place, lengths, full, found, resample or "last")
+    said = (*(_slots_said(found) if step is None else ()), *remarks)
+    return Groups(order, np.append(starts, len(order)), place, lengths, full, found, resample or "last", said)
 
 
 def _check_resample(resample: str | None) -> None:
@@ -134,11 +143,17 @@ def _check_resample(resample: str | None) -> None:
         )
 
 
-def _step(step: str | Step | None, time: np.ndarray, series: np.ndarray, count: int) -> Step:
+def _step(
+    step: str | Step | None, time: np.ndarray, walls: np.ndarray, series: np.ndarray, count: int, *, learn: bool
+) -> Step:
     counter = time.dtype.kind == "i"
     if step is None:
-        return infer_step(time, offsets_of(np.bincount(series, minlength=count)))
-    given = Step.parse(step).settle(time)
+        offsets = offsets_of(np.bincount(series, minlength=count))
+        week = weekly_slots(walls, offsets) if learn and not counter else None
+        if week is not None:
+            return Step("nanosecond", week.size, slots=week.slots)
+        return infer_step(walls if not counter and _one_clock(walls) else time, offsets)
+    given = Step.parse(step).settle(walls)
     if counter != (given.unit == "count"):
         kind = (
             "whole numbers, whose step is a number like '1'"
@@ -147,6 +162,22 @@ def _step(step: str | Step | None, time: np.ndarray, series: np.ndarray, count: 
         )
         raise OptionError(f"step={str(step)!r} does not fit the time column: it holds {kind}.")
     return given
+
+
+def _one_clock(walls: np.ndarray) -> bool:
+    """Whether all rows have one time of day: they are days or longer, whatever summer time does to their instants."""
+    clocks = walls - walls.astype("datetime64[D]").astype("datetime64[ns]")
+    return bool((clocks == clocks[:1]).all())
+
+
+def _slots_said(step: Step) -> tuple[str, ...]:
+    if not step.slots:
+        return ()
+    plain = str(replace(step, slots=()))
+    return (
+        f"time: rows exist in {len(step.slots)} of the {WEEK // step.size} steps of {plain} in a week, and only such "
+        f"steps are forecast; step={plain!r} (--step {plain}) counts them all",
+    )
 
 
 def _duplicates(rows: _Sorted, again: np.ndarray) -> DataError:
@@ -176,16 +207,26 @@ def _irregular(rows: _Sorted, at: int, step: Step) -> DataError:
     )
 
 
-def _check_fill(rows: _Sorted, starts: np.ndarray, position: np.ndarray, lengths: np.ndarray, step: Step) -> None:
-    if lengths.sum() <= LONGEST_FILL * len(position) + 1000:
-        return
+def _fill(
+    rows: _Sorted, starts: np.ndarray, position: np.ndarray, lengths: np.ndarray, step: Step, *, seen: bool
+) -> tuple[str, ...]:
+    """A remark on the rows that are filled in; an error where they are too many, for a step only seen in the data."""
+    whole, present = int(lengths.sum()), len(position)
+    if whole == present:
+        return ()
     gaps = np.diff(position) * (np.diff(rows.series[starts]) == 0)
     at = int(gaps.argmax())
-    raise DataError(
-        f"Filling the gaps with steps of {step} would turn {len(position)} rows into {lengths.sum()}, "
-        "the widest gap lying "
-        f"between {rows.where(starts[at])} and {rows.where(starts[at + 1])}: correct the timestamp, "
-        "or pass a longer step=."
+    between = f"between {rows.where(starts[at])} and {rows.where(starts[at + 1])}"
+    most = whole > LONGEST_FILL * present + 1000
+    if most or (seen and whole > 2 * present):
+        other = "pass a longer step=" if most else f"pass step={str(step)!r} (--step {step}) to have it filled"
+        raise DataError(
+            f"Filling the gaps with steps of {step} would turn {present} rows into {whole}, the widest gap lying "
+            f"{between}: correct the timestamp, or {other}."
+        )
+    return (
+        f"time: {whole - present} rows that are not there are filled in as missing values; the widest gap, of "
+        f"{gaps[at] - 1}, lies {between}",
     )
 
 

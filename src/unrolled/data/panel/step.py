@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 
+from unrolled.data.panel.week import DAY, WEEK, numbers_of, times_of
 from unrolled.errors import DataError, OptionError
 from unrolled.types import Json
 
@@ -15,11 +16,12 @@ Unit = Literal["count", "nanosecond", "business", "month"]
 
 SECOND = 1_000_000_000
 HOUR = 3600 * SECOND
-DAY = 24 * HOUR
-WEEK = 7 * DAY
 
 # A day of the month beyond 28 is cut to the month's length, so 31 means "the last day".
 MONTH_END = 31
+
+# The years that nanoseconds can count, and the longest step that they can.
+_FIRST_YEAR, _LAST_YEAR, _LONGEST = "1678", "2262", 2**62
 
 _DURATIONS = {
     "ns": 1,
@@ -64,11 +66,13 @@ class Step:
         size: how many units one step spans, at least 1.
         day: for months only: the day of the month the timestamps fall on, 1 to 31, cut to the month's length, so
             that 31 is the month's end; None until the data decide.
+        slots: for a duration only: where the steps that exist begin, in nanoseconds from Monday 0:00; empty: all do.
     """
 
     unit: Unit
     size: int = 1
     day: int | None = None
+    slots: tuple[int, ...] = ()
 
     @classmethod
     def parse(cls, text: str | int | Step) -> Step:
@@ -86,7 +90,7 @@ class Step:
         name = _SPELLINGS.get(match[2], match[2])
         if name == "":
             return cls("count", size)
-        if name in _DURATIONS:
+        if name in _DURATIONS and size * _DURATIONS[name] < _LONGEST:
             return cls("nanosecond", size * _DURATIONS[name])
         if name == "B" and size == 1:
             return cls("business")
@@ -101,10 +105,18 @@ class Step:
             return "B"
         if self.unit == "nanosecond":
             name, length = next((n, d) for n, d in reversed(_DURATIONS.items()) if self.size % d == 0)
-            return _counted(self.size // length, name)
+            text = _counted(self.size // length, name)
+            return f"{text} ({len(self.slots)} of {WEEK // self.size} a week)" if self.slots else text
         name, length = next((n, d) for n, d in reversed(_MONTHS.items()) if self.size % d == 0)
         suffix = {None: "", 1: "S", MONTH_END: "E"}.get(self.day, f" on day {self.day}")
         return _counted(self.size // length, name + suffix)
+
+    @property
+    def wall(self) -> bool:
+        """Whether clocks on the spot count the steps (days, months, opening hours), so that summer time moves none."""
+        return self.unit in ("business", "month") or (
+            self.unit == "nanosecond" and (self.size % DAY == 0 or bool(self.slots))
+        )
 
     @property
     def season(self) -> int:
@@ -115,6 +127,10 @@ class Step:
             return 12 // self.size if 12 % self.size == 0 else 1
         if self.unit == "count":
             return 1
+        if self.slots:
+            counts = np.unique(np.array(self.slots) // DAY, return_counts=True)[1]
+            daily = int(np.bincount(counts).argmax())
+            return daily if daily > 1 else len(self.slots)
         if self.size == WEEK:
             return 52
         for period in (HOUR // 60, HOUR, DAY, WEEK):
@@ -132,7 +148,10 @@ class Step:
         if self.unit == "count":
             counts: np.ndarray = times + steps * self.size
             return counts
+        if self.slots:
+            return times_of(numbers_of(times, self.slots) + steps, self.slots)
         if self.unit == "nanosecond":
+            _check_years(times.astype("datetime64[h]") + (steps * (self.size / HOUR)).astype("timedelta64[h]"))
             instants: np.ndarray = times + (steps * self.size).astype("timedelta64[ns]")
             return instants
         days = times.astype("datetime64[D]")
@@ -143,6 +162,7 @@ class Step:
             months = days.astype("datetime64[M]") + steps * self.size
             day = days_of_month(days) if self.day is None else self.day
             moved = months.astype("datetime64[D]") + (np.minimum(day, days_in_month(months)) - 1)
+        _check_years(moved)
         shifted: np.ndarray = moved.astype("datetime64[ns]") + clock
         return shifted
 
@@ -154,8 +174,11 @@ class Step:
         """(steps from `first` to `times`, int64, rounded down; whether the step lands exactly on the timestamp)."""
         if self.unit == "count":
             steps = (times - first) // self.size
+        elif self.slots:
+            steps = numbers_of(times, self.slots) - numbers_of(first, self.slots)
         elif self.unit == "nanosecond":
-            steps = (times - first).astype(np.int64) // self.size
+            # Without a sign, for a difference of more than 292 years overflows int64.
+            steps = ((times - first).astype(np.uint64) // np.uint64(self.size)).astype(np.int64)
         elif self.unit == "business":
             steps = np.busday_count(first.astype("datetime64[D]"), times.astype("datetime64[D]"))
         else:
@@ -170,6 +193,8 @@ class Step:
         """
         if self.unit == "count":
             return times // self.size * self.size
+        if self.slots:
+            return times_of(numbers_of(times, self.slots), self.slots)
         if self.unit == "nanosecond":
             # Weeks begin on a Monday; 1970-01-05 was the first one of the epoch.
             origin = np.int64(4 * DAY if self.size % WEEK == 0 else 0)
@@ -193,12 +218,21 @@ class Step:
 
     def to_json(self) -> Json:
         """Plain JSON; `Step.from_json` gives the step back."""
-        return {"unit": self.unit, "size": self.size, "day": self.day}
+        return {"unit": self.unit, "size": self.size, "day": self.day} | ({"slots": self.slots} if self.slots else {})
 
     @classmethod
     def from_json(cls, data: Json) -> Step:
         """The step that `to_json` wrote."""
-        return cls(data["unit"], int(data["size"]), data["day"])
+        return cls(data["unit"], int(data["size"]), data["day"], tuple(map(int, data.get("slots", ()))))
+
+
+def _check_years(times: np.ndarray) -> None:
+    """Times beyond what nanoseconds can count must not wrap around."""
+    if times.size and (times.max() >= np.datetime64(_LAST_YEAR) or times.min() < np.datetime64(_FIRST_YEAR)):
+        raise DataError(
+            f"The steps lead beyond the years {_FIRST_YEAR} to 2261 that timestamps can hold: correct the timestamps, "
+            "or use whole numbers that count."
+        )
 
 
 def days_of_month(days: np.ndarray) -> np.ndarray:
@@ -229,7 +263,8 @@ def infer_step(times: np.ndarray, offsets: np.ndarray) -> Step:
     """
     inside = np.ones(max(len(times) - 1, 0), bool)
     inside[offsets[1:-1] - 1] = False
-    gaps = np.diff(times)[inside].astype(np.int64)
+    # Without a sign, for a gap of more than 292 years overflows int64.
+    gaps = np.diff(times)[inside].astype(np.uint64)
     if len(gaps) == 0:
         raise DataError(
             "Expected two or more timestamps in one series to see their step, but every series has one: pass step=."
@@ -247,6 +282,8 @@ def _majority(gaps: np.ndarray, unit: Unit) -> int:
     values, counts = np.unique(gaps, return_counts=True)
     best = int(counts.argmax())
     share = counts[best] / len(gaps)
+    if values[best] >= _LONGEST:
+        raise DataError("Expected steps of less than 146 years between timestamps: correct them, or use whole numbers.")
     if share < 0.9:
         raise _irregular(Step(unit, int(values[best])), share)
     return int(values[best])

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -107,10 +108,24 @@ def read_bytes(source: str | Path) -> bytes:
 def iterate_text(source: str | Path) -> Iterator[str]:
     r"""The lines of a UTF-8 file one by one, without their ends ("\n" or "\r\n") and without a byte order mark.
 
+    In a file without any "\n" before its end, lines end in "\r" alone, as on the first Macs.
+
     Raises DataError for bytes that are no UTF-8: file, line and byte are named.
     """
     with open_bytes(source) as stream:
-        yield from _decoded(stream, file_name(source))
+        yield from _decoded(_parted(stream), file_name(source))
+
+
+def _parted(stream: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of bytes; a first one that is the only one, and holds bare carriage returns, is parted at them."""
+    lines = iter(stream)
+    first = next(lines, None)
+    if first is None:
+        return lines
+    if b"\r" not in first.removesuffix(b"\n").removesuffix(b"\r"):
+        return chain([first], lines)
+    second = next(lines, b"")
+    return chain([first, second], lines) if second else iter(first.splitlines(keepends=True))
 
 
 def _decoded(stream: Iterable[bytes], name: str) -> Iterator[str]:

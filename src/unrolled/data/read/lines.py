@@ -10,14 +10,14 @@ from unrolled.data.read.door import reader, require_file
 from unrolled.data.read.files import file_name, iterate_text
 from unrolled.errors import DataError
 
-__all__ = ["read_lines", "read_parallel", "visible_files"]
+__all__ = ["lines_of", "read_lines", "read_parallel", "visible_files"]
 
 
 def read_lines(source: str | Path | Iterable[str]) -> Iterator[str]:
     r"""The lines of a text, one by one; nothing is kept, so a file larger than memory streams.
 
-    A file is UTF-8 (a byte order mark is dropped), plain or .gz; its lines end in "\n" or "\r\n", and no other
-    character ends a line. Empty lines are lines.
+    A file is UTF-8 (a byte order mark is dropped), plain or .gz; its lines end in "\n" or "\r\n", or in "\r" in a file
+    without any "\n", and no other character ends a line. Empty lines are lines.
 
     Args:
         source: a path; "-" for standard input; a folder, of which every file is read in the order of its path, hidden
@@ -44,6 +44,14 @@ def read_parallel(source: str | Path | Iterable[str], target: str | Path | Itera
     if str(source) == "-" and str(target) == "-":
         raise DataError("Expected two files, but got standard input ('-') twice: write one of them to a file.")
     return _pairs(source, target)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text in memory, as those of a file are read: what ends the last one begins no other."""
+    whole = text.removesuffix("\n")
+    if "\n" not in whole and "\r" in whole.removesuffix("\r"):
+        return whole.removesuffix("\r").split("\r")
+    return [line.removesuffix("\r") for line in whole.split("\n")]
 
 
 def visible_files(folder: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from unrolled.data.batch.batching import Rows
+from unrolled.data.read.arff import read_arff
 from unrolled.data.read.arrays import read_arrays
 from unrolled.data.read.door import reader, require_file
 from unrolled.data.read.files import Places, file_name, suffix
@@ -54,7 +55,7 @@ def read_series(source: object, labels: Iterable[object] | None = None) -> Serie
     """The series that `source` holds.
 
     Args:
-        source: a path to .ts (the format of sktime and aeon, plain or .gz), .npy or .npz; an array (N, T, D), or
+        source: a path to .ts (the format of sktime and aeon, plain or .gz), .arff, .npy or .npz; an array (N, T, D), or
             (N, T) for one channel; or a list of arrays (T_i, D) or (T_i,). An .npz file holds one array, or `x` with
             labels `y` and, where series end early, `lengths` (N,).
         labels: one for each series, where the source has none; whole numbers become their digits.
@@ -69,7 +70,7 @@ def read_series(source: object, labels: Iterable[object] | None = None) -> Serie
         if own is not None and labels is not None:
             raise DataError(f"{name} has labels of its own: leave labels= out.")
         labels = own if labels is None else labels
-        kind = "line" if suffix(source) == ".ts" else "row"
+        kind = "line" if suffix(source) in (".ts", ".arff") else "row"
     else:
         name, kind = "the arrays", "row"
         values = _from_memory(source, name)
@@ -83,9 +84,12 @@ def _from_path(source: str | Path, name: str) -> tuple[list[np.ndarray], Iterabl
     ending = suffix(source)
     if ending == ".ts":
         return read_ts(source)
+    if ending == ".arff":
+        return read_arff(source)
     if ending not in (".npy", ".npz") or Path(source).suffix.lower() == ".gz":
         raise DataError(
-            f"{name}: expected a .ts, .npy or .npz file, but it ends in {Path(source).suffix!r}: convert or rename it."
+            f"{name}: expected a .ts, .arff, .npy or .npz file, but it ends in {Path(source).suffix!r}: "
+            "convert or rename it."
         )
     arrays = read_arrays(require_file(source), name)
     x = arrays["x"] if "x" in arrays else next(iter(arrays.values()))

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from unrolled.data.read.door import reader
 from unrolled.data.read.files import file_name, read_bytes, require_names, suffix
+from unrolled.data.read.frames import arrow_table, one_line
+from unrolled.data.read.layout import COMMENTS_AMONG_ROWS, TableLayout, see_layout
+from unrolled.data.read.typed import typed_columns
 from unrolled.errors import DataError
 from unrolled.types import Json
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import csv
 
 DELIMITERS = {".csv": (",", ";", "\t"), ".tsv": ("\t",), ".txt": (",", ";", "\t"), "-": (",", ";", "\t")}
 PARQUET = (".parquet", ".pq")
 _MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "-NaN", "NULL", "Null", "null", "None", "#N/A", "<NA>", "?")
+# One of these stands in each of those but the empty one.
+_LETTERS = (b"N", b"n", b"?")
 
 # Nixtla's id column is text whatever its values look like: "007" is not 7.
 _ALWAYS_TEXT = ("unique_id",)
@@ -44,12 +49,17 @@ def read_table(source: object, text: Sequence[str] = ()) -> pa.Table:
 
     if isinstance(source, pa.Table) and source.schema.metadata and b"unrolled" in source.schema.metadata:
         return source
-    table = _from_path(source, text) if isinstance(source, str | Path) else _noted(_from_memory(source), "the table")
+    table = _from_path(source, text) if isinstance(source, str | Path) else _from_memory(source, text)
     if table.num_columns == 0:
         raise DataError(f"{source_name(table)} has no columns: give a table with a header and rows.")
     if table.num_rows == 0:
         raise DataError(f"{source_name(table)} has a header but no rows: give at least one row under it.")
     return table
+
+
+def as_read(table: pa.Table) -> pa.Table:
+    """A table made of what was read before: `read_table` takes its columns for what they are."""
+    return _noted(table, _fresh("the table"))
 
 
 def source_name(table: pa.Table) -> str:
@@ -58,14 +68,25 @@ def source_name(table: pa.Table) -> str:
 
 
 def row_name(table: pa.Table, index: int) -> str:
-    """Where row `index` stands: "line 4" of a text file, header and blank lines counted, or "row 2", from 0."""
+    """Where row `index` stands: "line 4" of a text file, other lines counted as well, or "row 2", from 0."""
+    return _row_said(_note(table), index)
+
+
+def table_remarks(table: pa.Table, names: Sequence[str]) -> tuple[str, ...]:
+    """What was understood of the table and of these columns without being told."""
     note = _note(table)
-    if not note["lines"]:
-        return f"row {index}"
-    line = int(index) + 2
-    for blank in note["blank"]:
-        line += blank <= line
-    return f"line {line}"
+    return (*note["remarks"], *(note["said"][name] for name in names if name in note["said"]))
+
+
+def odd_row(table: pa.Table, name: str) -> int | None:
+    """The first row of a column of numbers that holds none, though a value stands there; None for any other column."""
+    row = _note(table)["odd"].get(name)
+    return None if row is None else int(row)
+
+
+def has_decimal_commas(table: pa.Table) -> bool:
+    """Whether the file parts its columns by what leaves the comma to decimals."""
+    return bool(_note(table)["commas"])
 
 
 def require_columns(table: pa.Table, names: Sequence[str]) -> None:
@@ -74,62 +95,38 @@ def require_columns(table: pa.Table, names: Sequence[str]) -> None:
 
 
 def _note(table: pa.Table) -> Json:
-    metadata = table.schema.metadata or {}
-    note = metadata.get(b"unrolled")
-    return json.loads(note) if note else {"source": "the table", "lines": False, "blank": []}
+    note = (table.schema.metadata or {}).get(b"unrolled")
+    return json.loads(note) if note else _fresh("the table")
 
 
-def _noted(table: pa.Table, name: str, lines: bool = False, blank: Sequence[int] = ()) -> pa.Table:
-    note = json.dumps({"source": name, "lines": lines, "blank": list(blank)})
-    return table.replace_schema_metadata({"unrolled": note})
+def _fresh(name: str) -> Json:
+    return {"source": name, "lines": False, "blank": [], "remarks": [], "said": {}, "odd": {}, "commas": False}
 
 
-def _from_memory(source: Any) -> pa.Table:
-    import narwhals as nw
-    import pyarrow as pa
-
-    if isinstance(source, Mapping):
-        columns = {str(name): _dict_column(str(name), values) for name, values in source.items()}
-        lengths = {name: len(column) for name, column in columns.items()}
-        if len(set(lengths.values())) > 1:
-            raise DataError(f"Expected columns of one length, but got {lengths}: give every column the same rows.")
-        return pa.table(columns)
-    try:
-        frame = nw.from_native(source, allow_series=False)
-    except TypeError as error:
-        raise DataError(
-            f"Expected a path, a pandas, polars or Arrow table, or a dict of columns, but got {type(source).__name__}: "
-            "pass one of these."
-        ) from error
-    try:
-        table = (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).to_arrow()
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"A column mixes kinds of values ({_one_line(error)}): give it one kind.") from error
-    return _without_row_numbers(table)
+def _row_said(note: Json, index: int) -> str:
+    if not note["lines"]:
+        return f"row {index}"
+    return f"line {_past(int(index) + 2, note['blank'])}"
 
 
-def _without_row_numbers(table: pa.Table) -> pa.Table:
-    """pandas hands over its index as a column; an unnamed one is worth keeping only where it holds the time."""
-    import pyarrow as pa
-
-    name = "__index_level_0__"
-    if name not in table.column_names:
-        return table
-    if not pa.types.is_timestamp(table.schema.field(name).type):
-        return table.drop_columns([name])
-    return table.rename_columns(["index" if column == name else column for column in table.column_names])
+def _past(line: int, left_out: Sequence[int]) -> int:
+    """The number of a line, of those that were counted without those left out."""
+    for number in left_out:
+        line += number <= line
+    return line
 
 
-def _dict_column(name: str, values: object) -> pa.Array:
-    import pyarrow as pa
+def _noted(table: pa.Table, note: Mapping[str, object]) -> pa.Table:
+    return table.replace_schema_metadata({"unrolled": json.dumps(note)})
 
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise DataError(f"Expected column {name!r} as a list or array, but got {type(values).__name__}: give its rows.")
-    try:
-        # An array is taken as it is; anything else goes through a list, so that None in it means missing.
-        return pa.array(values if isinstance(values, np.ndarray) else list(values), from_pandas=True)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"Column {name!r} mixes kinds of values ({_one_line(error)}): give it one kind.") from error
+
+def _from_memory(source: object, text: Sequence[str]) -> pa.Table:
+    return _typed(arrow_table(source), _fresh("the table"), text)
+
+
+def _typed(table: pa.Table, note: Json, text: Sequence[str]) -> pa.Table:
+    typed = typed_columns(table, partial(_row_said, note), text=(*text, *_ALWAYS_TEXT))
+    return _noted(typed.table, {**note, "said": typed.said, "odd": typed.odd})
 
 
 def _from_path(source: str | Path, text: Sequence[str]) -> pa.Table:
@@ -140,10 +137,10 @@ def _from_path(source: str | Path, text: Sequence[str]) -> pa.Table:
             "convert or rename it."
         )
     data = read_bytes(source)
-    if not data.strip():
+    if not data[:4096].strip() and not data.strip():
         raise DataError(f"{name} is empty: give a file with a header and rows.")
     if ending in PARQUET:
-        return _parquet(data, name)
+        return _typed(_parquet(data, name), _fresh(name), text)
     return _delimited(data, name, DELIMITERS[ending], text)
 
 
@@ -152,47 +149,137 @@ def _parquet(data: bytes, name: str) -> pa.Table:
     from pyarrow import parquet
 
     try:
-        return _noted(parquet.read_table(pa.BufferReader(data), use_threads=False), name)
+        return parquet.read_table(pa.BufferReader(data), use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{name} is not a whole Parquet file ({error}): write it again.") from error
 
 
 def _delimited(data: bytes, name: str, delimiters: Sequence[str], text: Sequence[str]) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import csv
-
+    text = (*text, *_ALWAYS_TEXT)
     try:
-        header = data[:65536].lstrip().split(b"\n", 1)[0].decode("utf-8-sig")
-        options = csv.ConvertOptions(
-            null_values=list(_MISSING),
-            strings_can_be_null=True,
-            column_types={column: pa.string() for column in (*text, *_ALWAYS_TEXT)},
-        )
-        parse = csv.ParseOptions(delimiter=max(delimiters, key=header.count))
-        # One block for the whole file: the type of a column then follows from all its rows, not from the first block.
-        # One thread for one block; Arrow's own pool beside torch's aborts a process that ends soon after a read.
-        read = csv.ReadOptions(use_threads=False, block_size=max(len(data) + 1, 1 << 16))
-        table = csv.read_csv(pa.BufferReader(data), read_options=read, parse_options=parse, convert_options=options)
-        if any(pa.types.is_binary(field.type) for field in table.schema):
-            # The reader gives bytes where a column is no UTF-8: decoding says where.
-            data.decode()
+        layout = see_layout(data, delimiters)
+        file = _File(data, name, layout)
+        table = file.read(text)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{name} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8."
         ) from error
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{name} is not a table of equal rows ({_one_line(error)}): mend that line.") from error
-    table = table.rename_columns([column.strip().lstrip("\ufeff") for column in table.column_names])
-    return _noted(table, name, lines=True, blank=_blank_lines(data))
+    commas = layout.delimiter == ";"
+    note = {**_fresh(name), "lines": True, "commas": commas, "blank": file.left_out}
+    note["remarks"] = [*layout.remarks, *_comments_said(file.comments)]
+    body = data.find(b"\n", layout.start)
+    typed = typed_columns(
+        _without_empty_columns(table),
+        partial(_row_said, note),
+        text=text,
+        commas=commas,
+        again=file.read_again,
+        marked=any(data.find(letter, body) >= 0 for letter in _LETTERS),
+    )
+    return _noted(typed.table, {**note, "said": typed.said, "odd": typed.odd})
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+class _File:
+    """A delimited file in memory, and what reading it shows: comments among its rows, a row that does not fit."""
+
+    def __init__(self, data: bytes, name: str, layout: TableLayout) -> None:
+        self.data, self.name, self.layout = data, name, layout
+        self.blank = _blank_lines(data)
+        self.comments, self.names, self.unfit = dict[int, None](), list[str](), ""
+
+    @property
+    def left_out(self) -> list[int]:
+        """The lines that are neither header nor row, up to the last row."""
+        return sorted({*self.layout.above, *self.layout.units, *self.blank, *self.comments})
+
+    def read(self, text: Sequence[str]) -> pa.Table:
+        """The rows, each column as the type that all its values have; those of `text` stay text."""
+        import pyarrow as pa
+        from pyarrow import csv
+
+        options = csv.ConvertOptions(
+            null_values=list(_MISSING),
+            strings_can_be_null=True,
+            column_types={column: pa.string() for column in text},
+        )
+        table = self._rows(options)
+        if any(pa.types.is_binary(field.type) for field in table.schema):
+            # The reader gives bytes where a column is no UTF-8: decoding says where.
+            self.data.decode()
+        self.names = table.column_names
+        return table.rename_columns([_plain_name(column) for column in self.names])
+
+    def read_again(self, names: Sequence[str]) -> pa.Table:
+        """Some columns as the text that stands there."""
+        import pyarrow as pa
+        from pyarrow import csv
+
+        wanted = [column for column in self.names if _plain_name(column) in names]
+        options = csv.ConvertOptions(
+            null_values=[""],
+            strings_can_be_null=True,
+            column_types={name: pa.string() for name in wanted},
+            include_columns=wanted,
+        )
+        table = self._rows(options)
+        return table.rename_columns([_plain_name(column) for column in table.column_names])
+
+    def _rows(self, options: csv.ConvertOptions) -> pa.Table:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        parse = csv.ParseOptions(delimiter=self.layout.delimiter, invalid_row_handler=self._comment_or_unfit)
+        rows = pa.py_buffer(self.data).slice(self.layout.start)
+        # One block for the whole file: the type of a column then follows from all its rows, not from the first block.
+        # One thread for one block; Arrow's own pool beside torch's aborts a process that ends soon after a read.
+        read = csv.ReadOptions(
+            use_threads=False,
+            block_size=max(len(rows) + 1, 1 << 16),
+            column_names=self.layout.names,
+            skip_rows_after_names=len(self.layout.units),
+        )
+        try:
+            return csv.read_csv(pa.BufferReader(rows), read_options=read, parse_options=parse, convert_options=options)
+        except pa.ArrowInvalid as error:
+            said = self.unfit or f"({one_line(error)}): mend that line"
+            raise DataError(f"{self.name} is not a table of equal rows {said}.") from error
+
+    def _comment_or_unfit(self, row: csv.InvalidRow) -> str:
+        """What is to become of a row of other fields than the header: "skip" or "error"."""
+        above = self.data.count(b"\n", 0, self.layout.start)
+        line = _past((row.number or 0) + above, [number for number in self.blank if number > above])
+        if row.text.lstrip().startswith(COMMENTS_AMONG_ROWS):
+            self.comments[line] = None
+            return "skip"
+        commas = self.layout.delimiter == "," and row.actual_columns > row.expected_columns
+        hint = "; where a comma parts decimals or stands in a text, part the columns by ';'" if commas else ""
+        counts = f"has {row.actual_columns} fields where {row.expected_columns} are expected"
+        self.unfit = f"(line {line} {counts}): mend that line{hint}"
+        return "error"
+
+
+def _plain_name(column: str) -> str:
+    return column.strip().lstrip("\ufeff")
+
+
+def _without_empty_columns(table: pa.Table) -> pa.Table:
+    """Without what a delimiter at the end of each line makes: columns that have neither a name nor a value."""
+    kept = [i for i, name in enumerate(table.column_names) if name or table.column(i).null_count < table.num_rows]
+    return table if len(kept) == table.num_columns else table.select(kept)
+
+
+def _comments_said(lines: Mapping[int, None]) -> tuple[str, ...]:
+    if not lines:
+        return ()
+    first, more = next(iter(lines)), f" and {len(lines) - 1:,} more" if len(lines) > 1 else ""
+    return (f"line {first}{more}, among the rows: left out as comments",)
 
 
 def _blank_lines(data: bytes) -> list[int]:
     """The numbers, from 1, of the blank lines before the last row: the reader leaves them out."""
-    body = data.rstrip()
-    if b"\n\n" not in body and b"\n\r" not in body and body[:1] not in b"\r\n":
+    tail = data[-4096:]
+    end = len(data) - len(tail) + len(tail.rstrip()) if tail.strip() else len(data.rstrip())
+    doubled = data.find(b"\n\n", 0, end) >= 0 or (b"\r" in data and data.find(b"\n\r", 0, end) >= 0)
+    if not doubled and data[:1] not in (b"\r", b"\n"):
         return []
-    return [number for number, line in enumerate(body.split(b"\n"), start=1) if not line.strip(b"\r")]
+    return [number for number, line in enumerate(data[:end].split(b"\n"), start=1) if not line.strip(b"\r")]

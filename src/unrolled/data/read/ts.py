@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from unrolled.data.read.door import reader
 from unrolled.data.read.files import file_name, iterate_text
 from unrolled.errors import DataError, listed, suggest
 
-__all__ = ["read_ts"]
+__all__ = ["known_label", "read_ts", "stack_channels"]
 
 
 @reader
@@ -34,7 +34,7 @@ def read_ts(source: str | Path) -> tuple[list[np.ndarray], list[str] | None, lis
             continue
         parts = line.split(":")
         if header.labelled:
-            labels.append(_label(parts.pop().strip(), header, number, name))
+            labels.append(known_label(parts.pop().strip(), header.labels, "@classLabel lists", number, name))
         values.append(_channels(parts, header, number, name))
         numbers.append(number)
     return values, labels if header.labelled else None, numbers
@@ -101,23 +101,20 @@ def _count(words: list[str], key: str, number: int, name: str) -> int:
     return int(words[0])
 
 
-def _label(label: str, header: _Header, number: int, name: str) -> str:
-    if header.labels and label not in header.labels:
+def known_label(label: str, labels: Sequence[str], listing: str, number: int, name: str) -> str:
+    """The label of a line. Raises DataError where it is missing, or none of those that the header lists."""
+    if labels and label not in labels:
         raise DataError(
-            f"Line {number} of {name} ends in the label {label[:40]!r}, but @classLabel lists "
-            f"{listed(header.labels)}.{suggest(label[:40], header.labels)} Mend one of them."
+            f"Line {number} of {name} ends in the label {label[:40]!r}, but {listing} "
+            f"{listed(labels)}.{suggest(label[:40], labels)} Mend one of them."
         )
     if not label or label == "?":
         raise DataError(f"Line {number} of {name} has no label: leave the series out.")
     return label
 
 
-def _channels(parts: list[str], header: _Header, number: int, name: str) -> np.ndarray:
-    if not parts or (header.dimensions is not None and len(parts) != header.dimensions):
-        expected = "at least 1" if header.dimensions is None else header.dimensions
-        raise DataError(
-            f"Line {number} of {name} has {len(parts)} channels where {expected} are expected: mend that line."
-        )
+def stack_channels(parts: Sequence[str], number: int, name: str) -> np.ndarray:
+    """(T, D) of texts of numbers between commas, one a channel. Raises DataError where one is longer than another."""
     channels = [_numbers(part, i, number, name) for i, part in enumerate(parts, start=1)]
     lengths = [len(channel) for channel in channels]
     for i, length in enumerate(lengths, start=1):
@@ -126,15 +123,25 @@ def _channels(parts: list[str], header: _Header, number: int, name: str) -> np.n
                 f"Line {number} of {name} has {lengths[0]} values in channel 1 but {length} in channel {i}: "
                 "give every channel of a series the same steps."
             )
+    return np.stack(channels, axis=1)
+
+
+def _channels(parts: list[str], header: _Header, number: int, name: str) -> np.ndarray:
+    if not parts or (header.dimensions is not None and len(parts) != header.dimensions):
+        expected = "at least 1" if header.dimensions is None else header.dimensions
+        raise DataError(
+            f"Line {number} of {name} has {len(parts)} channels where {expected} are expected: mend that line."
+        )
+    values = stack_channels(parts, number, name)
     # The first series sets the length where the header says equal but not how long.
     if header.equal:
-        header.length = lengths[0] if header.length is None else header.length
-        if lengths[0] != header.length:
+        header.length = len(values) if header.length is None else header.length
+        if len(values) != header.length:
             raise DataError(
-                f"Line {number} of {name} has {lengths[0]} steps where @equalLength promises {header.length}: "
+                f"Line {number} of {name} has {len(values)} steps where @equalLength promises {header.length}: "
                 "write @equalLength false, or mend that line."
             )
-    return np.stack(channels, axis=1)
+    return values
 
 
 def _numbers(part: str, channel: int, number: int, name: str) -> np.ndarray:

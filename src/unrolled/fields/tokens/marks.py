@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import cache, lru_cache
 from itertools import chain
 
-__all__ = ["JOINER", "UNKNOWN_TOKEN", "bare", "join_marks", "split_marks"]
+__all__ = ["JOINER", "UNKNOWN_TOKEN", "bare", "join_marks", "split_marks", "split_spaces"]
 
 UNKNOWN_TOKEN = "<unk>"
 
@@ -17,6 +17,7 @@ JOINER = "￭"
 # Takes the joiner's place where the text itself holds one; a digit after it says which of the two characters it was.
 ESCAPE = "￬"
 
+_SPACES = re.compile(r"[ \t\r\n]+")
 _JOINERS_IN_WORDS = "\u200c\u200d"
 # Whole sentences, as languages without spaces write them, do not come again.
 _MEMORABLE = 64
@@ -32,6 +33,11 @@ def split_marks(text: str) -> list[str]:
     chunks = text.split()
     cut = _cut if max(map(len, chunks), default=0) > _MEMORABLE else _remembered
     return list(chain.from_iterable(map(cut, chunks)))
+
+
+def split_spaces(text: str) -> list[str]:
+    """What stands between spaces, tabs and line ends; a no-break or an ideographic space belongs to its word."""
+    return [word for word in _SPACES.split(text) if word]
 
 
 def join_marks(tokens: Sequence[str]) -> str:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from unrolled.check import check_dtype
+from unrolled.check import check_dtype, state_dtype, written_for_onnx
 from unrolled.errors import DtypeError, OptionError, ShapeError, UnrolledError
 from unrolled.nn.recurrent import Recurrent
-from unrolled.nn.torch.layout import TORCH_CELLS, TORCH_SEQUENCES, from_torch
+from unrolled.nn.torch.layout import TORCH_CELLS, TORCH_SEQUENCES, from_torch, to_torch
 from unrolled.nn.wrappers.bidirectional import Both
 from unrolled.ops.lstm.reference import LSTMState
 from unrolled.padding import from_packed, to_packed
-from unrolled.state import HState
+from unrolled.state import HState, map_state
 
 __all__ = ["Adopted", "AdoptedCell", "adopt"]
 
@@ -40,6 +40,8 @@ def adopt(model: M) -> M:
     Adopt first, then make the optimiser: the weights are new parameters, and torch's b_ih and b_hh, of which only the
     sum acts, become one bias (a GRU's b_hn stays apart), so that one optimiser step moves that sum half as far as
     it did. For the same reason load a torch checkpoint before adopting.
+
+    torch.onnx.export writes an adopted module as torch's own operator, for every length.
 
     Every replacement is compared with its original on a small ragged batch before the model is touched; the random
     state stays as it was. Raises OptionError if there is nothing to adopt, if a module has hooks, computed weights or
@@ -102,6 +104,8 @@ class Adopted(nn.Module):
 
         Returns the output, laid out as the input, and the final hx.
         """
+        if written_for_onnx():
+            return self._as_torch()(input, hx)  # type: ignore[no-any-return]
         if isinstance(input, PackedSequence):
             x, lengths = from_packed(input)
             y, final = self._run(x, hx, lengths.to(x.device))
@@ -116,18 +120,33 @@ class Adopted(nn.Module):
         y, final = self._run(input if self.batch_first else input.transpose(0, 1), hx, None)
         return y if self.batch_first else y.transpose(0, 1), final
 
+    def _as_torch(self) -> nn.Module:
+        """torch's own module of the same weights: as one operator of ONNX it runs for every length."""
+        tracer: Any = torch._C
+        tracing = tracer._get_tracing_state()
+        # How the weights are laid out is no part of the graph that is being traced.
+        tracer._set_tracing_state(None)
+        try:
+            module: Any = to_torch(self.layer).requires_grad_(False)
+        finally:
+            tracer._set_tracing_state(tracing)
+        module.batch_first = self.batch_first
+        return cast(nn.Module, module)
+
     def _run(self, x: Tensor, hx: Any, lengths: Tensor | None) -> tuple[Tensor, Any]:
         if x.shape[2] != self.input_size or x.shape[1] == 0:
             raise ShapeError(
                 f"{self.mode}: input must hold at least one step of {self.input_size} features, got {x.shape[1]} of "
                 f"{x.shape[2]} features{'' if self.batch_first else ' (batch_first is False)'}."
             )
-        check_dtype(self.mode, x, next(self.parameters()))
+        weight = next(self.parameters())
+        check_dtype(self.mode, x, weight)
+        dtype = state_dtype(x, weight)
         # The door would refuse a NaN that torch lets through, so the hook behind it is called.
         if hx is None:
-            state = self.layer.initial_state(x.shape[0], device=x.device, dtype=x.dtype)
+            state = self.layer.initial_state(x.shape[0], device=x.device, dtype=dtype)
         else:
-            state = self._state_from(hx, x)
+            state = map_state(lambda leaf: leaf.to(dtype), self._state_from(hx, x))
         y, state = self.layer.sequence(x, state, lengths, None)
         return y, self._hx_from(state)
 

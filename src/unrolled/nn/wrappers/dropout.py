@@ -84,7 +84,7 @@ class VariationalDropout(Recurrent[Dropped]):
         if self.training and self.input_rate:
             x = x * masks[0]
         if self.training and self.recurrent_rate and isinstance(self.layer, Cell):
-            operands = self.layer.mask_recurrent(self.layer.operands(x), masks[2].expand(-1, x.shape[1], -1))
+            operands = self.layer.mask_recurrent(self.layer.read(x, lengths), masks[2].expand(-1, x.shape[1], -1))
             y, inner = self.layer.run(operands, state.inner, lengths, reset)
         else:
             y, inner = self.layer.sequence(x, state.inner, lengths, reset)

@@ -83,6 +83,9 @@ class Zoneout(Cell[S]):
     def op_projects(self, x: Tensor) -> bool:
         return self.cell.op_projects(x)
 
+    def walks(self) -> bool:
+        return type(self.cell).run_zoned is Cell.run_zoned
+
     def operands(self, x: Tensor) -> ZoneoutOperands:
         return ZoneoutOperands(self.cell.operands(x), self._draw(x) if self.training else None)
 

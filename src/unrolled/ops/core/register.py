@@ -17,6 +17,17 @@ import torch
 from torch import Tensor, library
 
 from unrolled.errors import KernelError, listed, suggest
+from unrolled.ops.core.direct import Direct, filled_in, once, transformed
+from unrolled.ops.core.kernel import (
+    Argument,
+    Attribute,
+    Kernel,
+    Memory,
+    Tensors,
+    differentiable_kernel,
+    fresh_memory,
+    reference_kernel,
+)
 from unrolled.ops.core.scan import outside_autocast
 
 __all__ = [
@@ -33,36 +44,6 @@ __all__ = [
     "reference_kernel",
     "register",
 ]
-
-Tensors = Sequence[Tensor | None]
-Attribute = str | bool | int | float
-"""What an op is told beside its tensors."""
-
-Argument = Tensor | Attribute | None
-"""What an op is called with."""
-
-Memory = Callable[..., tuple[int, ...]]
-"""The shape of an op's memory, from its tensors and attributes."""
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """One way to run an op.
-
-    refuses(*tensors, *attributes): a reason in words why it cannot run, or None. The answer must be the same before the
-    backward pass, which may see other strides: what another kernel left in the memory is no use to this one.
-    forward(*tensors, *attributes, save): the op's outputs, and the memory in the dtype of the first tensor: of the op's
-    memory shape with save=True, else of shape (0,).
-    backward(tensors, attributes, outputs, memory, grads, needs): one gradient per tensor, None where `needs` is False.
-    The memory must stay as it is, for a second backward pass through the same graph.
-    differentiable: `forward` is plain torch, which autograd follows by itself wherever no graph is traced.
-    """
-
-    name: str
-    refuses: Callable[..., str | None]
-    forward: Callable[..., tuple[Tensor, ...]]
-    backward: Callable[[Tensors, Sequence[Attribute], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]
-    differentiable: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,7 +77,9 @@ class Op:
             return chosen.forward(*arguments, False)[:-1]
         if _plain(given):
             # The registered operator's way through Python costs more than a short sequence.
-            return tuple(_Direct.apply(chosen, len(given), *arguments))  # type: ignore[no-untyped-call]
+            # A kernel that was asked for by name is not left without a word.
+            other = self.kernels[-1] if kernel == "auto" else None
+            return tuple(Direct.apply(chosen, other, len(given), *arguments))  # type: ignore[no-untyped-call]
         # By name, so that the backward pass cannot go to a kernel that did not write the memory.
         return tuple(self.registered(*arguments, save, chosen.name)[:-1])
 
@@ -125,7 +108,7 @@ class Op:
 
     def refusal(self, kernel: Kernel, *arguments: Any) -> str | None:
         """Why a kernel cannot run these arguments, in words, or None."""
-        if kernel is not self.kernels[-1] and _transformed(arguments[: len(self.tensors)]):
+        if kernel is not self.kernels[-1] and transformed(arguments[: len(self.tensors)]):
             return "torch.func, forward-mode AD or torch.jit.trace is at work, which needs the differentiable reference"
         return kernel.refuses(*arguments)
 
@@ -140,61 +123,6 @@ class Op:
                 "got save=False; trace with gradients enabled, or use kernel='auto'."
             )
         return self.kernels[-1]
-
-
-class _Direct(torch.autograd.Function):
-    """A kernel's two passes as one node of autograd's graph, outside traced graphs."""
-
-    @staticmethod
-    def forward(ctx: Any, kernel: Kernel, count: int, *arguments: Any) -> tuple[Tensor, ...]:
-        *outputs, memory = kernel.forward(*arguments, True)
-        ctx.kernel, ctx.count, ctx.values = kernel, count, arguments[count:]
-        ctx.save_for_backward(*arguments[:count], *outputs, memory)
-        ctx.set_materialize_grads(False)
-        return tuple(outputs)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        given, (*outputs, memory) = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
-        needs = ctx.needs_input_grad[2 : 2 + ctx.count]
-        filled = _filled(outputs, grads)
-        if _transformed(filled):
-            raise KernelError(
-                f"The backward pass of kernel {ctx.kernel.name!r} takes one gradient of each output, got a batch of "
-                "them from torch.vmap; use kernel='reference', which takes both."
-            )
-        with torch.no_grad():
-            found = ctx.kernel.backward(given, ctx.values, outputs, memory, filled, needs)
-        return (None, None, *_once(ctx.kernel.name, found, (*given, *filled)), *(None for _ in ctx.values))
-
-
-class _Once(torch.autograd.Function):
-    """Gradients as they are; to differentiate them again is an error.
-
-    torch's own `once_differentiable` is silent where the second derivative is asked for one tensor alone.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, kernel: str, count: int, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.kernel = kernel
-        return tuple(tensor.detach() for tensor in tensors[:count])
-
-    @staticmethod
-    def backward(ctx: Any, *_: Tensor | None) -> tuple[Tensor | None, ...]:
-        raise KernelError(
-            f"The gradients of kernel {ctx.kernel!r} cannot be differentiated again; use kernel='reference', which is "
-            "plain differentiable torch."
-        )
-
-
-def _once(kernel: str, found: Tensors, sources: Tensors) -> list[Tensor | None]:
-    """The gradients found, tied to what they were made from where a graph of them is wanted."""
-    origins = [t for t in sources if t is not None and t.requires_grad]
-    if not torch.is_grad_enabled() or not origins:
-        return list(found)
-    present = [t for t in found if t is not None]
-    tied = iter(_Once.apply(kernel, len(present), *present, *origins))  # type: ignore[no-untyped-call]
-    return [None if t is None else next(tied) for t in found]
 
 
 _OPS: dict[str, Op] = {}
@@ -275,7 +203,7 @@ def _register_fakes(op: Op, shapes: Callable[..., tuple[Tensor, ...]]) -> None:
 
     def forward(*arguments: Any) -> tuple[Tensor, ...]:
         *plain, save, _ = arguments
-        return (*shapes(*plain), _fresh_memory(op.memory, plain, save))
+        return (*shapes(*plain), fresh_memory(op.memory, plain, save))
 
     def backward(*arguments: Any) -> list[Tensor]:
         given, needs = arguments[:count], arguments[count + 3]
@@ -298,12 +226,13 @@ def _register_autograd(op: Op, backward_op: Callable[..., list[Tensor]]) -> None
         ctx.set_materialize_grads(False)
 
     def differentiate(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-        given, (*results, remembered) = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
-        filled = _filled(results, grads[:-1])
+        saved = ctx.saved_tensors
+        given, (*results, remembered) = saved[:count], saved[count:]
+        filled = filled_in(results, grads[:-1])
         needs = list(ctx.needs_input_grad[:count])
         with torch.no_grad():
             plain = backward_op(*given, results, remembered, filled, needs, *ctx.tail)
-        found = _once(ctx.tail[-1], plain, (*given, *filled))
+        found = once(ctx.tail[-1], plain, (*given, *filled))
         return (*(grad if need else None for grad, need in zip(found, needs, strict=True)), *(None for _ in ctx.tail))
 
     library.register_autograd(f"unrolled::{op.name}", differentiate, setup_context=remember)
@@ -321,55 +250,6 @@ def _define(name: str, tensors: Sequence[str], attributes: Sequence[str], output
     return getattr(torch.ops.unrolled, name).default, getattr(torch.ops.unrolled, f"{name}_backward").default
 
 
-def reference_kernel(forward: Callable[..., tuple[Tensor, ...]], memory: Callable[..., tuple[int, ...]]) -> Kernel:
-    """The kernel "reference" out of a plain differentiable forward(*tensors, *attributes) -> outputs.
-
-    It accepts everything.
-    """
-    return differentiable_kernel("reference", lambda *_: None, forward, memory)
-
-
-def differentiable_kernel(
-    name: str,
-    refuses: Callable[..., str | None],
-    forward: Callable[..., tuple[Tensor, ...]],
-    memory: Callable[..., tuple[int, ...]],
-) -> Kernel:
-    """A kernel out of a plain differentiable forward(*tensors, *attributes) -> outputs.
-
-    Its memory is there for the shape's sake and never written: the backward pass replays.
-    """
-
-    def run(*arguments: Any) -> tuple[Tensor, ...]:
-        *plain, save = arguments
-        return (*forward(*plain), _fresh_memory(memory, plain, save))
-
-    return Kernel(name, refuses, run, _replay(forward), differentiable=True)
-
-
-def _replay(
-    forward: Callable[..., tuple[Tensor, ...]],
-) -> Callable[[Tensors, Sequence[Attribute], Tensors, Tensor, Tensors, Sequence[bool]], Tensors]:
-    """A backward pass out of a differentiable forward: run it again with a graph and differentiate that."""
-
-    def backward(
-        given: Tensors, values: Sequence[Attribute], _: Tensors, __: Tensor, grads: Tensors, needs: Sequence[bool]
-    ) -> Tensors:
-        with torch.enable_grad():
-            inputs = [None if t is None else t.detach().requires_grad_(n) for t, n in zip(given, needs, strict=True)]
-            results = forward(*inputs, *values)
-            wanted = [t for t, n in zip(inputs, needs, strict=True) if n and t is not None]
-            pairs = [(r, g) for r, g in zip(results, grads, strict=True) if r.requires_grad]
-            found = iter(
-                torch.autograd.grad(
-                    [r for r, _ in pairs], wanted, [g for _, g in pairs], allow_unused=True, materialize_grads=True
-                )
-            )
-        return [next(found).contiguous() if need else None for need in needs]
-
-    return backward
-
-
 def _plain(given: Tensors) -> bool:
     """Tensors with memory of their own: no subclass stands for others, and no mode watches what is done to them."""
     return torch._C._len_torch_dispatch_stack() == 0 and all(
@@ -377,24 +257,5 @@ def _plain(given: Tensors) -> bool:
     )
 
 
-def _transformed(given: Tensors) -> bool:
-    functorch: Any = torch._C._functorch
-    # While torch.jit traces, even sizes are tensors.
-    if torch.autograd.forward_ad._current_level >= 0 or torch._C._get_tracing_state() is not None:
-        return True
-    wrapped = functorch.is_functorch_wrapped_tensor, functorch.is_legacy_batchedtensor
-    return any(t is not None and any(is_wrapped(t) for is_wrapped in wrapped) for t in given)
-
-
-def _filled(outputs: Sequence[Tensor], grads: Sequence[Tensor | None]) -> list[Tensor]:
-    """The incoming gradients, zeros for those that are missing."""
-    return [torch.zeros_like(y) if grad is None else grad for y, grad in zip(outputs, grads, strict=True)]
-
-
 def _empty(given: Tensors) -> Tensor:
     return torch.empty(0, dtype=given[0].dtype, device=given[0].device)  # type: ignore[union-attr]
-
-
-def _fresh_memory(shape: Callable[..., tuple[int, ...]], arguments: Sequence[Any], save: bool) -> Tensor:
-    memory: Tensor = arguments[0].new_empty(shape(*arguments) if save else (0,))
-    return memory

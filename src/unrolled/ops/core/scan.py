@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from unrolled.errors import ShapeError
-from unrolled.padding import reverse_padded
-from unrolled.state import leaves, map_state, where_rows
+from unrolled.padding import donors, fill_padding, reverse_padded
+from unrolled.state import leaves, map_state, select_rows, where_rows
 
 __all__ = ["outside_autocast", "project", "scan"]
 
@@ -40,12 +40,18 @@ def scan(
     dimension. A row's state freezes after its last valid step and y is zero from there on. Where reset (batch, time) is
     True, the state becomes `start` (one row, or batch rows) before the step. reverse: from each row's last valid step
     to its first; everything keeps its place. Plain differentiable torch.
+
+    In the padding `step` sees what it saw in the longest row: never values that nobody gave, at which it might have no
+    gradient.
     """
     if reset is not None and start is None:
         raise ShapeError("scan: reset needs start, the state that a reset row returns to; pass the initial state.")
     if reverse:
         operands = map_state(lambda leaf: reverse_padded(leaf, lengths), operands)
         reset = None if reset is None else reverse_padded(reset, lengths)
+    if lengths is not None:
+        ends = lengths
+        operands = map_state(lambda leaf: fill_padding(leaf, ends), operands)
     y, state = outside_autocast(lambda steps, first: _walk(step, steps, first, lengths, reset, start), operands, state)
     return reverse_padded(y, lengths) if reverse else y, state
 
@@ -79,12 +85,13 @@ def _walk(
     for t in range(leaves(operands)[0].shape[1]):
         if reset is not None and start is not None:
             state = where_rows(reset[:, t], start, state)
-        y, proposed = step(_at(times, operands, t), state)
-        if lengths is not None:
+        if lengths is None:
+            y, state = step(_at(times, operands, t), state)
+        else:
             alive = t < lengths
-            proposed = where_rows(alive, proposed, state)
+            y, proposed = step(_at(times, operands, t), select_rows(state, donors(alive, lengths)))
+            state = where_rows(alive, proposed, state)
             y = where_rows(alive, y, torch.zeros_like(y))
-        state = proposed
         outputs.append(y)
     return torch.stack(outputs, 1), state
 

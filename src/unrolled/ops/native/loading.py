@@ -154,9 +154,10 @@ def _addresses(path: str) -> list[int] | None:
 
 
 def _leave_threads() -> None:
-    """In a forked child: run alone."""
+    """In a forked child: one thread for the kernels, and one for torch, whose operators would wait for the others."""
     global _shares_threads
     _shares_threads = False
+    torch.set_num_threads(1)
     if _module is not None:
         _module.forked()
 

@@ -33,7 +33,7 @@ __all__ = ["DESCRIPTION"]
 Source = Annotated[
     str,
     Word(
-        "Table (.csv, .tsv, .jsonl, .parquet, .gz; -: standard input), series (.ts, .npz), or folder.",
+        "Table (.csv, .tsv, .jsonl, .parquet, .gz; -: standard input), series (.ts, .arff, .npz, UCR .tsv), or folder.",
         "FILE|FOLDER",
         placed=True,
     ),
@@ -108,13 +108,16 @@ def predict(call: Call[Classifier], file: File, names: Names = None) -> Iterator
 
 
 def _texts_or_file(call: Call[Classifier], file: str, names: str | None) -> Iterator[object]:
-    if not holds_lines(file):
+    from unrolled.data.read.label_first import read_label_first
+
+    series = not call.model.kind.lines and file != "-" and read_label_first(file) is not None
+    if series or not holds_lines(file):
         yield under_names(file, header_of(call, file, names))
         return
     if not call.model.kind.lines:
         raise DataError(
-            f"predict: expected series of numbers in a .ts, .npy or .npz file or a folder, as the model learned from, "
-            f"got lines of text in {file!r}."
+            f"predict: expected series of numbers in a .ts, .arff, .npy or .npz file or a folder, as the model learned "
+            f"from, got lines of text in {file!r}."
         )
     from unrolled.data.read.lines import read_lines
 

@@ -24,6 +24,9 @@ Past = Annotated[list[str] | None, Word("Covariates known only up to now.")]
 Static = Annotated[list[str] | None, Word("Covariates constant in each series.")]
 Step = Annotated[str | None, Word("Time between rows: h, 15min, D, W, B, MS, ...; default: as seen.")]
 Resample = Annotated[str | None, Word("Make times regular: mean, sum, last, first, max or min of each step.")]
+DayFirst = Annotated[
+    bool | None, Word("Read 01/02/2012 as in February, or as in January.", flags=("--day-first/--month-first",))
+]
 Cell = Annotated[str, Word(f"Recurrent cell: {', '.join(CELLS)}.")]
 Levels = Annotated[str | None, Word("Bands in percent.  [default: 80,95]")]
 Decoder = Annotated[str, Word("direct (all steps at once) or autoregressive (step by step).")]
@@ -46,6 +49,7 @@ def fit(
     decoder: Decoder = "direct",
     step: Step = None,
     resample: Resample = None,
+    day_first: DayFirst = None,
     test: Annotated[str | None, Word("Rows (10) or part (0.2) at the end to score by.  [default: about 0.2]")] = None,
 ) -> Asked:
     """Learn to forecast one or many series of a table (long format).
@@ -61,7 +65,7 @@ def fit(
     """
     return Asked(
         {"source": file},
-        reading=_columns(time, target, id, future, past, static, step, resample),
+        reading=_columns(time, target, id, future, past, static, step, resample, day_first),
         options={"horizon": horizon, "cell": cell, "levels": numbers("--levels", levels), "decoder": decoder},
         held={"test": _held(test)},
     )
@@ -76,6 +80,7 @@ def _columns(
     static: list[str] | None,
     step: str | None,
     resample: str | None,
+    day_first: bool | None,
 ) -> dict[str, object]:
     """The arguments of `Forecaster.fit` that say what the columns are."""
     return {
@@ -87,6 +92,7 @@ def _columns(
         "static": column_names(static),
         "step": step,
         "resample": resample,
+        "day_first": day_first,
     }
 
 
@@ -147,6 +153,7 @@ def backtest(
     static: Static = None,
     step: Step = None,
     resample: Resample = None,
+    day_first: DayFirst = None,
     cell: Cell = "gru",
     levels: Levels = None,
     decoder: Decoder = "direct",
@@ -168,7 +175,7 @@ def backtest(
     chosen = {"horizon": horizon, "cell": cell, "levels": numbers("--levels", levels), "decoder": decoder}
     chosen |= {"seed": seed, "max_minutes": max_minutes}
     options = {name: value for name, value in chosen.items() if value is not None} | settings(set_)
-    columns = _columns(time, target, id, future, past, static, step, resample)
+    columns = _columns(time, target, id, future, past, static, step, resample, day_first)
     return _rolled(call.run, options, columns, windows, stride)
 
 
@@ -193,21 +200,28 @@ def about(finished: Finished[Forecaster]) -> list[str]:
     return [first] if finished.report is not None else [first, unscored]
 
 
+def _knows_the_future(model: Forecaster) -> bool:
+    """Whether nothing is asked for to forecast: no covariates, or rows of the table held them for the whole horizon."""
+    ahead = model.state.tail.ahead
+    enough = ahead is not None and bool((ahead.lengths >= model.options.horizon).all())
+    return enough or not model.state.columns.future
+
+
 def forecast(finished: Finished[Forecaster]) -> Path | None:
     """The forecast; one that needs covariates of the future waits for them."""
-    if finished.model.state.columns.future:
+    if not _knows_the_future(finished.model):
         return None
     finished.model.predict().to_csv(finished.folder / "forecast.csv")
     return finished.folder / "forecast.csv"
 
 
 def plot(finished: Finished[Forecaster]) -> Path | None:
-    return None if finished.model.state.columns.future else finished.model.plot(finished.folder / "forecast.png")
+    return finished.model.plot(finished.folder / "forecast.png") if _knows_the_future(finished.model) else None
 
 
 def closing(finished: Finished[Forecaster]) -> list[str]:
     columns = ", ".join(finished.model.state.columns.future)
-    if not columns:
+    if not columns or _knows_the_future(finished.model):
         return []
     picture = f" --plot {finished.folder / 'forecast.png'}" if finished.plot else ""
     ahead = f"(a table with {columns} for the steps ahead)"

@@ -39,7 +39,9 @@ def _validation(finished: Finished[Any]) -> list[str]:
 
 def classes(field: Category) -> str:
     """How many classes there are, and some of them by name."""
-    values = list(field.values)
+    from unrolled.fields.spoken import in_order
+
+    values = in_order(field.values)
     more = ", ..." if len(values) > NAMED else ""
     return f"{len(values)} classes ({', '.join(values[:NAMED])}{more})"
 

@@ -93,12 +93,14 @@ def _sentences(file: str) -> Iterator[list[list[str]]]:
 
 
 def _words(line: str, number: int, file: str) -> list[str]:
+    from unrolled.fields.tokens import split_spaces
+
     if "\t" in line:
         raise DataError(
             f"predict: expected a sentence a line, its words parted by spaces, got a tab in line {number} of {file}; "
             "give CoNLL columns as a file that does not end in .txt."
         )
-    return line.split()
+    return split_spaces(line)
 
 
 def evaluate(call: Call[Tagger], file: Truth, column: Column = None) -> Whole:

@@ -60,7 +60,7 @@ Beam = Annotated[int | None, Word("Hypotheses followed.  [default: 5]", least=1)
 
 # What every fit takes.
 Set = Annotated[
-    list[str] | None, Word("Any other option; an unknown name lists them all.", "NAME=VALUE", flags=("--set",))
+    list[str] | None, Word("Any other option; 'unrolled options TASK' lists them all.", "NAME=VALUE", flags=("--set",))
 ]
 Seed = Annotated[int, Word("The same seed gives the same model.")]
 Epochs = Annotated[int | None, Word("Train for so many passes at most.  [default: until it gets no better]")]

@@ -11,6 +11,7 @@ from unrolled.data.panel.panel import Ends, Panel, split_ends
 from unrolled.data.panel.windows import Windows
 from unrolled.errors import DataError
 from unrolled.score.forecast import seasonal_error
+from unrolled.tasks.forecast.constant import constants
 from unrolled.tasks.forecast.fitted import Fitted, kept_rows
 from unrolled.tasks.forecast.options import (
     WINDOWS,
@@ -23,7 +24,7 @@ from unrolled.tasks.forecast.options import (
 from unrolled.tasks.forecast.windows import encode_panel, sliding
 from unrolled.train import TrainOptions
 
-__all__ = ["Plan", "Prepared", "make_plan", "prepare"]
+__all__ = ["Plan", "Prepared", "make_plan", "prepare", "seasonal"]
 
 VALID = 0.1
 TEST, MOST_TESTS = 0.2, 8
@@ -63,12 +64,18 @@ def make_plan(panel: Panel, options: ForecasterOptions, valid: int | float | Non
             "smaller horizon or lookback, or give it more rows."
         )
     ends = _ends(panel, options, valid, test, least)
+    _check_scorable(panel, ends)
     middle = int(np.median(ends.train))
     season = options.window.season or panel.step.season
     season = season if options.window.season or 2 * season <= middle else 1
     series = [panel.target[panel.rows(i)][:end] for i, end in enumerate(ends.train)]
     lookback = options.window.lookback or pick_lookback(options.horizon, panel.step, season, ends.train)
     return Plan(ends, season, lookback, pick_scaling(options, series, season))
+
+
+def seasonal(panel: Panel, season: int) -> tuple[str, ...]:
+    """What is said of the season."""
+    return (f"season: {season} steps of {panel.step}; season= (--set season=N) sets another",) if season > 1 else ()
 
 
 def _ends(
@@ -87,6 +94,16 @@ def _ends(
     # A series that cannot spare its last rows is trained on whole: the others decide when to stop.
     train = np.where(before - wanted >= least, before - wanted, before)
     return Ends(train, before, panel.lengths)
+
+
+def _check_scorable(panel: Panel, ends: Ends) -> None:
+    """What is held out must hold a value to score by: said before the training rather than after it."""
+    held = [panel.target[panel.rows(i)][a:b] for i, (a, b) in enumerate(zip(ends.valid, ends.test, strict=True))]
+    if sum(len(rows) for rows in held) and all(np.isnan(rows).all() for rows in held):
+        raise DataError(
+            f"fit: the last {max(len(rows) for rows in held)} rows, which are held out to score by, have no target: "
+            "fill it in, or hold out more or none with test= (--test)."
+        )
 
 
 def prepare(
@@ -113,5 +130,6 @@ def prepare(
         scales=np.stack([seasonal_error(panel.target[panel.rows(i)][:n], plan.season) for i, n in enumerate(train)]),
         channels=options.target.channels,
         resample=resample,
+        constants=constants(panel, train),
     )
     return Prepared(fitted, windows, later if scored else None, pick_training(options, len(windows), scored=scored))

@@ -28,7 +28,8 @@ class Fitted:
     """fields: fitted on the training rows. net: the network's options. season: in steps. tail: the end of the data.
 
     seen: (S,) time of the last row that training or stopping has looked at, as int64. scales: (S, D) what errors are
-    measured in for MASE. channels, resample: as in the options and the reading.
+    measured in for MASE. channels, resample: as in the options and the reading. constants: (S, D) the one value that
+    the training rows of a series hold, else NaN; None for models that forecast such series like any other.
     """
 
     fields: PanelFields
@@ -39,6 +40,7 @@ class Fitted:
     scales: np.ndarray
     channels: str
     resample: str | None
+    constants: np.ndarray | None = None
 
     @property
     def columns(self) -> Columns:
@@ -47,7 +49,7 @@ class Fitted:
 
     def read(self, source: object) -> Panel:
         """Another table, read as the training data were."""
-        return read_again(source, self.columns, self.fields.step, self.resample)
+        return read_again(source, self.columns, self.fields.step, self.resample, self.tail.form)
 
     def windows(self, panel: Panel, cuts: np.ndarray, ends: np.ndarray | None = None) -> Windows:
         """Windows at `cuts` (S, n); a series the fit has not met is scaled by its rows before `ends`."""
@@ -72,6 +74,7 @@ class Fitted:
             "resample": self.resample,
         }
         own = {"seen": self.seen, "scales": self.scales}
+        own |= {} if self.constants is None else {"constants": self.constants}
         return content, {**own, **{f"tail.{name}": values for name, values in arrays.items()}}
 
     @classmethod
@@ -88,6 +91,7 @@ class Fitted:
             scales=arrays["scales"],
             channels=content["channels"],
             resample=content["resample"],
+            constants=arrays.get("constants"),
         )
 
 

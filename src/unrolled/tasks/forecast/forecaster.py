@@ -17,7 +17,8 @@ from unrolled.errors import DataError, OptionError, listed
 from unrolled.model import Law
 from unrolled.score.forecast import seasonal_error
 from unrolled.tasks.forecast.channels import Channels, forecast
-from unrolled.tasks.forecast.fit import Prepared, make_plan, prepare
+from unrolled.tasks.forecast.constant import held_values
+from unrolled.tasks.forecast.fit import Prepared, make_plan, prepare, seasonal
 from unrolled.tasks.forecast.fitted import Fitted, build_net
 from unrolled.tasks.forecast.laws import forecast_laws
 from unrolled.tasks.forecast.options import ForecasterOptions
@@ -55,6 +56,7 @@ class Forecaster(Task):
     def fit(
         self, source: object, *, time: str | None = None, target: Names = None, id: str | None = None,
         future: Names = (), past: Names = (), static: Names = (), step: str | None = None, resample: str | None = None,
+        day_first: bool | None = None,
         valid: int | float | None = None, test: int | float | None = 0, refit: bool = True,
         run: str | Path | None = None, progress: bool = False, resume: bool = False,
         callbacks: Sequence[Callback] = (),
@@ -70,6 +72,7 @@ class Forecaster(Task):
             time, target, id: its columns; seen from the table where only one choice makes sense.
             future, past, static: covariates known in advance, known only up to now, and constant in each series.
             step, resample: the time step ("h", "D", "MS", ...), and how rows within one join ("mean", "sum", ...).
+            day_first: whether 01/02/2012 is in February; None: seen from the column, or refused where it cannot be.
             valid: rows (int) or part (float) of each series that decide when to stop; None: about a tenth, 0: none.
             test: rows or part of each series, after those, to score by; None: about a fifth, whole horizons.
             refit: train the model to keep on all rows.
@@ -85,7 +88,7 @@ class Forecaster(Task):
             DataError, OptionError: the table or an option cannot be used, in one sentence.
             TrainingError, SaveError: training broke down, or a file could not be written.
         """
-        reading = Reading(time, target, id, future, past, static, step, resample)
+        reading = Reading(time, target, id, future, past, static, step, resample, day_first)
         panel = reading.panel(source)
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         with self.attempt():
@@ -102,8 +105,9 @@ class Forecaster(Task):
         training: Training,
     ) -> None:
         """Find out when to stop, score on the test rows, train on all rows."""
-        self.panel, self.scores, self.understood = panel, None, panel.remarks
+        self.panel, self.scores = panel, None
         plan = make_plan(panel, self.options, valid, test)
+        self.understood = (*panel.remarks, *seasonal(panel, plan.season))
         ends = plan.ends
 
         def search() -> Stage:
@@ -146,7 +150,7 @@ class Forecaster(Task):
         """The history with the horizon after it, and the forecasts for its last rows."""
         fitted = self.state
         panel = fitted.tail if source is None else fitted.read(source)
-        if fitted.columns.future and future is None:
+        if fitted.columns.future and future is None and panel.ahead is None:
             names = listed(fitted.columns.future)
             raise DataError(
                 f"predict: expected the covariates known in the future ({names}), but got none: "
@@ -175,6 +179,7 @@ class Forecaster(Task):
         self, source: object = None, *, windows: int = 8, stride: int | None = None, refit: bool = True,
         progress: bool = False, time: str | None = None, target: Names = None, id: str | None = None,
         future: Names = (), past: Names = (), static: Names = (), step: str | None = None, resample: str | None = None,
+        day_first: bool | None = None,
     ) -> Report:  # fmt: skip
         """Score on rolling origins: the last `windows` forecasts of each series, `stride` (the horizon) rows apart.
 
@@ -191,7 +196,7 @@ class Forecaster(Task):
         Raises:
             DataError: a series is too short for that many windows.
         """
-        given = Reading(time, target, id, future, past, static, step, resample)
+        given = Reading(time, target, id, future, past, static, step, resample, day_first)
         panel = self._history(source, given)
         stride = self.options.horizon if stride is None else stride
         cuts = self._origins(panel, windows, stride)
@@ -267,8 +272,15 @@ class Forecaster(Task):
 
     def _channels(self, panel: Panel, cuts: np.ndarray, ends: np.ndarray | None) -> Channels:
         windows = self.state.windows(panel, cuts, ends)
-        options = self.options
-        return forecast(self.fitted(), windows, options.quantiles, samples=options.head.samples, seed=options.seed)
+        options, fitted = self.options, self.state
+        found = forecast(self.fitted(), windows, options.quantiles, samples=options.head.samples, seed=options.seed)
+        if fitted.constants is None:
+            return found
+        trained = np.append(fitted.constants, np.full_like(fitted.constants[:1], np.nan), axis=0)
+        held = held_values(panel, trained[fitted.known(panel.ids)], found.series, found.column, found.cut)
+        exact = ~np.isnan(held)
+        found.quantiles[exact] = held[exact, None, None]
+        return found
 
     def _report(self, panel: Panel, cuts: np.ndarray, first: np.ndarray, basis: str) -> Report:
         """Score this model at `cuts` (S, n), -1 for none; series new to it are scaled by their rows before `first`."""

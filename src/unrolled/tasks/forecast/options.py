@@ -37,10 +37,10 @@ class WindowOptions(Options):
     use it. stride: steps between the windows trained on; None: 1, or as many as keep an epoch within 20,000 windows.
     """
 
-    horizon: int = Field(ge=1)
-    lookback: int | None = Field(default=None, ge=1)
-    season: int | None = Field(default=None, ge=1)
-    stride: int | None = Field(default=None, ge=1)
+    horizon: int = Field(ge=1, description="Steps to forecast.")
+    lookback: int | None = Field(default=None, ge=1, description="Past steps that a forecast sees.")
+    season: int | None = Field(default=None, ge=1, description="Steps of a season.")
+    stride: int | None = Field(default=None, ge=1, description="Steps between the windows that are learned from.")
 
 
 class TargetOptions(Options):
@@ -51,10 +51,12 @@ class TargetOptions(Options):
     several targets share one model; "joint": they are forecast together). calendar: features of the date.
     """
 
-    scaling: str | None = None
-    level: Literal["last", "mean", "none"] | None = None
-    channels: Literal["separate", "joint"] = "separate"
-    calendar: bool = True
+    scaling: str | None = Field(default=None, description="How the numbers are scaled.")
+    level: Literal["last", "mean", "none"] | None = Field(default=None, description="What is taken off each window.")
+    channels: Literal["separate", "joint"] = Field(
+        default="separate", description="Forecast several targets each alone, or together."
+    )
+    calendar: bool = Field(default=True, description="Read the date: hour, weekday, month.")
 
 
 class DistributionOptions(Options):
@@ -68,13 +70,17 @@ class DistributionOptions(Options):
     likelihood_options; None is "quantile", or "student-t" for the autoregressive decoder.
     """
 
-    decoder: Literal["direct", "autoregressive"] = "direct"
-    segment: int | None = Field(default=None, ge=1)
-    static_inputs: Literal["both", "decoder"] = "both"
-    levels: tuple[float, ...] | None = None
-    likelihood: str | None = None
-    likelihood_options: dict[str, JsonValue] = Field(default_factory=dict)
-    samples: int = Field(default=200, ge=2)
+    decoder: Literal["direct", "autoregressive"] = Field(
+        default="direct", description="Forecast the whole horizon at once, or step by step."
+    )
+    segment: int | None = Field(default=None, ge=1, description="Steps folded into one (direct).")
+    static_inputs: Literal["both", "decoder"] = Field(
+        default="both", description="Who is told which series it is (direct)."
+    )
+    levels: tuple[float, ...] | None = Field(default=None, description="Central bands, in percent.")
+    likelihood: str | None = Field(default=None, description="The distribution of a value.")
+    likelihood_options: dict[str, JsonValue] = Field(default_factory=dict, description="Options of the likelihood.")
+    samples: int = Field(default=200, ge=2, description="Paths that are drawn (autoregressive).")
 
     @field_validator("levels", mode="before")
     @classmethod

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unrolled.data.panel.panel import Panel
+from unrolled.data.read.times import offset_name, wall_times
 from unrolled.errors import SaveError
 from unrolled.model import write_atomically
 from unrolled.tasks.cells import csv_text
@@ -17,6 +18,9 @@ from unrolled.tasks.forecast.channels import Channels
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+
+# Digits of a number in text: those that float32 can tell, and those of float64.
+DIGITS, MOST_DIGITS = 6, 15
 
 __all__ = ["Prediction", "level_name", "prediction", "show_times"]
 
@@ -76,7 +80,7 @@ def prediction(extended: Panel, channels: Channels, levels: tuple[float, ...]) -
     columns: dict[str, pa.Array] = {}
     if names.id is not None:
         columns[names.id] = pa.array([extended.ids[i] for i in np.repeat(channels.series, horizon)])
-    columns[names.time] = pa.array(extended.time[channels.rows(extended)].ravel())
+    columns[names.time] = extended.stamps(extended.time[channels.rows(extended)].ravel())
     columns["target"] = pa.array([names.target[i] for i in np.repeat(channels.column, horizon)])
     columns["forecast"] = pa.array(channels.median.ravel())
     for i, level in enumerate(levels):
@@ -103,13 +107,48 @@ def _readable(table: pa.Table) -> pa.Table:
     """Timestamps as text; numbers with the digits that a float32 network can mean."""
     import pyarrow as pa
 
+    floating = [name for name in table.column_names if pa.types.is_floating(table.schema.field(name).type)]
+    rounded = dict(zip(floating, _rounded(table, floating), strict=True))
     columns = []
     for name in table.column_names:
         column = table[name]
         if pa.types.is_timestamp(column.type):
-            columns.append(pa.array(show_times(column.to_numpy())))
-        elif pa.types.is_floating(column.type):
-            columns.append(pa.array([float(f"{value:.6g}") for value in column.to_pylist()]))
+            columns.append(pa.array(_times(column)))
         else:
-            columns.append(column)
+            columns.append(pa.array(rounded[name]) if name in rounded else column)
     return pa.table(columns, names=table.column_names)
+
+
+def _times(column: pa.ChunkedArray) -> list[str]:
+    """As clocks in the column's zone show them, followed by the offset unless all are whole days."""
+    values, zone = column.to_numpy().astype("datetime64[ns]"), column.type.tz
+    walls = wall_times(values, zone)
+    text = show_times(walls)
+    if zone is None or (walls == walls.astype("datetime64[D]")).all():
+        return text
+    minutes = (walls - values).astype(np.int64) // 60_000_000_000
+    return [f"{clock}{offset_name(int(offset))}" for clock, offset in zip(text, minutes, strict=True)]
+
+
+def _rounded(table: pa.Table, names: list[str]) -> list[list[float]]:
+    """Six digits, and as many more as show the spread of a series' own forecasts and bands with six."""
+    values = np.column_stack([table[name].to_numpy() for name in names])
+    found: dict[tuple[object, ...], list[int]] = {}
+    for row, key in enumerate(zip(*(column.to_pylist() for column in _owners(table)), strict=True)):
+        found.setdefault(key, []).append(row)
+    digits = np.full(len(values), DIGITS)
+    for rows in found.values():
+        own = values[rows]
+        largest, spread = np.abs(own).max(), np.ptp(own)
+        if spread > 0:
+            digits[rows] = np.clip(DIGITS + np.floor(np.log10(largest / spread)), DIGITS, MOST_DIGITS)
+        elif np.isfinite(largest):
+            digits[rows] = MOST_DIGITS
+    return [[float(f"{value:.{count}g}") for value, count in zip(column, digits, strict=True)] for column in values.T]
+
+
+def _owners(table: pa.Table) -> list[pa.ChunkedArray]:
+    """The columns that tell whose forecast a row is: the target's name, and the series' where there are several."""
+    before = table.column_names.index("forecast")
+    # The id, if any, the time, and "target" stand before the forecast.
+    return [table.column(before - 1), *(table.column(i) for i in range(before - 2))]

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from unrolled.data.panel.build import build_panel
+from unrolled.data.panel.build import build_panel, panel_table
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel
 from unrolled.data.panel.step import Step
-from unrolled.data.read.table import read_table
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from unrolled.data.read.table import as_read, read_table
+from unrolled.data.read.times import TimeForm
 
 __all__ = ["Names", "Reading", "merge", "read_again"]
 
@@ -34,22 +32,23 @@ class Reading:
     static: Names = ()
     step: str | None = None
     resample: str | None = None
+    day_first: bool | None = None
 
     def panel(self, source: object) -> Panel:
         """The table as regular series."""
         table = read_table(source, text=[self.id] if self.id else [])
         columns = Columns.resolve(table, self.time, self.target, self.id, self.future, self.past, self.static)
-        return build_panel(table, columns, step=self.step, resample=self.resample)
+        return build_panel(table, columns, step=self.step, resample=self.resample, day_first=self.day_first)
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; `Reading(**data)` gives it back."""
         return asdict(self)
 
 
-def read_again(source: object, columns: Columns, step: Step, resample: str | None) -> Panel:
-    """Another table with the same columns."""
+def read_again(source: object, columns: Columns, step: Step, resample: str | None, form: TimeForm) -> Panel:
+    """Another table with the same columns, its times written as in the first."""
     table = read_table(source, text=[columns.id] if columns.id else [])
-    return build_panel(table, columns, step=step, resample=resample)
+    return build_panel(table, columns, step=step, resample=resample, form=form)
 
 
 def merge(earlier: Panel, later: Panel) -> Panel:
@@ -65,26 +64,8 @@ def merge(earlier: Panel, later: Panel) -> Panel:
     kept = earlier.head(before)
     if not before.any():
         return later
-    tables = [_table(part) for part in (kept, later)]
-    whole = pa.concat_tables(tables, promote_options="permissive")
-    merged = build_panel(whole, later.columns, step=later.step)
+    tables = [panel_table(part) for part in (kept, later)]
+    whole = as_read(pa.concat_tables(tables, promote_options="permissive"))
+    merged = build_panel(whole, later.columns, step=later.step, form=later.form)
     order = {name: i for i, name in enumerate(merged.ids)}
     return merged.select([order[name] for name in later.ids])
-
-
-def _table(panel: Panel) -> pa.Table:
-    """A panel as a long table."""
-    import pyarrow as pa
-
-    owner = np.repeat(np.arange(len(panel.ids)), panel.lengths)
-    columns: dict[str, Any] = {panel.columns.time: panel.time}
-    if panel.columns.id is not None:
-        columns[panel.columns.id] = pa.array([panel.ids[i] for i in owner], pa.string())
-    columns |= {name: panel.target[:, i] for i, name in enumerate(panel.columns.target)}
-    for part, values in (("past", panel.past), ("future", panel.future), ("static", panel.static[owner])):
-        columns |= {name: values[:, i] for i, name in enumerate(panel.numeric(part))}
-    for texts, rows in ((panel.past_text, None), (panel.future_text, None), (panel.static_text, owner)):
-        for name, text in texts.items():
-            codes = text.codes if rows is None else text.codes[rows]
-            columns[name] = pa.array([text.values[code] if code >= 0 else None for code in codes], pa.string())
-    return pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from pydantic import Field
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.ragged import Ragged
@@ -41,7 +42,9 @@ READING_DROPOUT, WORD_DROPOUT = 0.5, 0.3
 class SeriesOptions(Options):
     """How a task reads series. scaling: a kind of `Number`."""
 
-    scaling: Literal["standard", "robust", "log", "scale", "none"] = "standard"
+    scaling: Literal["standard", "robust", "log", "scale", "none"] = Field(
+        default="standard", description="How the numbers of series are scaled."
+    )
 
 
 class InputOptions(TaskOptions):
@@ -54,7 +57,9 @@ class InputOptions(TaskOptions):
     text: TextOptions = TextOptions()
     spelled: SpellingOptions = SpellingOptions()
     series: SeriesOptions = SeriesOptions()
-    reading_dropout: Rate | None = None
+    reading_dropout: Rate | None = Field(
+        default=None, description="Dropout of single features of what the encoder reads."
+    )
 
     def check(self) -> None:
         super().check()

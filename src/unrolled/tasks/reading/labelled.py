@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.folders import read_folders
+from unrolled.data.read.label_first import read_label_first
 from unrolled.data.read.records import Records, read_records
-from unrolled.data.read.series import read_series
+from unrolled.data.read.series import Series, read_series
 from unrolled.errors import DataError, listed
+from unrolled.fields.spoken import in_order, one_spelling, written_number
 from unrolled.fields.text import Text
+from unrolled.tasks.reading.guessed import check_guessed, table_of_numbers
 from unrolled.tasks.reading.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
 from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
 
 __all__ = ["LabelColumns", "LabelledExamples", "read_examples"]
 
-SERIES_FILES = (".ts", ".npy", ".npz")
+SERIES_FILES = (".ts", ".arff", ".npy", ".npz")
 LABEL_NAMES = ("label", "class", "target", "category", "sentiment", "y")
 TEXT_NAMES = ("text", "sentence", "review", "document", "content", "message")
+# So many different numbers are classes however few rows there are; with fractions fewer, and never more than the last.
+FEW, FEW_FRACTIONS, MOST_FRACTIONS = 10, 5, 25
 # What stands for a missing value in memory, as text.
 MISSING = ("nan", "<NA>", "NaT")
 
@@ -63,8 +68,8 @@ class LabelColumns:
 class LabelledExamples:
     """n inputs of one kind.
 
-    labels: of each as text, None where there are none. kind: what they are: "text", "whole" (numbers) or "truth" (True
-    and False). columns: where they stood in a table.
+    labels: of each as text, None where there are none. kind: what they are: "text", "number" (numbers written in a
+    file), "whole" (numbers) or "truth" (True and False). columns: where they stood in a table.
     """
 
     inputs: Inputs
@@ -78,8 +83,9 @@ class LabelledExamples:
         return len(self.places.numbers)
 
     def check_classes(self) -> None:
-        """Raises `DataError` where there is nothing to tell apart."""
+        """Raises `DataError` where there is nothing to tell apart, or where labels are measurements."""
         classes = set(self.labels or ())
+        _check_measured(classes, len(self))
         if len(classes) < 2:
             raise DataError(
                 f"fit: expected at least two classes, got [{_quoted(classes)}] alone; give examples of another."
@@ -91,7 +97,7 @@ class LabelledExamples:
             return
         held.check_kind("valid", self.inputs.kind)
         classes, others = set(self.labels or ()), set(held.labels or ())
-        if classes.isdisjoint(others):
+        if classes.isdisjoint(others) and _numbers(classes).isdisjoint(_numbers(others)):
             raise DataError(f"fit: expected valid to hold some of [{_quoted(classes)}], got [{_quoted(others)}].")
 
     def check_kind(self, owner: str, wanted: str) -> None:
@@ -113,24 +119,43 @@ def read_examples(
         if labels is not None:
             raise DataError(f"The folder {found.source!r} has its labels in the names of its folders: leave y out.")
         kept = found.columns["label"] if labelled else None
-        return _labelled(inputs_of(found.columns, shape), kept, found.places, columns)
+        return _labelled(inputs_of(found.columns, shape), kept, found.places, columns, filed=True)
     if is_path(source) and suffix(source) in SERIES_FILES:
         series = read_series(source, labels)
         if labelled and series.labels is None:
             raise DataError(f"{series.source} has no labels: give them as y.")
         known = series.labels if labelled else None
-        return _labelled(SeriesInputs(series.values), known, series.places, columns)
+        return _labelled(SeriesInputs(series.values), known, series.places, columns, filed=True)
+    if is_path(source) and columns == LabelColumns() and (rows := read_label_first(source)) is not None:
+        return _label_first(rows, labels, columns, labelled)
     if is_path(source) or holds_columns(source):
         return _from_table(source, labels, columns, shape, labelled)
     return _from_memory(source, labels, columns, shape, labelled)
+
+
+def _label_first(
+    rows: Series, labels: Iterable[object] | None, columns: LabelColumns, labelled: bool
+) -> LabelledExamples:
+    if labels is not None:
+        raise DataError(f"{rows.source} has its labels in its first column: leave y out.")
+    known = rows.labels if labelled else None
+    said = f"{rows.source}: a series a row, its label first, and no header, as in the UCR archive"
+    found = _labelled(SeriesInputs(rows.values), known, rows.places, columns, filed=True)
+    return replace(found, remarks=(said, *found.remarks))
 
 
 def _from_table(
     source: object, labels: Iterable[object] | None, columns: LabelColumns, shape: Text, labelled: bool
 ) -> LabelledExamples:
     records: Records = read_records(source, names=columns.names)
-    own = labelled and labels is None
-    columns = (columns.settled if own else columns.texts_alone)(list(records.columns), records.source)
+    own, told = labelled and labels is None, None not in (columns.text, columns.label)
+    named = columns.text
+    try:
+        columns = (columns.settled if own else columns.texts_alone)(list(records.columns), records.source)
+    except DataError as error:
+        raise table_of_numbers(records, columns.label) or error from error
+    if named is None and columns.text not in TEXT_NAMES:
+        check_guessed(records, columns.text or "")
     texts = [text or "" for text in records.texts(columns.text or "")]
     given = None
     if own:
@@ -138,7 +163,10 @@ def _from_table(
         given = records.columns[columns.label or ""]
     elif labelled:
         given = _matched(labels, len(records))
-    return _labelled(TextInputs(Texts(texts, shape)), given, records.places, columns)
+    filed = own and records.places.kind == "line"
+    found = _labelled(TextInputs(Texts(texts, shape)), given, records.places, columns, filed=filed)
+    seen = () if told or not own else (f"texts: column {columns.text!r}; labels: column {columns.label!r}",)
+    return replace(found, remarks=(*seen, *found.remarks))
 
 
 def _from_memory(
@@ -185,8 +213,9 @@ def _matched(labels: Iterable[object] | None, count: int) -> list[object]:
 
 
 def _labelled(
-    inputs: Inputs, labels: Sequence[object] | None, places: Places, columns: LabelColumns
+    inputs: Inputs, labels: Sequence[object] | None, places: Places, columns: LabelColumns, *, filed: bool = False
 ) -> LabelledExamples:
+    """filed: whether texts are what a file holds, which knows no types."""
     if labels is None:
         return LabelledExamples(inputs, None, "text", places, columns)
     for row, label in enumerate(labels):
@@ -196,7 +225,12 @@ def _labelled(
             raise DataError(f"{places.of(row)} has no label: fill it in or leave the example out.")
     kind = _kind(labels)
     said = [str(int(label)) if kind == "whole" and isinstance(label, int | float) else str(label) for label in labels]
-    return LabelledExamples(inputs, said, kind, places, columns)
+    said, remarks = one_spelling(said)
+    if filed and kind == "text" and all(written_number(label) is not None for label in set(said)):
+        kind = "number"
+    if kind in ("whole", "number"):
+        remarks = (*remarks, "labels: numbers, in the order of their values")
+    return LabelledExamples(inputs, said, kind, places, columns, remarks)
 
 
 def _kind(labels: Sequence[object]) -> str:
@@ -210,7 +244,27 @@ def _kind(labels: Sequence[object]) -> str:
 
 
 def _quoted(classes: Iterable[str]) -> str:
-    return listed(map(repr, sorted(classes)))
+    return listed(map(repr, in_order(classes)))
+
+
+def _numbers(classes: Iterable[str]) -> set[float]:
+    return {number for number in map(written_number, classes) if number is not None}
+
+
+def _check_measured(classes: set[str], count: int) -> None:
+    """Raises `DataError` where labels are numbers of which most stand once or twice."""
+    numbers = _numbers(classes)
+    if len(numbers) < len(classes):
+        return
+    broken = any(not number.is_integer() for number in numbers)
+    lone = len(classes) > (FEW_FRACTIONS if broken else FEW) and 2 * len(classes) > count
+    if lone or (broken and len(classes) > MOST_FRACTIONS):
+        some = listed(in_order(classes), 4)
+        raise DataError(
+            f"fit: expected classes as labels, but got {len(classes):,} different numbers in {count:,} rows ({some}): "
+            "measurements are for a regression, which a classifier cannot learn; make a few classes of them "
+            "('low', 'high'), or write each as a name ('n7') if it is one."
+        )
 
 
 def _unnamed(what: str, present: Sequence[str], source: str) -> DataError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -14,7 +15,7 @@ from unrolled.data.read.lines import read_lines, read_parallel
 from unrolled.data.read.records import iterate_records
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
-from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
+from unrolled.tasks.reading.texts import TABLES, Texts, holds_columns, is_path, is_several, require_text
 
 __all__ = [
     "TURN",
@@ -31,8 +32,6 @@ __all__ = [
 
 # Stands between the turns of a dialogue.
 TURN = " ¶ "
-# Files of rows; any other is one of lines.
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
 
 
 @dataclass(frozen=True)
@@ -166,6 +165,9 @@ def _text(value: object) -> str:
 
 def _lines(source: object, target: object) -> Iterator[tuple[str, str]]:
     """Of two files, or one and a list; a side that is neither is told as such when it is read."""
+    for side in (source, target):
+        if isinstance(side, str | Path):
+            require_text("Translator", side)
     return read_parallel(cast("Iterable[str]", source), cast("Iterable[str]", target))
 
 

@@ -10,11 +10,11 @@ from pydantic import Field
 
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.batch.runs import offsets_of
-from unrolled.data.read.lines import read_lines
+from unrolled.data.read.lines import lines_of, read_lines
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
 from unrolled.options import Options
-from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
+from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several, require_text
 
 __all__ = ["Running", "StreamOptions", "read_running", "running_codes"]
 
@@ -22,8 +22,8 @@ __all__ = ["Running", "StreamOptions", "read_running", "running_codes"]
 class StreamOptions(Options):
     """How running text is cut. streams: texts read side by side. steps: of a window, where gradients end."""
 
-    streams: int | None = Field(default=None, ge=1)
-    steps: int | None = Field(default=None, ge=1)
+    streams: int | None = Field(default=None, ge=1, description="Texts read side by side.")
+    steps: int | None = Field(default=None, ge=1, description="Steps of a window, where gradients end.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +45,7 @@ def read_running(source: object, shape: Text) -> Running:
     starts, sizes = [0], list[int]()
     documents: Iterable[Iterable[str]]
     if is_path(source):
+        require_text("LanguageModel", source)
         documents = [read_lines(source)]
     elif holds_columns(source) or not is_several(source):
         raise _no_text(source)
@@ -92,10 +93,9 @@ def _ended(lines: Ragged) -> Ragged:
 
 
 def _lines_of(document: object) -> Sequence[str]:
-    """The lines of a text as those of a file are read: what ends the last one begins no other."""
     if not isinstance(document, str):
         raise _no_text(document)
-    return [line.removesuffix("\r") for line in document.removesuffix("\n").split("\n")]
+    return lines_of(document)
 
 
 def _no_text(found: object) -> DataError:

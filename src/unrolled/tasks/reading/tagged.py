@@ -9,12 +9,17 @@ import numpy as np
 
 from unrolled.data.read.conll import Sentences, read_conll
 from unrolled.data.read.files import Places
+from unrolled.data.read.tag_tables import read_tag_table
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
-from unrolled.fields.tokens import to_bio, to_iobes
+from unrolled.fields.tokens import learned_scheme, odd_tags, split_spaces, write_chunks
 from unrolled.tasks.reading.texts import Texts, is_path, is_several
 
-__all__ = ["TaggedSentences", "in_scheme", "read_tagged", "read_untagged"]
+__all__ = ["TaggedSentences", "in_scheme", "read_tagged", "read_untagged", "said_of"]
+
+
+# So many remarks are made of tags.
+MOST = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,15 +52,33 @@ def read_untagged(source: object, column: str | int | None, shape: Text) -> Tagg
 
 
 def in_scheme(tags: Sequence[str], scheme: str) -> list[str]:
-    """The tags of a sentence as the scheme writes chunks: "BIO", "IOBES", or "none" for tags that form none."""
+    """The tags of a sentence as the scheme writes chunks, or as they are for "none"."""
+    return list(tags) if scheme == "none" else write_chunks(tags, scheme)
+
+
+def said_of(corpus: TaggedSentences, scheme: str) -> tuple[str, ...]:
+    """What was understood of the tags: their scheme, and tags that do not fit it."""
     if scheme == "none":
-        return list(tags)
-    return to_iobes(tags) if scheme == "IOBES" else to_bio(tags)
+        return (*corpus.remarks, "tags: of words, which form no chunks (BIO, IOBES, BILOU, BMES, IOB1 would)")
+    learned = learned_scheme(scheme)
+    how = "" if learned == scheme else f", learned as {learned}, told in {scheme}"
+    found = [f"tags: chunks in {scheme}{how}"]
+    for tag, count, row, place in odd_tags(corpus.tags or [], scheme):
+        where = f"{corpus.places.of(row)}, word {place + 1}"
+        found.append(f"tag {tag!r} fits {scheme} not, {count:,} time{'' if count == 1 else 's'}: first in {where}")
+    return (*corpus.remarks, *found[:MOST])
 
 
 def _of_file(source: object, column: str | int | None, shape: Text, *, tagged: bool) -> TaggedSentences:
-    found = source if isinstance(source, Sentences) else read_conll(str(source), column)
-    return TaggedSentences(Texts(found.words, shape, words=True), found.tags if tagged else None, found.places)
+    remarks: tuple[str, ...] = ()
+    if isinstance(source, Sentences):
+        found = source
+    elif (table := read_tag_table(str(source), column)) is not None:
+        found, remarks = table
+    else:
+        found = read_conll(str(source), column)
+    words = Texts(found.words, shape, words=True)
+    return TaggedSentences(words, found.tags if tagged else None, found.places, (*found.remarks, *remarks))
 
 
 def _in_memory(sentences: object, tags: object, shape: Text) -> TaggedSentences:
@@ -64,14 +87,31 @@ def _in_memory(sentences: object, tags: object, shape: Text) -> TaggedSentences:
         raise DataError(f"Tagger: expected tags for each of the {len(lines)} sentences, got {len(own)}; pair them up.")
     places = Places("the sentences", "row", np.arange(len(lines)))
     words = [
-        line.split() if isinstance(line, str) else _texts(line, "words", places.of(row))
+        split_spaces(line) if isinstance(line, str) else _texts(line, "words", places.of(row), empty=True)
         for row, line in enumerate(lines)
     ]
-    known = None if own is None else [_texts(each, "tags", places.of(row)) for row, each in enumerate(own)]
-    for row, (line, each) in enumerate(zip(words, known or (), strict=False)):
+    if own is None:
+        return TaggedSentences(Texts(words, shape, words=True), None, places)
+    known = [_texts(each, "tags", places.of(row)) for row, each in enumerate(own)]
+    for row, (line, each) in enumerate(zip(words, known, strict=True)):
         if len(line) != len(each):
             raise DataError(f"Tagger: {places.of(row)} has {len(line)} words but {len(each)} tags; give one a word.")
-    return TaggedSentences(Texts(words, shape, words=True), known, places)
+    words, known, remarks = _without_empty(words, known, places)
+    return TaggedSentences(Texts(words, shape, words=True), known, places, remarks)
+
+
+def _without_empty(
+    words: list[list[str]], tags: list[list[str]], places: Places
+) -> tuple[list[list[str]], list[list[str]], tuple[str, ...]]:
+    """Words and tags where a word stands, and a remark where there was none."""
+    rows = [row for row, line in enumerate(words) if "" in line]
+    if not rows:
+        return words, tags, ()
+    count = sum(line.count("") for line in words)
+    kept = [[place for place, word in enumerate(line) if word] for line in words]
+    less = ([[line[place] for place in some] for line, some in zip(each, kept, strict=True)] for each in (words, tags))
+    first, second = less
+    return first, second, (f"{count:,} empty word{'' if count == 1 else 's'} left out, first in {places.of(rows[0])}",)
 
 
 def _listed(values: object, what: str) -> list[object]:
@@ -80,10 +120,10 @@ def _listed(values: object, what: str) -> list[object]:
     return list(values)
 
 
-def _texts(values: object, what: str, place: str) -> list[str]:
+def _texts(values: object, what: str, place: str, *, empty: bool = False) -> list[str]:
     several = is_several(values)
     found = list(values) if is_several(values) else [values]
-    wrong = next((value for value in found if not isinstance(value, str) or not value), values)
+    wrong = next((value for value in found if not isinstance(value, str) or not (value or empty)), values)
     if not several or wrong is not values:
         raise DataError(f"Tagger: expected a list of {what} in {place}, each a text, got {wrong!r}; mend it.")
     return [str(value) for value in found]

@@ -16,6 +16,7 @@ from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.intern import Interning, intern
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import suffix
+from unrolled.data.read.lines import visible_files
 from unrolled.data.read.records import Records
 from unrolled.data.read.table import DELIMITERS
 from unrolled.data.read.vectors import Vectors, read_vectors, vectors_for
@@ -28,6 +29,7 @@ from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.options import Options
 
 __all__ = [
+    "TABLES",
     "SpellingOptions",
     "TextOptions",
     "Texts",
@@ -39,9 +41,12 @@ __all__ = [
     "make_embedding",
     "make_spelling",
     "random_texts",
+    "require_text",
     "width_of",
 ]
 
+# Files of rows; any other is one of lines.
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 # Longer names are texts that somebody meant to put in a list.
 LONGEST_NAME = 200
 
@@ -57,14 +62,20 @@ class WordOptions(Options):
     embedding_dropout: of whole words.
     """
 
-    lower: bool = True
-    split: Literal["punctuation", "space"] = "punctuation"
-    min_count: int = Field(default=1, ge=1)
-    max_size: int | None = Field(default=None, ge=1)
-    embedding_size: int | None = Field(default=None, ge=1)
-    vectors: str | None = None
-    vectors_frozen: bool = False
-    embedding_dropout: Rate | None = None
+    lower: bool = Field(default=True, description="Read upper and lower case as one.")
+    split: Literal["punctuation", "space"] = Field(
+        default="punctuation", description="Part words at spaces and punctuation, or at spaces alone."
+    )
+    min_count: int = Field(
+        default=1, ge=1, description="How often a token must stand in the training data to be known."
+    )
+    max_size: int | None = Field(default=None, ge=1, description="How many tokens are known at most.")
+    embedding_size: int | None = Field(default=None, ge=1, description="Features of a token's vector.")
+    vectors: str | None = Field(default=None, description="File of word vectors to start from: GloVe or word2vec text.")
+    vectors_frozen: bool = Field(default=False, description="Keep the vectors of that file as they are.")
+    embedding_dropout: Rate | None = Field(
+        default=None, description="Rate at which whole tokens are left out in training."
+    )
 
     @property
     def shape(self) -> Text:
@@ -75,7 +86,9 @@ class WordOptions(Options):
 class TextOptions(WordOptions):
     """How a task reads text: as `WordOptions`, and level: "word", "char" or "subword"."""
 
-    level: Literal["word", "char", "subword"] = "word"
+    level: Literal["word", "char", "subword"] = Field(
+        default="word", description="What one step reads: a word, a character or a piece of a word."
+    )
 
     @property
     def shape(self) -> Text:
@@ -85,8 +98,10 @@ class TextOptions(WordOptions):
 class SpellingOptions(Options):
     """spelling: "cnn" or "lstm" also reads each word by its characters, into spelling_size features."""
 
-    spelling: Literal["none", "cnn", "lstm"] = "none"
-    spelling_size: int = Field(default=64, ge=1)
+    spelling: Literal["none", "cnn", "lstm"] = Field(
+        default="none", description="Also read each word by its characters, and with what."
+    )
+    spelling_size: int = Field(default=64, ge=1, description="Features of a word read by its characters.")
 
 
 class Texts:
@@ -124,6 +139,15 @@ class Texts:
 
     def __len__(self) -> int:
         return len(self.interned.tokens) if self.whole is None else len(self.whole)
+
+    @property
+    def saying(self) -> np.ndarray:
+        """(N,) bool: whether a text holds more than white space."""
+        if self.whole is not None:
+            return np.array([bool(text.strip()) for text in self.whole], bool)
+        full = np.array([bool(form.strip()) for form in self.interned.forms], bool)
+        tokens = self.interned.tokens
+        return np.array([full[tokens[row]].any() for row in range(len(tokens))], bool)
 
     def fit(self, rows: np.ndarray, options: WordOptions, extra: Iterable[str] = ()) -> Text:
         """The text field of these rows."""
@@ -175,6 +199,19 @@ def is_path(source: object) -> TypeGuard[str | Path]:
         if text and not os.path.exists(source):
             raise DataError(f"There is no file {source[:60]!r}: check the path, or put a text itself in a list.")
     return isinstance(source, str | Path)
+
+
+def require_text(owner: str, source: object) -> None:
+    """Raises `DataError` for a file of rows, alone or in a folder: its commas and braces are not what is to be read."""
+    if not is_path(source) or str(source) == "-":
+        return
+    path = Path(source)
+    table = next((file for file in (visible_files(path) if path.is_dir() else [path]) if suffix(file) in TABLES), None)
+    if table is not None:
+        raise DataError(
+            f"{owner}: expected lines of text, got the table {table.name}; write its column of texts to a text file, "
+            "a text a line, or give the texts as a list in Python."
+        )
 
 
 def is_delimited(source: object) -> bool:

@@ -25,12 +25,18 @@ class SuccessorOptions(Options):
     and beta of AWD-LSTM, which also has weight_dropout, embedding_dropout, and average="asgd" with optimizer="sgd".
     """
 
-    tied: bool = True
-    input_dropout: Rate | None = None
-    output_dropout: Rate | None = None
-    samples: int | None = Field(default=None, ge=0)
-    activation_penalty: float = Field(default=0.0, ge=0)
-    slowness_penalty: float = Field(default=0.0, ge=0)
+    tied: bool = Field(default=True, description="Read and write with the same vectors.")
+    input_dropout: Rate | None = Field(default=None, description="Dropout of what is read, one mask a window.")
+    output_dropout: Rate | None = Field(
+        default=None, description="Dropout of what the encoder gives, one mask a window."
+    )
+    samples: int | None = Field(
+        default=None, ge=0, description="Words that stand for all in training (sampled softmax); 0: all."
+    )
+    activation_penalty: float = Field(default=0.0, ge=0, description="Penalty on large outputs (AR of AWD-LSTM).")
+    slowness_penalty: float = Field(
+        default=0.0, ge=0, description="Penalty on outputs that change fast (TAR of AWD-LSTM)."
+    )
 
     def settled(self, level: str, size: int) -> NextOptions:
         """The options of the alignment, everything decided, for a text of `size` codes read at a level."""

@@ -41,14 +41,18 @@ class WriterOptions(Options):
     with the rows that the input is written with); head_dropout.
     """
 
-    decoder_layers: int = Field(default=1, ge=1)
-    attention: Literal["additive", "dot", "none"] = "dot"
-    feeding: bool = False
-    sampling: Rate = 0.0
-    copying: Literal["none", "unknown", "pointer"] = "none"
-    label_smoothing: Rate = 0.1
-    tied: bool = True
-    head_dropout: Rate = 0.3
+    decoder_layers: int = Field(default=1, ge=1, description="Layers of the decoder.")
+    attention: Literal["additive", "dot", "none"] = Field(
+        default="dot", description="How the decoder looks at the source."
+    )
+    feeding: bool = Field(default=False, description="Let what was attended to enter the next step.")
+    sampling: Rate = Field(default=0.0, description="Rate of scheduled sampling: the model's own words in training.")
+    copying: Literal["none", "unknown", "pointer"] = Field(
+        default="none", description="Copy words from the source: where they are unknown, or as is learned."
+    )
+    label_smoothing: Rate = Field(default=0.1, description="Part of the truth that is spread over all words.")
+    tied: bool = Field(default=True, description="Read and write targets with the same vectors.")
+    head_dropout: Rate = Field(default=0.3, description="Dropout before the output.")
 
     @model_validator(mode="after")
     def _attended(self) -> Self:
@@ -98,18 +102,18 @@ class Writer:
     ) -> None:
         self.net, self.source, self.target, self.copying, self.longest = net, source, target, copying, longest
 
-    def write(self, pairs: Pairs, data: Examples[Pair], how: Search) -> list[list[tuple[str, float]]]:
-        """The best targets of each source, best first, each with the score that ranks it."""
-        targets: list[list[tuple[str, float]]] = [[] for _ in range(len(pairs))]
+    def write(self, pairs: Pairs, data: Examples[Pair], how: Search, chosen: Rows) -> list[list[tuple[str, float]]]:
+        """The best targets of the sources that were chosen for the data, best first, each with what ranks it."""
+        targets: list[list[tuple[str, float]]] = [[] for _ in range(len(data))]
         # The words of every row that the target's vocabulary lacks.
         pointer = self.copying == "pointer"
         words = copied(pairs, self.source, self.target)[2] if pointer else [[]] * len(pairs)
         for rows, batch, found in self._search(data, how):
             for i, row in enumerate(rows.tolist()):
                 for one in found[i]:
-                    said = self._tokens(one.codes, words[row])
+                    said = self._tokens(one.codes, words[chosen[row]])
                     if self.copying == "unknown" and UNKNOWN in one.codes:
-                        said = self._replaced(one, said, _forms(pairs, row), batch, i)
+                        said = self._replaced(one, said, _forms(pairs, int(chosen[row])), batch, i)
                     targets[row].append((self.target.join(said), one.score))
         return targets
 

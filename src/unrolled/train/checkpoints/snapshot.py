@@ -10,9 +10,9 @@ from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensors_to_bytes
 from torch import Tensor
 
+from unrolled import randomness
 from unrolled.errors import ModelFileError
 from unrolled.state import to_bytes
-from unrolled.train.checkpoints import randomness
 
 __all__ = ["pack_optimizer", "pack_share", "pack_weights", "unpack_optimizer", "unpack_share", "unpack_weights"]
 

@@ -1,8 +1,14 @@
-"""Random states of torch, numpy and Python: seeded, taken and put back as plain tensors."""
+"""Random states of torch, numpy and Python: seeded, taken and put back as plain tensors, by one thread at a time.
+
+torch's generator is one for all threads: whoever draws from it by a seed must be alone with it, or two fits in two
+threads would each take numbers from the other.
+"""
 
 from __future__ import annotations
 
+import os
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["kept", "restore", "seed_all", "take"]
+__all__ = ["apart", "kept", "restore", "seed_all", "take"]
+
+_turn = threading.RLock()
 
 
 def seed_all(seed: int, process: int) -> None:
@@ -55,9 +63,27 @@ def restore(states: dict[str, Tensor]) -> None:
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Whatever happens inside, the caller's random states are as before."""
-    before = take()
-    try:
+    """Whatever happens inside, the caller's random states are as before; another thread waits for its turn."""
+    with _turn:
+        before = take()
+        try:
+            yield
+        finally:
+            restore(before)
+
+
+@contextmanager
+def apart() -> Iterator[None]:
+    """`kept` for torch's generator on the CPU alone: what draws fresh weights and no more."""
+    with _turn, torch.random.fork_rng(devices=[]):
         yield
-    finally:
-        restore(before)
+
+
+def _take_turns_anew() -> None:
+    """In a forked child: nobody there will give back a turn that another thread of the parent has."""
+    global _turn
+    _turn = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_take_turns_anew)

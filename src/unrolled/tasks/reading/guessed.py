@@ -1,0 +1,45 @@
+"""What a table of texts should not be: one of numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from unrolled.data.read.layout import is_datum
+from unrolled.data.read.records import Records
+from unrolled.errors import DataError
+
+__all__ = ["check_guessed", "table_of_numbers"]
+
+# Values of a column that are looked at, and columns.
+SOME, FEW = 50, 200
+HELP = (
+    "a classifier reads texts, or series from .ts, .arff and .npz files, a folder of files for each class, or a .tsv "
+    "file with a label and then the values in each row and no header"
+)
+
+
+def table_of_numbers(records: Records, label: str | None) -> DataError | None:
+    """What to tell the owner of a table all of whose columns but one or two are numbers; None of any other."""
+    names = [name for name in records.columns if name != label]
+    numbers = sum(_holds_numbers(records.columns[name]) for name in names[:FEW])
+    if len(names) < 2 or numbers < max(2, min(len(names), FEW) - 2):
+        return None
+    more = "more than " if len(names) > FEW else ""
+    return DataError(
+        f"{records.source} is a table of numbers ({more}{numbers} columns of them), but {HELP}: write each row as a "
+        "series in such a file, or say which column holds texts with text=."
+    )
+
+
+def check_guessed(records: Records, text: str) -> None:
+    """Raises DataError where the column taken for texts holds numbers."""
+    if _holds_numbers(records.columns[text]):
+        raise DataError(
+            f"Column {text!r} of {records.source} holds numbers, but {HELP}: write it so, or say which column holds "
+            "texts with text=."
+        )
+
+
+def _holds_numbers(values: Iterable[object]) -> bool:
+    some = [str(value) for value, _ in zip((v for v in values if v is not None), range(SOME), strict=False)]
+    return bool(some) and all(map(is_datum, some))
