@@ -1,0 +1,304 @@
+"""Broken files of every reader, and saved models and checkpoints that were changed and signed anew.
+
+Each file is a sample of a reader with seeded changes: bytes flipped, cut, doubled or put in, lines moved, JSON values
+replaced by others. It is read in a child process with bounded memory and time. What is right is a value or a sentence
+of `unrolled.errors`; anything else is printed with its place.
+
+    python benchmarks/fuzz.py --files 100000 --models 5000 --out fuzz.jsonl      goes on where an earlier run stopped
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+GB = 1 << 30
+# Files of one child, and seconds that one of them may take.
+BATCH, PATIENCE = 200, 20
+GOLDEN = Path(__file__).parent.parent / "tests" / "model" / "golden"
+ODD = [
+    *("", "-", "nan", "inf", "1e999", "-0", "9" * 400, "0x10", "\0", "\ufeff", "\u202e", '"', ",", ";", "\t", "\r"),
+    *("1,5", "NULL", "2024-13-45", "9999-12-31", "0001-01-01", "9" * 20, "2024-01-01T00:00:00+14:00", "[[[[", "é" * 50),
+]
+VALUES: list[object] = [
+    None,
+    True,
+    -1,
+    0,
+    1,
+    10**9,
+    10**400,
+    1.5,
+    -1e308,
+    "",
+    "x",
+    "\ud800",
+    "x" * 5000,
+    [],
+    {},
+    [None],
+    [[]],
+    {"a": 1},
+]
+
+
+def samples(folder: Path) -> dict[str, list[Path]]:
+    """A few whole files for each reader."""
+    import numpy as np
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    days = [str(date(2024, 1, 1) + timedelta(i)) for i in range(60)]
+    table = "day,shop,sales,mood\n" + "".join(
+        f"{d},s{shop},{i * 1.5},m{i % 3}\n" for shop in (0, 1) for i, d in enumerate(days)
+    )
+    jsonl = "".join(json.dumps({"text": f"good {i}", "label": i % 2, "turns": [["a", "b"]]}) + "\n" for i in range(30))
+    token = "".join(f"{1 + i % 5}\tw{i}\tw{i}\tNOUN\tN\t_\t0\troot\t_\t_\n" + "\n" * (i % 5 == 4) for i in range(40))
+    words = "".join(f"w{i} {'B-X' if i % 3 else 'O'}\n" + "\n" * (i % 7 == 6) for i in range(40))
+    ts = "@problemName x\n@univariate false\n@classLabel true a b\n@data\n" + "1,2,3:4,5,6:a\n2,3,?:1,1,1:b\n" * 5
+    texts = {
+        "table.csv": table, "table.tsv": table.replace(",", "\t"), "records.csv": table, "panel.csv": table,
+        "records.jsonl": jsonl, "tags.conllu": token, "tags.txt": words, "text.txt": "one two three\n" * 30,
+        "series.ts": ts, "vectors.vec": "".join(f"w{i} 0.5 -1.5 2e-3\n" for i in range(20)),
+        "up/a.csv": "1,2\n3,4\n", "up/b.txt": "some words\n",
+    }  # fmt: skip
+    found: dict[str, list[Path]] = {}
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        found[name] = [path]
+    arrow = pa.table({"day": days, "sales": [float(i) for i in range(60)], "n": pa.array(range(60), pa.int32())})
+    lists = pa.table(
+        {"text": ["a", "b"] * 20, "turns": [["x"], ["y", None]] * 20, "t": pa.array(range(40), pa.timestamp("us"))}
+    )
+    parquet.write_table(arrow, folder / "table.parquet", compression="snappy")
+    parquet.write_table(lists, folder / "records.parquet", compression="zstd", row_group_size=10)
+    np.save(folder / "series.npy", np.arange(24.0).reshape(4, 3, 2))
+    np.save(folder / "up" / "c.npy", np.arange(6.0).reshape(3, 2))
+    np.savez_compressed(
+        folder / "series.npz", x=np.ones((3, 4, 1)), y=np.array(["a", "b", "c"]), lengths=np.array([1, 2, 4])
+    )
+    for name in ("table.parquet", "records.parquet", "series.npy", "series.npz", "up/c.npy"):
+        found[name] = [folder / name]
+    return found
+
+
+def readers() -> dict[str, Callable[[Path], object]]:
+    """How the files are read, by the names of their samples."""
+    from unrolled import data
+
+    def panel(path: Path) -> object:
+        return data.build_panel(path, data.Columns(time="day", target="sales", id="shop"))
+
+    def lines(path: Path) -> object:
+        return list(data.read_lines(path))
+
+    return {
+        "table.csv": data.read_table, "table.tsv": data.read_table, "table.parquet": data.read_table,
+        "records.csv": data.read_records, "records.jsonl": data.read_records, "records.parquet": data.read_records,
+        "panel.csv": panel, "tags.conllu": data.read_conll, "tags.txt": data.read_conll, "text.txt": lines,
+        "series.ts": data.read_series, "series.npy": data.read_series, "series.npz": data.read_series,
+        "vectors.vec": data.read_vectors,
+        "up/a.csv": lambda path: data.read_folders(path.parent.parent),
+        "up/b.txt": lambda path: data.read_folders(path.parent.parent),
+        "up/c.npy": lambda path: data.read_folders(path.parent.parent),
+    }  # fmt: skip
+
+
+def broken(whole: bytes, chance: random.Random) -> bytes:
+    """One to four changes of the bytes."""
+    data = bytearray(whole)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(data) + 1)
+        to = min(len(data), at + chance.choice((1, 1, 2, 4, 16, 200)))
+        kind = chance.randrange(8)
+        if kind == 0 and at < len(data):
+            data[at] ^= 1 << chance.randrange(8)
+        elif kind == 1:
+            data[at:to] = chance.randbytes(to - at)
+        elif kind == 2:
+            del data[at:to]
+        elif kind == 3:
+            data[at:at] = data[at:to] * chance.choice((1, 2, 50))
+        elif kind == 4:
+            data[at:at] = chance.choice(ODD).encode("utf-8", "replace")
+        elif kind == 5:
+            data[at:to] = chance.choice((b"\xff", b"\0", b"\x7f")) * (to - at)
+        elif kind == 6:
+            del data[at:]
+        else:
+            lines = bytes(data).splitlines(keepends=True) or [b""]
+            chance.shuffle(lines)
+            data = bytearray(b"".join(lines))
+    return bytes(data)
+
+
+def places(value: object, path: tuple[object, ...] = ()) -> Iterator[tuple[object, ...]]:
+    """The places of all values in JSON."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in inner:
+        yield from places(part, (*path, key))
+
+
+def altered(content: dict[str, object], chance: random.Random) -> dict[str, object]:
+    """JSON with one to three values replaced, taken out or put in."""
+    whole: object = json.loads(json.dumps(content))
+    for _ in range(chance.randint(1, 3)):
+        every = list(places(whole))
+        # Shallow places hold the options; deep ones are mostly words and numbers.
+        path = min((chance.choice(every) for _ in range(chance.choice((1, 3)))), key=len)
+        if not path:
+            continue
+        at: object = whole
+        for key in path[:-1]:
+            at = at[key]  # type: ignore[index]
+        if chance.random() < 0.15:
+            del at[path[-1]]  # type: ignore[attr-defined]
+        else:
+            at[path[-1]] = chance.choice(VALUES)  # type: ignore[index]
+    return whole  # type: ignore[return-value]
+
+
+def file_case(name: str, seed: int, folder: Path, known: dict[str, list[Path]]) -> None:
+    chance = random.Random(f"{name} {seed}")
+    path = folder / "case" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(broken(chance.choice(known[name]).read_bytes(), chance))
+    try:
+        readers()[name](path)
+    finally:
+        path.unlink()
+
+
+def model_case(seed: int, folder: Path) -> None:
+    from unrolled.model import load
+    from unrolled.model.artefact import read_artefact, write_artefact
+
+    chance = random.Random(f"model {seed}")
+    artefact = read_artefact(chance.choice(sorted(GOLDEN.glob("*.unrolled"))))
+    content = altered(artefact.content, chance)
+    path = folder / "model.unrolled"
+    # Half of a character can stand in JSON, and nowhere else.
+    write_artefact(artefact._replace(content=content), path)
+    model = load(path)
+    model.save(folder / "again.unrolled")
+
+
+def child(kind: str, start: int, stop: int, progress: Path) -> None:
+    """Cases one after the other; what each came to is appended to a file, so that a kill loses only one."""
+    import torch
+
+    import unrolled.tasks  # noqa: F401
+    from unrolled.errors import UnrolledError
+    from unrolled.model import load
+
+    torch.set_num_threads(1)
+    load(sorted(GOLDEN.glob("*.unrolled"))[0])
+    limit_memory()
+    with tempfile.TemporaryDirectory() as name, progress.open("a") as file:
+        folder = Path(name)
+        known = samples(folder) if kind != "model" else {}
+        for seed in range(start, stop):
+            signal.alarm(PATIENCE)
+            found = {"kind": kind, "seed": seed, "result": "value", "where": ""}
+            try:
+                model_case(seed, folder) if kind == "model" else file_case(kind, seed, folder, known)
+            except UnrolledError as error:
+                found["result"] = "sentence" if len(str(error)) <= 600 else "long sentence"
+            except BaseException as error:  # noqa: BLE001
+                last = traceback.extract_tb(error.__traceback__)
+                own = [frame for frame in last if "unrolled" in frame.filename and "benchmarks" not in frame.filename]
+                place = own[-1] if own else last[-1]
+                found["result"] = "foreign"
+                found["where"] = (
+                    f"{Path(place.filename).name}:{place.lineno} {type(error).__name__}: {str(error)[:120]}"
+                )
+            signal.alarm(0)
+            file.write(json.dumps(found) + "\n")
+            file.flush()
+
+
+def limit_memory() -> None:
+    """No more than one gigabyte beside what the libraries take."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * resource.getpagesize() + GB
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def run(kind: str, count: int, out: Path) -> Counter[str]:
+    """The cases of one kind, in children; the results are appended to `out`."""
+    counted = Counter[str]()
+    done = 0
+    if out.exists():
+        for line in out.read_text().splitlines():
+            found = json.loads(line)
+            if found["kind"] == kind:
+                done = max(done, found["seed"] + 1)
+                counted[found["result"]] += 1
+    while done < count:
+        command = [
+            sys.executable,
+            __file__,
+            "--child",
+            kind,
+            str(done),
+            str(min(count, done + BATCH)),
+            "--out",
+            str(out),
+        ]
+        before = out.stat().st_size if out.exists() else 0
+        ended = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        with out.open() as file:
+            file.seek(before)
+            lines = [json.loads(line) for line in file]
+        for found in lines:
+            done = found["seed"] + 1
+            counted[found["result"]] += 1
+            if found["result"] in ("foreign", "long sentence"):
+                print(kind, found["seed"], found["result"], found["where"], flush=True)
+        if ended.returncode != 0:
+            result = "hang" if ended.returncode == -signal.SIGALRM else "crash"
+            print(kind, done, result, ended.returncode, ended.stderr[-300:], flush=True)
+            with out.open("a") as file:
+                file.write(json.dumps({"kind": kind, "seed": done, "result": result, "where": ""}) + "\n")
+            counted[result] += 1
+            done += 1
+    return counted
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=1700)
+    parser.add_argument("--models", type=int, default=200)
+    parser.add_argument("--out", type=Path, default=Path("fuzz.jsonl"))
+    parser.add_argument("--child", nargs=3, metavar=("KIND", "START", "STOP"))
+    asked = parser.parse_args()
+    if asked.child:
+        kind, start, stop = asked.child
+        child(kind, int(start), int(stop), asked.out)
+        return
+    asked.out.touch()
+    kinds = {"model": asked.models} | {name: -(-asked.files // len(readers())) for name in readers()}
+    for kind, count in kinds.items():
+        began = time.monotonic()
+        counted = run(kind, count, asked.out)
+        print(f"{kind}: {count} {dict(counted)} {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
