@@ -156,7 +156,7 @@ def test_series_come_from_a_file_or_a_folder_for_each_class(shell: Any, tmp_path
     (["--set", "hiden_size=3"], "Did you mean 'hidden_size'"), (["--cell", "gruu"], "Did you mean 'gru'"),
     (["--set", "pooling=most"], "pooling"), (["--valid", "1.5"], "--valid"), (["--valid", "none.tsv"], "no file"),
     (["--test", "none.tsv"], "no file"), (["--test", "-"], "standard input"), (["--vectors", "none.txt"], "no file"),
-    (["--names", "text,label,more"], "3 are expected"), (["--epochs", "0"], "epochs=0"),
+    (["--names", "text,label,more"], "3 are expected"), (["--epochs", "0"], "--epochs 0"),
 ])  # fmt: skip
 def test_a_mistake_ends_in_one_sentence_and_leaves_nothing(
     words: list[str], message: str, shell: Any, tmp_path: Path

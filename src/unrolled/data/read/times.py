@@ -12,7 +12,7 @@ from unrolled.data.read.dates import iso_dates
 from unrolled.data.read.table import row_name, source_name
 from unrolled.data.read.typed import is_text_type
 from unrolled.data.read.values import plain_column
-from unrolled.errors import DataError
+from unrolled.errors import DataError, listed
 from unrolled.types import Json
 
 if TYPE_CHECKING:
@@ -247,7 +247,7 @@ def _with_offsets(
     offsets = (local - values).astype(np.int64) // _MINUTE
     zone, different = offset_name(int(offsets[-1])), np.unique(offsets)
     if len(different) > 1:
-        names = ", ".join(offset_name(int(offset)) for offset in different[:4])
+        names = listed(offset_name(int(offset)) for offset in different)
         said = (
             *said,
             f"time: offsets change ({names}): days are the dates as written, hours are given back at the last, {zone}",
