@@ -102,7 +102,7 @@ def readers() -> dict[str, Callable[[Path], object]]:
     from unrolled import data
 
     def panel(path: Path) -> object:
-        return data.build_panel(path, data.Columns(time="day", target="sales", id="shop"))
+        return data.build_panel(path, data.Columns(time="day", target=("sales",), id="shop"))
 
     def lines(path: Path) -> object:
         return list(data.read_lines(path))
