@@ -26,7 +26,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 GB = 1 << 30
-# Files of one child, and seconds that one of them may take.
+# Files of one child, and seconds of a processor that one of them may take; in waiting, ten times as many.
 BATCH, PATIENCE = 200, 20
 GOLDEN = Path(__file__).parent.parent / "tests" / "model" / "golden"
 ODD = [
@@ -102,7 +102,7 @@ def readers() -> dict[str, Callable[[Path], object]]:
     from unrolled import data
 
     def panel(path: Path) -> object:
-        return data.build_panel(path, data.Columns(time="day", target="sales", id="shop"))
+        return data.build_panel(path, data.Columns(time="day", target=("sales",), id="shop"))
 
     def lines(path: Path) -> object:
         return list(data.read_lines(path))
@@ -214,7 +214,8 @@ def child(kind: str, start: int, stop: int, progress: Path) -> None:
         folder = Path(name)
         known = samples(folder) if kind != "model" else {}
         for seed in range(start, stop):
-            signal.alarm(PATIENCE)
+            signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+            signal.alarm(10 * PATIENCE)
             found = {"kind": kind, "seed": seed, "result": "value", "where": ""}
             try:
                 model_case(seed, folder) if kind == "model" else file_case(kind, seed, folder, known)
@@ -229,6 +230,7 @@ def child(kind: str, start: int, stop: int, progress: Path) -> None:
                     f"{Path(place.filename).name}:{place.lineno} {type(error).__name__}: {str(error)[:120]}"
                 )
             signal.alarm(0)
+            signal.setitimer(signal.ITIMER_PROF, 0)
             file.write(json.dumps(found) + "\n")
             file.flush()
 
@@ -272,7 +274,7 @@ def run(kind: str, count: int, out: Path) -> Counter[str]:
             if found["result"] in ("foreign", "long sentence"):
                 print(kind, found["seed"], found["result"], found["where"], flush=True)
         if ended.returncode != 0:
-            result = "hang" if ended.returncode == -signal.SIGALRM else "crash"
+            result = "hang" if ended.returncode in (-signal.SIGALRM, -signal.SIGPROF) else "crash"
             print(kind, done, result, ended.returncode, ended.stderr[-300:], flush=True)
             with out.open("a") as file:
                 file.write(json.dumps({"kind": kind, "seed": done, "result": result, "where": ""}) + "\n")
