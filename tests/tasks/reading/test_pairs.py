@@ -158,3 +158,17 @@ def test_what_may_be_copied_is_numbered_row_by_row() -> None:
     alone = copied(read_sources(["a Ann"], PairColumns(), WORDS), source, target)
     assert alone[0][0].tolist() == [6, size]
     assert alone[1] is None
+
+
+SHAPE = Text("word", True, "space", SPECIALS)
+
+
+def test_what_became_pairs_is_said() -> None:
+    def said(source: Any, target: Any = None, /, **columns: Any) -> tuple[str, ...]:
+        return read_pairs(source, target, PairColumns(**columns), SHAPE, SHAPE).remarks
+
+    assert said(["a", "b"], ["c", "d"]) == ("pairs: 2, each source with the target of its place",)
+    table = {"de": ["a"], "en": ["b"]}
+    assert said(table, source="de", target="en") == ("pairs: 1, column 'de' with column 'en'",)
+    talk = said({"talk": [["a", "b", "c"]]}, turns="talk", context=2)
+    assert talk == ("pairs: 2, each turn of column 'talk' after the first, with the 2 turns before it",)

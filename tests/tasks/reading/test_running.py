@@ -89,3 +89,10 @@ def test_an_empty_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.txt").write_text("")
     with pytest.raises(DataError, match="expected text, got none"):
         read_running(tmp_path / "x.txt", WORDS)
+
+
+def test_what_was_read_is_said() -> None:
+    assert read_running(["a\nb", "c"], Text("word", True, "space", SPECIALS)).remarks == (
+        "text: 3 lines, 2 texts, of which each begins afresh",
+    )
+    assert read_running(["a\nb"], Text("char", True, "space", SPECIALS)).remarks == ("text: 2 lines, one text",)

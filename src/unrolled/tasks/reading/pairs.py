@@ -45,6 +45,13 @@ class PairColumns:
     context: int = 3
     names: tuple[str, ...] | None = None
 
+    @property
+    def said(self) -> str:
+        """Where the two texts stand, in words."""
+        if self.turns is not None:
+            return f"each turn of column {self.turns!r} after the first, with the {self.context} turns before it"
+        return f"column {self.source!r} with column {self.target!r}"
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
@@ -67,13 +74,14 @@ def read_pairs(source: object, target: object, columns: PairColumns, source_shap
     if target is not None:
         lines = is_path(source) or is_path(target)
         pairs = _lines(source, target) if lines else _in_memory(source, target)
+        how = "each source with the target of its line" if lines else "each source with the target of its place"
     else:
         check_table(source)
-        pairs = rows_of(source, columns)
+        pairs, how = rows_of(source, columns), columns.said
     sources, targets = Texts.side_by_side(pairs, (source_shape, target_shape))
     if not len(sources):
         raise DataError("Translator: expected pairs of texts, got none: give at least one.")
-    return Pairs(sources, targets)
+    return Pairs(sources, targets, (f"pairs: {len(sources):,}, {how}",))
 
 
 def read_sources(source: object, columns: PairColumns, shape: Text) -> Pairs:

@@ -64,7 +64,9 @@ def read_running(source: object, shape: Text) -> Running:
     lines = Texts(everything(), shape)
     if not len(lines):
         raise DataError("LanguageModel: expected text, got none: give a file with at least one line.")
-    return Running(lines, np.unique([start for start in starts if start < len(sizes)]), np.array(sizes, np.int64))
+    begun = np.unique([start for start in starts if start < len(sizes)])
+    said = "one text" if len(begun) == 1 else f"{len(begun):,} texts, of which each begins afresh"
+    return Running(lines, begun, np.array(sizes, np.int64), (f"text: {len(lines):,} lines, {said}",))
 
 
 def running_codes(running: Running, rows: np.ndarray, text: Text) -> tuple[np.ndarray, np.ndarray | None]:
