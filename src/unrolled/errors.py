@@ -51,8 +51,8 @@ class UnrolledError(Exception):
     A message of more than 600 characters is cut in its middle.
     """
 
-    def __init__(self, *parts: object) -> None:
-        super().__init__(*(_cut(part) if isinstance(part, str) else part for part in parts))
+    def __str__(self) -> str:
+        return _cut(Exception.__str__(self))
 
 
 class ShapeError(UnrolledError, ValueError):

@@ -133,7 +133,7 @@ def test_options_survive_json() -> None:
 
 
 def test_mistakes_are_told_in_one_sentence() -> None:
-    with pytest.raises(OptionError, match=r"there is no option 'hiden_size'\. Did you mean 'hidden_size'\?"):
+    with pytest.raises(OptionError, match=r"there is no option 'hiden_size'\. Did you mean 'hidden_size' \("):
         EncoderOptions(hiden_size=3)
     with pytest.raises(OptionError, match=r"make_cell: cell must be one of .*, got 'ltsm'"):
         build(cell="ltsm")

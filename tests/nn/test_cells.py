@@ -274,7 +274,7 @@ X = torch.zeros(2, 4, 3)
         (DtypeError, r"reset must be a bool tensor, got a tensor of torch.float32", (X,), {"reset": torch.zeros(2, 4)}),
         (ShapeError, r"state must be a LSTMState", (X, HState(torch.zeros(2, 5))), {}),
         (ShapeError, r"leaf must be \(2, 5\), got \(3, 5\)", (X, LSTMState(torch.zeros(3, 5), torch.zeros(3, 5))), {}),
-        (DtypeError, r"leaf must be torch.float32", (X, LSTMState(*torch.zeros(2, 2, 5).double())), {}),
+        (DtypeError, r"leaf must be torch.float32", (X, LSTMState(*torch.zeros(2, 2, 5).long())), {}),
     ],
 )  # fmt: skip
 def test_the_door_refuses_in_one_sentence(error: Any, says: str, arguments: Any, options: Any) -> None:

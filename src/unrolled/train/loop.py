@@ -13,7 +13,7 @@ from torch import nn
 
 from unrolled import randomness
 from unrolled.data.batch.batching import Dataset, fingerprint
-from unrolled.errors import ModelFileError, NonFiniteError, SaveError, TrainingError, foreign_told
+from unrolled.errors import ModelFileError, NonFiniteError, TrainingError, foreign_told
 from unrolled.state import from_bytes
 from unrolled.train import gradient
 from unrolled.train.average import Average
@@ -74,8 +74,9 @@ def fit(
     check_request(options, folder, resume=resume, scored=valid is not None or score is not None)
     with locked(run), randomness.kept(), modes_kept(module), Interrupt(folder is not None) as interrupt:
         training = _Training(module, data, options, valid, score, folder, interrupt, resume)
-        if training.processes.first:
-            training.tell(callbacks, progress, run)
+        with training.processes.failing_together():
+            if training.processes.first:
+                training.tell(callbacks, progress, run)
         return training.go()
 
 
@@ -326,14 +327,9 @@ class _Training:
         """Write a checkpoint; every process takes part, the first writes."""
         folder = self.folder
         shares = self.processes.gather_bytes(snapshot.pack_share(self._states_to_keep()))
-        problem: SaveError | None = None
-        if self.processes.first and folder is not None:
-            try:
+        with self.processes.failing_together():
+            if self.processes.first and folder is not None:
                 self.checkpoint_path = folder.save(Checkpoint(self._record(), self._tensors(), shares))
-            except SaveError as error:
-                problem = error
-        if self.processes.from_first(float(problem is not None)):
-            raise problem or SaveError("fit: the first process could not write its checkpoint; see its message.")
         self.saved = time.monotonic()
         self._emit("checkpoint", self._epoch_of_last_step(), message=str(self.checkpoint_path))
 

@@ -8,8 +8,8 @@ once for each optimiser step, which is exact for ragged shares, empty shares and
 from __future__ import annotations
 
 import atexit
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from accelerate.utils import GradientAccumulationPlugin, broadcast  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from unrolled.errors import OptionError
+from unrolled.errors import OptionError, SaveError
 from unrolled.state import map_state
 from unrolled.train.options import TrainOptions
 
@@ -135,6 +135,17 @@ class Processes:
         if self.count == 1:
             return value
         return float(broadcast(torch.tensor([value], device=self.device, dtype=self.wide), from_process=0))
+
+    @contextmanager
+    def failing_together(self) -> Iterator[None]:
+        """What the first process cannot write ends all of them: the others would wait for it without an end."""
+        problem: SaveError | None = None
+        try:
+            yield
+        except SaveError as error:
+            problem = error
+        if self.from_first(float(problem is not None)):
+            raise problem or SaveError("fit: the first process could not write its run folder; see its message.")
 
     def gather_bytes(self, data: bytes) -> list[bytes]:
         """The bytes of every process, in order, for all of them."""

@@ -55,7 +55,8 @@ def fit(
     """Learn which class a text or a series of numbers belongs to: sentiment, topic, speaker, action, gesture.
 
     A table has a column of texts and one of labels, which are seen where only one choice makes sense. A folder has a
-    folder for each class, with its texts (.txt) or series (.csv, .npy) as files.
+    folder for each class, with its texts (.txt) or series (.csv, .npy) as files. An .npz file holds the arrays x
+    (series, steps, features), y (a class each) and, where series have several lengths, lengths.
 
     \b
       unrolled fit classify reviews.csv --text review --label stars --plot
