@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from unrolled.errors import DataError
 from unrolled.inspect.figure import GREY, INK, cut, draw_map, label_ticks, make_figure, save_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 __all__ = ["draw_attention"]
 
@@ -47,7 +51,15 @@ def draw_attention(
     from matplotlib.colors import Normalize
 
     draw_map(figure, axes, table, cell=cell, norm=Normalize(0, max(1e-6, float(table.max()))))
-    size = min(10.0, 72 * cell * 0.46)
+    _label(axes, columns, rows, min(10.0, 72 * cell * 0.46))
+    if title:
+        # Above the axes stand the source words, so the title belongs to the figure.
+        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK, parse_math=False)
+    return save_picture(figure, path)
+
+
+def _label(axes: Axes, columns: Sequence[str], rows: Sequence[str], size: float) -> None:
+    """What was read above, what was written beside."""
     axes.xaxis.tick_top()
     # Characters stand upright, words have no room to.
     upright = max(map(len, columns)) <= 2
@@ -57,7 +69,3 @@ def draw_attention(
     axes.xaxis.set_label_position("top")
     axes.set_xlabel("read", color=GREY, fontsize=9)
     axes.set_ylabel("written", color=GREY, fontsize=9)
-    if title:
-        # Above the axes stand the source words, so the title belongs to the figure.
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK, parse_math=False)
-    return save_picture(figure, path)

@@ -13,9 +13,8 @@ from torch import nn
 from unrolled.align.pool import Labelled, Pool
 from unrolled.data.batch.examples import CodeColumn, Examples
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError, listed
 from unrolled.fields.category import Category
-from unrolled.fields.spoken import in_order, spelled_as
+from unrolled.fields.spoken import spelled_as
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
 from unrolled.tasks.batches import per_row
@@ -101,9 +100,8 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
 
         Args:
             source: a table with texts and labels (path, dataframe, dict or list of dicts), a folder with a folder for
-                each class, a .ts, .arff or .npz file of series, a .tsv file with a label and then the values of a
-                series in each row; or the inputs themselves, with labels in `y`: texts, an array (N, T, D), or a list
-                of arrays (T_i, D).
+                each class, a file of series (.ts, .arff, .npz, or a label and values a row in .tsv); or the inputs
+                themselves, with labels in `y`: texts, an array (N, T, D), or a list of arrays (T_i, D).
             y: one label for each input, also beside a table of texts alone. Whole numbers and booleans come back from
                 `predict` as what they are, anything else as text.
             text, label, names: columns of a table, and the names of all columns where a file has no header.
@@ -165,11 +163,7 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         return kind_of(self.fields)
 
     def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> Fields:
-        labels = corpus.labels or []
-        label = Category.fit(labels[i] for i in rows.tolist())
-        if corpus.kind in ("whole", "number"):
-            label = Category(tuple(in_order(label.values)))
-        return {"label": label, **corpus.inputs.fit(rows, self.options)}
+        return {"label": corpus.classes(rows), **corpus.inputs.fit(rows, self.options)}
 
     def make_data(self, corpus: LabelledExamples, rows: np.ndarray) -> Examples[Labelled]:
         inputs, lengths = corpus.inputs.column(self.fields)
@@ -244,20 +238,15 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
     def _codes(self, corpus: LabelledExamples) -> np.ndarray:
         """(N,) the codes of the labels, -1 where unknown or missing."""
         field: Category = self.fields["label"]
-        if corpus.labels is None:
-            return np.full(len(corpus), -1)
-        return field.encode_all(spelled_as(corpus.labels, field.values)) - 1
+        labels = [None] * len(corpus) if corpus.labels is None else spelled_as(corpus.labels, field.values)
+        return np.asarray(field.encode_all(labels) - 1)
 
     def _judged(self, source: object, y: Iterable[object] | None) -> tuple[LabelledExamples, np.ndarray]:
         """A source with labels, of which some are known, and their codes."""
         corpus = self._asked(source, y)
         codes = self._codes(corpus)
         if len(codes) and codes.max() < 0:
-            known, came = in_order(self.fields["label"].values), in_order(corpus.labels or ())
-            raise DataError(
-                f"evaluate: expected labels that training has seen ({listed(known, 6)}), but all {len(codes):,} are "
-                f"others ({listed(came, 6)}): choose the column of labels, or write them as in training."
-            )
+            raise corpus.strange(self.fields["label"].values)
         return corpus, codes
 
     def _logits(self, data: Examples[Labelled]) -> np.ndarray:

@@ -125,30 +125,19 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         return [found[0][0] for found in best]
 
     def candidates(
-        self,
-        sources: object,
-        *,
-        width: int = 5,
-        nbest: int = 5,
-        length_penalty: float = 1.0,
+        self, sources: object, *, width: int = 5, nbest: int = 5, length_penalty: float = 1.0,
         no_repeat: int | None = None,
-    ) -> list[list[tuple[str, float]]]:
-        """The `nbest` best targets of each source, best first, each with the score that ranks it.
-
-        A source without any text has one target, which is empty.
-        """
+    ) -> list[list[tuple[str, float]]]:  # fmt: skip
+        """The `nbest` best targets of each source, with the scores that rank them; of an empty one an empty one."""
         self.fitted()
         check_size("predict", "width", width)
         if not 1 <= check_size("predict", "nbest", nbest) <= width:
             raise OptionError(f"predict: nbest must be from 1 to the width of {width}, got {nbest}.")
         pairs = read_sources(sources, self._columns(sources), self._shape)
-        saying = np.flatnonzero(pairs.sources.saying)
-        how, targets = Search(width, nbest, length_penalty, no_repeat), [[("", 0.0)] for _ in range(len(pairs))]
-        for row, found in zip(
-            saying, self._writer().write(pairs, self.make_data(pairs, saying), how, saying), strict=True
-        ):
-            targets[row] = found
-        return targets
+        saying, how = np.flatnonzero(pairs.sources.saying), Search(width, nbest, length_penalty, no_repeat)
+        written = self._writer().write(pairs, self.make_data(pairs, saying), how, saying)
+        found = dict(zip(saying.tolist(), written, strict=True))
+        return [found.get(row, [("", 0.0)]) for row in range(len(pairs))]
 
     def evaluate(
         self, source: object, target: object = None, *, width: int = 5, length_penalty: float = 1.0

@@ -78,9 +78,8 @@ def learn(
         if folder is not None and training.resume:
             # A first stage that went on for longer has found another number of steps.
             Folder(folder).keep_if(lambda before: options.differs_from(before) is None)
-        announce(
-            training.progress, f"second stage: learning from all {second.rows:,} rows for {options.max_steps:,} steps"
-        )
+        said = f"second stage: learning from all {second.rows:,} rows for {options.max_steps:,} steps"
+        announce(training.progress, said)
         history = _run(second, options, replace(training, run=folder), None)
     if saved is not None:
         save(saved)

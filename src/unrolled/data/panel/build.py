@@ -29,14 +29,9 @@ if TYPE_CHECKING:
 
 @reader
 def build_panel(
-    table: object,
-    columns: Columns,
-    *,
-    step: str | Step | None = None,
-    resample: str | None = None,
-    day_first: bool | None = None,
-    form: TimeForm | None = None,
-) -> Panel:
+    table: object, columns: Columns, *, step: str | Step | None = None, resample: str | None = None,
+    day_first: bool | None = None, form: TimeForm | None = None,
+) -> Panel:  # fmt: skip
     """The table's rows as regular series, sorted by time within each, series in order of appearance.
 
     The step of time counts as known when it is given, or when nine in ten neighbouring timestamps agree on it. Rows

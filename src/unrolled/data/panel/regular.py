@@ -91,13 +91,9 @@ class _Sorted:
 
 
 def regular_groups(
-    times: Times,
-    series: np.ndarray,
-    ids: tuple[str, ...],
-    step: str | Step | None,
-    resample: str | None,
+    times: Times, series: np.ndarray, ids: tuple[str, ...], step: str | Step | None, resample: str | None,
     name_row: NameRow,
-) -> Groups:
+) -> Groups:  # fmt: skip
     """Arranges the rows of a table as regular series; see `build_panel` for the rules.
 
     Args:

@@ -39,9 +39,7 @@ def adopt(model: M) -> M:
 
     Adopt first, then make the optimiser: the weights are new parameters, and torch's b_ih and b_hh, of which only the
     sum acts, become one bias (a GRU's b_hn stays apart), so that one optimiser step moves that sum half as far as
-    it did. For the same reason load a torch checkpoint before adopting.
-
-    torch.onnx.export writes an adopted module as torch's own operator, for every length.
+    it did. For the same reason load a torch checkpoint before adopting. torch.onnx.export writes torch's own operator.
 
     Every replacement is compared with its original on a small ragged batch before the model is touched; the random
     state stays as it was. Raises OptionError if there is nothing to adopt, if a module has hooks, computed weights or

@@ -56,9 +56,8 @@ class Forecaster(Task):
     def fit(
         self, source: object, *, time: str | None = None, target: Names = None, id: str | None = None,
         future: Names = (), past: Names = (), static: Names = (), step: str | None = None, resample: str | None = None,
-        day_first: bool | None = None,
-        valid: int | float | None = None, test: int | float | None = 0, refit: bool = True,
-        run: str | Path | None = None, progress: bool = False, resume: bool = False,
+        day_first: bool | None = None, valid: int | float | None = None, test: int | float | None = 0,
+        refit: bool = True, run: str | Path | None = None, progress: bool = False, resume: bool = False,
         callbacks: Sequence[Callback] = (),
     ) -> Self:  # fmt: skip
         """Learn from a table: CSV, TSV, Parquet, a pandas, polars or Arrow table, or a dict of columns.

@@ -14,6 +14,7 @@ from unrolled.data.read.label_first import read_label_first
 from unrolled.data.read.records import Records, read_records
 from unrolled.data.read.series import Series, read_series
 from unrolled.errors import DataError, listed
+from unrolled.fields.category import Category
 from unrolled.fields.spoken import in_order, one_spelling, written_number
 from unrolled.fields.text import Text
 from unrolled.tasks.reading.guessed import check_guessed, table_of_numbers
@@ -81,6 +82,20 @@ class LabelledExamples:
 
     def __len__(self) -> int:
         return len(self.places.numbers)
+
+    def classes(self, rows: np.ndarray) -> Category:
+        """The classes of these rows: numbers in the order of their values."""
+        labels = self.labels or []
+        found = Category.fit(labels[i] for i in rows.tolist())
+        return Category(tuple(in_order(found.values))) if self.kind in ("whole", "number") else found
+
+    def strange(self, known: Sequence[str]) -> DataError:
+        """Training has seen none of the labels."""
+        return DataError(
+            f"evaluate: expected labels that training has seen ({listed(in_order(known), 6)}), but all "
+            f"{len(self):,} are others ({listed(in_order(self.labels or ()), 6)}): choose the column of labels, or "
+            "write them as in training."
+        )
 
     def check_classes(self) -> None:
         """Raises `DataError` where there is nothing to tell apart, or where labels are measurements."""
