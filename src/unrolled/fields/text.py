@@ -155,6 +155,10 @@ class Text(Field[str]):
             return list(surface)
         return surface.split() if self.split == "space" else split_marks(surface)
 
+    def knows(self, token: str) -> bool:
+        """Has the token a code of its own?"""
+        return bool(self.codes_of([token])[0] != UNKNOWN)
+
     def codes_of(self, tokens: Sequence[str]) -> np.ndarray:
         """One code a token, int64 (len(tokens),); UNKNOWN where it is not known. `lower` lowers them too."""
         # The letters that stand for bytes in a subword have a case of their own.

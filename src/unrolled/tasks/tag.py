@@ -18,7 +18,7 @@ from unrolled.data.read.files import Places
 from unrolled.errors import DataError, listed
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags
-from unrolled.fields.tokens import learned_scheme, scheme_of, spans
+from unrolled.fields.tokens import learned_scheme, scheme_of, spans, split_spaces
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.reader import WordReader
 from unrolled.options import Options
@@ -29,6 +29,7 @@ from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions
+from unrolled.tasks.reading.plain import parted
 from unrolled.tasks.reading.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged, said_of
 from unrolled.tasks.reading.texts import (
     SpellingOptions,
@@ -80,12 +81,13 @@ EPOCHS, PATIENCE = 30, 5
 
 @dataclass(frozen=True)
 class TaggerNotes(Notes):
-    """column: of the tags, None as `read_conll` chooses. scheme: that of the tags that came. width: of the file of
-    vectors."""
+    """column: of the tags, None as `read_conll` chooses. scheme: of the tags that came. width: of vectors. marks: see
+    `parts_marks`."""
 
     column: str | int | None = None
     scheme: str = "none"
     width: int | None = None
+    marks: bool = False
 
 
 class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
@@ -124,25 +126,27 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
             run, progress, resume, callbacks: as in `unrolled.train.fit`.
 
         Chunks that break their scheme are repaired: an I-X that continues nothing begins a chunk, so it becomes B-X.
-
-        Raises:
-            DataError: the data or an option cannot be used, in one sentence.
+        Raises DataError where the data or an option cannot be used, in one sentence.
         """
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         with self.anew(TaggerNotes(column)):
             corpus = self._read(source)
-            scheme = scheme_of(corpus.tags or [])
-            self.notes = replace(self.notes, scheme=scheme)
+            self.notes = replace(self.notes, scheme=scheme_of(corpus.tags or []), marks=corpus.marks)
+            remarks = said_of(corpus, self.notes.scheme)
             part, later = given_source(valid, lambda some, tags: self._read(some if tags is None else (some, tags)))
-            return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=said_of(corpus, scheme))
+            return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=remarks)
 
     def predict(self, sentences: object) -> list[list[str]]:
-        """The tags of each sentence: a file as in `fit`, or sentences as lists of words (a string is split at spaces).
+        """The tags of each sentence: a file as in `fit`, or sentences as lists of words (`words` parts a string).
 
         Chunks come in the scheme of the training data.
         """
         self.fitted()
-        return self._tags(read_untagged(sentences, self.notes.column, self.options.text.shape))
+        return self._tags(read_untagged(sentences, self.notes.column, self.options.text.shape, self.words))
+
+    def words(self, text: str) -> list[str]:
+        """The words of a sentence: parted at spaces, and from punctuation marks where these stand alone in training."""
+        return parted(text, self.fields["text"].knows) if self.notes.marks else split_spaces(text)
 
     def spans(self, sentences: object) -> list[list[tuple[str, int, int]]]:
         """The chunks of each sentence, as (type, first word, last word + 1)."""

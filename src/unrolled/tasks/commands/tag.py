@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from unrolled.errors import DataError
@@ -74,33 +74,31 @@ def predict(call: Call[Tagger], file: File) -> Iterator[Answer]:
     \b
       unrolled predict runs/tags sentences.txt -o tagged.conll
     """
-    for words in _sentences(file):
+    for words in _sentences(file, call.model.words):
         for line, tags in zip(words, call.model.predict(words), strict=True):
             pairs = list(zip(line, tags, strict=True))
             yield Answer("".join(f"{word}\t{tag}\n" for word, tag in pairs) + "\n", {"words": line, "tags": tags})
 
 
-def _sentences(file: str) -> Iterator[list[list[str]]]:
+def _sentences(file: str, split: Callable[[str], list[str]]) -> Iterator[list[list[str]]]:
     from unrolled.data.read.conll import read_conll
     from unrolled.data.read.lines import read_lines
 
     if holds_lines(file):
-        split = (_words(line, number, file) for number, line in enumerate(read_lines(file), start=1))
-        yield from together((words for words in split if words), file)
+        lines = (split(_plain(line, number, file)) for number, line in enumerate(read_lines(file), start=1))
+        yield from together((words for words in lines if words), file)
         return
     # Which column holds tags, if any does, says nothing about the words.
     yield from together(read_conll(file).words, file)
 
 
-def _words(line: str, number: int, file: str) -> list[str]:
-    from unrolled.fields.tokens import split_spaces
-
+def _plain(line: str, number: int, file: str) -> str:
     if "\t" in line:
         raise DataError(
             f"predict: expected a sentence a line, its words parted by spaces, got a tab in line {number} of {file}; "
             "give CoNLL columns as a file that does not end in .txt."
         )
-    return split_spaces(line)
+    return line
 
 
 def evaluate(call: Call[Tagger], file: Truth, column: Column = None) -> Whole:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from unrolled.data.read.tag_tables import read_tag_table
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
 from unrolled.fields.tokens import learned_scheme, odd_tags, split_spaces, write_chunks
+from unrolled.tasks.reading.plain import parts_marks
 from unrolled.tasks.reading.texts import Texts, is_path, is_several
 
 __all__ = ["TaggedSentences", "in_scheme", "read_tagged", "read_untagged", "said_of"]
@@ -24,12 +25,13 @@ MOST = 6
 
 @dataclass(frozen=True, eq=False)
 class TaggedSentences:
-    """Sentences: their words, and their tags, None where they are not known."""
+    """Sentences: their words, and their tags, None where they are not known. marks: see `parts_marks`."""
 
     words: Texts
     tags: list[list[str]] | None
     places: Places
     remarks: tuple[str, ...] = ()
+    marks: bool = False
 
     def __len__(self) -> int:
         return len(self.words)
@@ -44,11 +46,13 @@ def read_tagged(source: object, column: str | int | None, shape: Text) -> Tagged
     return _in_memory(source[0], source[1], shape)
 
 
-def read_untagged(source: object, column: str | int | None, shape: Text) -> TaggedSentences:
-    """A CoNLL file, or sentences as lists of words; a string is split at spaces."""
+def read_untagged(
+    source: object, column: str | int | None, shape: Text, split: Callable[[str], list[str]]
+) -> TaggedSentences:
+    """A CoNLL file, or sentences as lists of words; a string is parted by `split`."""
     if isinstance(source, Sentences) or is_path(source):
         return _of_file(source, column, shape, tagged=False)
-    return _in_memory(source, None, shape)
+    return _in_memory(source, None, shape, split)
 
 
 def in_scheme(tags: Sequence[str], scheme: str) -> list[str]:
@@ -57,16 +61,17 @@ def in_scheme(tags: Sequence[str], scheme: str) -> list[str]:
 
 
 def said_of(corpus: TaggedSentences, scheme: str) -> tuple[str, ...]:
-    """What was understood of the tags: their scheme, and tags that do not fit it."""
+    """What was understood of words and tags: their marks, their scheme, and tags that do not fit it."""
+    marks = ("plain text: punctuation marks are parted from words, as they are here",) if corpus.marks else ()
     if scheme == "none":
-        return (*corpus.remarks, "tags: of words, which form no chunks (BIO, IOBES, BILOU, BMES, IOB1 would)")
+        return (*corpus.remarks, *marks, "tags: of words, which form no chunks (BIO, IOBES, BILOU, BMES, IOB1 would)")
     learned = learned_scheme(scheme)
     how = "" if learned == scheme else f", learned as {learned}, told in {scheme}"
     found = [f"tags: chunks in {scheme}{how}"]
     for tag, count, row, place in odd_tags(corpus.tags or [], scheme):
         where = f"{corpus.places.of(row)}, word {place + 1}"
         found.append(f"tag {tag!r} fits {scheme} not, {count:,} time{'' if count == 1 else 's'}: first in {where}")
-    return (*corpus.remarks, *found[:MOST])
+    return (*corpus.remarks, *marks, *found[:MOST])
 
 
 def _of_file(source: object, column: str | int | None, shape: Text, *, tagged: bool) -> TaggedSentences:
@@ -77,17 +82,19 @@ def _of_file(source: object, column: str | int | None, shape: Text, *, tagged: b
         found, remarks = table
     else:
         found = read_conll(str(source), column)
-    words = Texts(found.words, shape, words=True)
-    return TaggedSentences(words, found.tags if tagged else None, found.places, (*found.remarks, *remarks))
+    words, remarks = Texts(found.words, shape, words=True), (*found.remarks, *remarks)
+    return TaggedSentences(words, found.tags if tagged else None, found.places, remarks, parts_marks(found.words))
 
 
-def _in_memory(sentences: object, tags: object, shape: Text) -> TaggedSentences:
+def _in_memory(
+    sentences: object, tags: object, shape: Text, split: Callable[[str], list[str]] = split_spaces
+) -> TaggedSentences:
     lines, own = _listed(sentences, "sentences"), None if tags is None else _listed(tags, "tags")
     if own is not None and len(own) != len(lines):
         raise DataError(f"Tagger: expected tags for each of the {len(lines)} sentences, got {len(own)}; pair them up.")
     places = Places("the sentences", "row", np.arange(len(lines)))
     words = [
-        split_spaces(line) if isinstance(line, str) else _texts(line, "words", places.of(row), empty=True)
+        split(line) if isinstance(line, str) else _texts(line, "words", places.of(row), empty=True)
         for row, line in enumerate(lines)
     ]
     if own is None:
@@ -97,7 +104,7 @@ def _in_memory(sentences: object, tags: object, shape: Text) -> TaggedSentences:
         if len(line) != len(each):
             raise DataError(f"Tagger: {places.of(row)} has {len(line)} words but {len(each)} tags; give one a word.")
     words, known, remarks = _without_empty(words, known, places)
-    return TaggedSentences(Texts(words, shape, words=True), known, places, remarks)
+    return TaggedSentences(Texts(words, shape, words=True), known, places, remarks, parts_marks(words))
 
 
 def _without_empty(
