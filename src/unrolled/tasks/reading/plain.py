@@ -25,7 +25,7 @@ def parts_marks(sentences: Iterable[Sequence[str]]) -> bool:
             if word[-1:] in _ENDING:
                 alone += _ENDING.issuperset(word)
                 clinging += not _ENDING.issuperset(word)
-    return 0 < alone and clinging <= _ABBREVIATED * alone
+    return alone > 0 and clinging <= _ABBREVIATED * alone
 
 
 def parted(text: str, known: Callable[[str], bool]) -> list[str]:
