@@ -43,7 +43,7 @@ def printed(code: str) -> list[int]:
     return [int(word) for word in result.stdout.split()]
 
 
-def test_ten_thousand_calls_leave_nothing_behind() -> None:
+def test_thousands_of_calls_leave_nothing_behind() -> None:
     (grown,) = printed("""
 everything = dict(peephole=True, coupled=True, projection_size=4, layer_norm=True, learn_initial_state=True)
 layers = [RNN(3, 5), LSTM(3, 5), GRU(3, 5, reset="before"), LSTM(3, 5, **everything)]
@@ -60,13 +60,15 @@ def calls(count):
         y.sum().backward()
         layer.zero_grad()
 
-calls(1000)
-before = resident()
-calls(10_000)
-print(resident() - before)
+rounds = []
+for _ in range(5):
+    before = resident()
+    calls(4000)
+    rounds.append(resident() - before)
+print(min(rounds))
 """)
-    # A hundred bytes left behind by each call would be nearly as much.
-    assert grown < MIB, f"10,000 calls left {grown} bytes"
+    # What is left behind by each call is left in every round; the pools of Python and torch grow in the first ones.
+    assert grown < 4000 * 100, f"each round of 4,000 calls left {grown} bytes or more"
 
 
 def test_threads_that_end_take_their_scratch_with_them() -> None:
