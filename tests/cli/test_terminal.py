@@ -11,7 +11,7 @@ import pytest
 
 from unrolled.cli.values import say, write_text
 from unrolled.errors import SaveError, printable
-from unrolled.tasks.cells import csv_text
+from unrolled.tasks.spreadsheet import csv_text
 
 HOSTILE = "a\x1b[31mb\rc\bd\x9be\u202ef\u2066g\x7fh\ud800"
 

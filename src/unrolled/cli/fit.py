@@ -129,7 +129,7 @@ def _run(request: Request, description: Described, folder: Path, *, resume: bool
         raise typer.Exit(INTERRUPTED) from None
     results = finish(description, model, request, folder, test, plot)
     if as_json:
-        told = {"files": results.files, "scores": results.scores, "understood": results.understood}
+        told = {"files": results.files, "scores": results.scores, "understood": list(model.understood)}
         print_json({"run": str(folder), **told})
         return
     for line in results.lines:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from unrolled.cli.values import print_json, print_table
+from unrolled.cli.values import print_json, print_table, say
 from unrolled.cli.words import split_help
 from unrolled.errors import OptionError
 from unrolled.model.registry import described_tasks, find_task
@@ -36,7 +36,7 @@ def options(
     """Show every option that --set takes, what it is where it is not given, and what it means."""
     if task is None:
         tasks(as_json)
-        typer.echo("give a task: unrolled options forecast", err=True)
+        say("give a task: unrolled options forecast", err=True)
         return
     kind = find_task(task)
     from unrolled.tasks.frame import Task

@@ -17,12 +17,10 @@ __all__ = ["Results", "finish"]
 
 
 class Results(NamedTuple):
-    """files: where things are, by what they are. scores: JSON, or None. understood: as the model keeps it. lines: what
-    is told."""
+    """files: where things are, by what they are. scores: JSON, or None. lines: what is told."""
 
     files: dict[str, str]
     scores: dict[str, object] | None
-    understood: list[str]
     lines: list[str]
 
 
@@ -42,5 +40,4 @@ def finish(
     files |= {name: str(path) for name, path in written.items() if path is not None}
     remarks = [f"understood: {remark}" for remark in model.understood]
     told = [*remarks, *description.about(finished), *([] if report is None else [f"\n{report}\n"])]
-    lines = [*told, "wrote " + ", ".join(files.values()), *description.closing(finished)]
-    return Results(files, scores, list(model.understood), lines)
+    return Results(files, scores, [*told, "wrote " + ", ".join(files.values()), *description.closing(finished)])

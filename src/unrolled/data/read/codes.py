@@ -38,18 +38,18 @@ def recognise(counts: np.ndarray) -> Coded | None:
         return None
     digits = {len(str(int(counts.min()))), len(str(int(counts.max())))}
     found = [decode(counts, form) for form in _BY_DIGITS.get(digits.pop(), ())] if len(digits) == 1 else []
-    if len(found) > 1 and not _whole_years(counts, last=12):
+    if len(found) > 1 and not _end_in_december(counts):
         # Years that go beyond 12 are of weeks; with months, a single 13 is a mistake.
         found = found[1:]
     best = found[0] if found else None
     return best if best is not None and best.valid.mean() >= (MOST if len(counts) >= 10 else 1) else None
 
 
-def _whole_years(counts: np.ndarray, last: int) -> bool:
-    """Whether a year that another follows ends at `last`; where none is followed, whether nothing goes beyond."""
+def _end_in_december(counts: np.ndarray) -> bool:
+    """Whether a year that another follows ends at 12; where none is followed, whether nothing goes beyond."""
     years, places = np.unique(counts // 100), counts % 100
     ends = [int(places[counts // 100 == year].max()) for year in years[:-1]]
-    return last in ends if ends else bool(places.max() <= last)
+    return 12 in ends if ends else bool(places.max() <= 12)
 
 
 def looks_coded(counts: np.ndarray) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from unrolled.data.read.files import Places, file_name, iterate_text, suffix
 from unrolled.data.read.series import Series
 from unrolled.errors import DataError
 
-__all__ = ["read_label_first"]
+__all__ = ["is_label_first", "read_label_first"]
 
 _ENDINGS = (".tsv", ".txt", ".csv")
 # Rows that are looked at to see whether their first value is a class.
@@ -30,14 +31,7 @@ def read_label_first(source: str | Path) -> Series | None:
     Raises:
         DataError: a later row holds something else; its line is named.
     """
-    if suffix(source) not in _ENDINGS:
-        return None
-    first = [row for _, row in zip(range(_ROWS), _rows(source), strict=False)]
-    if len(first) < 2 or any(row is None or len(row) < 3 for _, row in first):
-        return None
-    heads = [row[0] for _, row in first if row is not None]
-    tails = [row[-1] for _, row in first if row is not None]
-    if not _are_classes(heads) or (suffix(source) == ".csv" and _are_classes(tails)):
+    if not is_label_first(source):
         return None
     values, labels, lines = list[np.ndarray](), list[str](), list[int]()
     for line, row in _rows(source):
@@ -53,6 +47,17 @@ def read_label_first(source: str | Path) -> Series | None:
         lines.append(line)
     name = file_name(source)
     return Series(values, labels, name, Places(name, "line", np.array(lines, np.int64)))
+
+
+def is_label_first(source: str | Path) -> bool:
+    """Whether the first rows of a file are of that kind."""
+    if suffix(source) not in _ENDINGS:
+        return False
+    first = [row for _, row in islice(_rows(source), _ROWS)]
+    rows = [row for row in first if row is not None and len(row) > 2]
+    if len(first) < 2 or len(rows) < len(first) or not _are_classes([row[0] for row in rows]):
+        return False
+    return suffix(source) != ".csv" or not _are_classes([row[-1] for row in rows])
 
 
 def _rows(source: str | Path) -> Iterator[tuple[int, list[float] | None]]:

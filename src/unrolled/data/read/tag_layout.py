@@ -9,7 +9,7 @@ from itertools import chain, pairwise
 
 from unrolled.errors import DataError, listed, suggest
 
-__all__ = ["COLUMNS", "DOCUMENT", "TagLayout"]
+__all__ = ["COLUMNS", "DOCUMENT", "TAG_NAMES", "WORD_NAMES", "TagLayout"]
 
 # The ten columns of CoNLL-U, in their order.
 COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
@@ -17,11 +17,11 @@ DOCUMENT = "-DOCSTART-"
 _WORD_ID = re.compile(r"[0-9]+")
 # Multiword ranges and empty nodes: "3-4" and "5.1".
 _OTHER_ID = re.compile(r"[0-9]+[-.][0-9]+")
-# What the columns of words and of tags are called in a line of names above them.
-_WORDS = ("word", "words", "token", "tokens", "form", "text")
-_TAGS = (
-    "tag", "tags", "label", "labels", "ner", "ner_tag", "ner_tags", "ner-tag", "pos", "pos_tag", "upos", "xpos", "bio",
-    "iob", "entity", "chunk",
+# What the columns of words and of tags are called in a line of names above them, the likeliest first.
+WORD_NAMES = ("word", "words", "token", "tokens", "form", "text")
+TAG_NAMES = (
+    "tag", "tags", "ner", "ner_tag", "ner_tags", "ner-tag", "label", "labels", "entity", "bio", "iob", "pos", "pos_tag",
+    "upos", "xpos", "chunk",
 )  # fmt: skip
 
 
@@ -148,7 +148,7 @@ def _starts_with_ids(sentences: Sequence[Sequence[Sequence[str]]]) -> bool:
 def _names_in(fields: Sequence[str]) -> tuple[str, ...]:
     """The fields of a line that names columns; empty where it holds a word and its tag."""
     lower = [field.strip().lower() for field in fields]
-    named = any(field in _WORDS for field in lower) and any(field in _TAGS for field in lower)
+    named = any(field in WORD_NAMES for field in lower) and any(field in TAG_NAMES for field in lower)
     return tuple(field.strip() for field in fields) if named else ()
 
 
@@ -166,7 +166,7 @@ def _sentences(rows: Sequence[Sequence[str]], width: int) -> list[list[Sequence[
 def _word(names: Sequence[str], sentences: Sequence[Sequence[Sequence[str]]]) -> tuple[int, bool]:
     """The column of words, and whether columns before it count: the words of a sentence, or sentences."""
     lower = [name.lower() for name in names]
-    named = next((lower.index(name) for name in _WORDS if name in lower), None)
+    named = next((lower.index(name) for name in WORD_NAMES if name in lower), None)
     if named is not None or sum(map(len, sentences)) < 2:
         return named or 0, False
     width, word, counted = len(sentences[0][0]), 0, False

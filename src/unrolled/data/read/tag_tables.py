@@ -11,23 +11,14 @@ import numpy as np
 from unrolled.data.read.conll import Sentences
 from unrolled.data.read.delimited import Row, choose_delimiter, iterate_rows
 from unrolled.data.read.files import Places, file_name, iterate_text, require_names, suffix
+from unrolled.data.read.tag_layout import TAG_NAMES, WORD_NAMES
 from unrolled.errors import DataError, listed
 
 __all__ = ["read_tag_table"]
 
-WORDS = ("word", "words", "token", "tokens", "form", "text")
-TAGS = ("tag", "tags", "ner", "ner_tag", "ner_tags", "label", "labels", "entity", "pos", "upos")
 SENTENCES = (
-    "sentence #",
-    "sentence#",
-    "sentence_id",
-    "sentence id",
-    "sentence_idx",
-    "sentence",
-    "sent_id",
-    "sent",
-    "id",
-)
+    "sentence #", "sentence#", "sentence_id", "sentence id", "sentence_idx", "sentence", "sent_id", "sent", "id",
+)  # fmt: skip
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -55,7 +46,7 @@ def read_tag_table(source: str | Path, column: str | int | None = None) -> tuple
         return None
     delimiter = choose_delimiter(first, _DELIMITERS)
     header = [field.strip().strip('"') for field in first.split(delimiter)]
-    word, sentence = _usual(header, WORDS), _usual(header, SENTENCES)
+    word, sentence = _usual(header, WORD_NAMES), _usual(header, SENTENCES)
     if word is None or len(header) < 2:
         return None
     tag = _tag_column(header, column, name, {word, sentence})
@@ -83,7 +74,7 @@ def _tag_column(header: list[str], column: str | int | None, name: str, taken: s
         if not -len(header) <= column < len(header):
             raise DataError(f"There is no column {column} in {name}: give a number from 0 to {len(header) - 1}.")
         return column % len(header)
-    tag = _usual(header, TAGS)
+    tag = _usual(header, TAG_NAMES)
     if tag is None or tag in taken:
         raise DataError(
             f"{name} has a column of words, but none of tags with a usual name: say which with column=. "

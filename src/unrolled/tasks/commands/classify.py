@@ -109,9 +109,9 @@ def predict(call: Call[Classifier], file: File, names: Names = None) -> Iterator
 
 
 def _texts_or_file(call: Call[Classifier], file: str, names: str | None) -> Iterator[object]:
-    from unrolled.data.read.label_first import read_label_first
+    from unrolled.data.read.label_first import is_label_first
 
-    series = not call.model.kind.lines and file != "-" and read_label_first(file) is not None
+    series = not call.model.kind.lines and file != "-" and is_label_first(file)
     if series or not holds_lines(file):
         yield under_names(file, header_of(call, file, names))
         return

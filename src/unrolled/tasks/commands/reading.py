@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unrolled.model.describe import Call, Request
-from unrolled.tasks.cells import csv_text
 from unrolled.tasks.commands.words import column_names, is_table
+from unrolled.tasks.spreadsheet import csv_text
 
 if TYPE_CHECKING:
     from unrolled.data.read.records import Records

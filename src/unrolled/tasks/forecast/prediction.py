@@ -12,17 +12,17 @@ from unrolled.data.panel.panel import Panel
 from unrolled.data.read.times import offset_name, wall_times
 from unrolled.errors import SaveError
 from unrolled.model import write_atomically
-from unrolled.tasks.cells import csv_text
 from unrolled.tasks.forecast.channels import Channels
+from unrolled.tasks.spreadsheet import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+__all__ = ["Prediction", "level_name", "prediction", "show_times"]
+
 # Digits of a number in text: those that float32 can tell, and those of float64.
 DIGITS, MOST_DIGITS = 6, 15
-
-__all__ = ["Prediction", "level_name", "prediction", "show_times"]
 
 
 @dataclass(frozen=True, eq=False)

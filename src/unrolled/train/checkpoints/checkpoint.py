@@ -102,7 +102,7 @@ class Folder:
 
     def keep_if(self, same: Callable[[dict[str, object]], bool]) -> None:
         """Drop the checkpoints of a run whose options are not the same any more."""
-        loaded = self.load() if self.serials() else None
+        loaded = self.load()
         if loaded is not None and not same(loaded[0].record["options"]):
             for serial in self.serials():
                 shutil.rmtree(self.path / f"{serial:06d}", ignore_errors=True)

@@ -36,7 +36,7 @@ class Cursor:
         self._plan_epoch()
         if position.batch >= len(self._plan):
             raise ModelFileError(
-                f"fit: the checkpoint stands at batch {position.batch} of {len(self._plan)} ; start a new run."
+                f"fit: the checkpoint stands at batch {position.batch} of {len(self._plan)}; start a new run."
             )
         self._cut: list[Sequence[object]] | None = None
         self._chunks = 1
