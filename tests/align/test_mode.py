@@ -23,7 +23,8 @@ def test_large_weights_are_numbers() -> None:
     net = torch.nn.Linear(2, 3)
     torch.nn.init.constant_(net.weight, 3e38)
     with evaluating(net):
-        pass
+        assert not net.training
+        assert not torch.is_grad_enabled()
 
 
 def test_every_task_refuses_to_answer_by_weights_that_are_no_numbers() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from unrolled.data.read.files import file_name, iterate_text
-from unrolled.data.read.ts import known_label, stack_channels
+from unrolled.data.read.ts import known_label, series_of, stack_channels
 from unrolled.errors import DataError
 
 __all__ = ["read_arff"]
@@ -31,19 +31,16 @@ def read_arff(source: str | Path) -> tuple[list[np.ndarray], list[str] | None, l
     name = file_name(source)
     lines = iter(enumerate(iterate_text(source), start=1))
     header = _read_header(lines, name)
-    values, labels, numbers = list[np.ndarray](), list[str](), list[int]()
-    for number, text in lines:
-        line = text.strip()
-        if not line or line.startswith("%"):
-            continue
+
+    def series(line: str, number: int) -> tuple[np.ndarray, str | None]:
         if line.startswith("{"):
             raise DataError(f"Line {number} of {name} is sparse, expected a value for each attribute: write them all.")
         parts, label = (_relational if header.relational else _flat)(line, header, number, name)
         if label is not None:
-            labels.append(known_label(label, header.labels, "@attribute lists", number, name))
-        values.append(stack_channels(parts, number, name))
-        numbers.append(number)
-    return values, labels if header.label is not None else None, numbers
+            label = known_label(label, header.labels, "@attribute lists", number, name)
+        return stack_channels(parts, number, name), label
+
+    return series_of(lines, "%", series, labelled=header.label is not None)
 
 
 @dataclass

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from unrolled.data.read.door import reader
 from unrolled.data.read.files import file_name, iterate_text
 from unrolled.errors import DataError, listed, suggest
 
-__all__ = ["known_label", "read_ts", "stack_channels"]
+__all__ = ["known_label", "read_ts", "series_of", "stack_channels"]
 
 
 @reader
@@ -27,17 +27,31 @@ def read_ts(source: str | Path) -> tuple[list[np.ndarray], list[str] | None, lis
     name = file_name(source)
     lines = iter(enumerate(iterate_text(source), start=1))
     header = _read_header(lines, name)
+
+    def series(line: str, number: int) -> tuple[np.ndarray, str | None]:
+        parts = line.split(":")
+        label = None
+        if header.labelled:
+            label = known_label(parts.pop().strip(), header.labels, "@classLabel lists", number, name)
+        return _channels(parts, header, number, name), label
+
+    return series_of(lines, "#", series, labelled=header.labelled)
+
+
+def series_of(
+    lines: Iterator[tuple[int, str]], comment: str, series: Callable[[str, int], tuple[np.ndarray, str | None]],
+    *, labelled: bool,
+) -> tuple[list[np.ndarray], list[str] | None, list[int]]:  # fmt: skip
+    """(values, labels or None, line numbers) of the lines that hold a series, which `series` reads with its label."""
     values, labels, numbers = list[np.ndarray](), list[str](), list[int]()
     for number, text in lines:
         line = text.strip()
-        if not line or line.startswith("#"):
-            continue
-        parts = line.split(":")
-        if header.labelled:
-            labels.append(known_label(parts.pop().strip(), header.labels, "@classLabel lists", number, name))
-        values.append(_channels(parts, header, number, name))
-        numbers.append(number)
-    return values, labels if header.labelled else None, numbers
+        if line and not line.startswith(comment):
+            own, label = series(line, number)
+            values.append(own)
+            labels += [] if label is None else [label]
+            numbers.append(number)
+    return values, labels if labelled else None, numbers
 
 
 @dataclass

@@ -12,6 +12,7 @@ from unrolled.model.describe import Word
 
 __all__ = [
     "CELLS",
+    "TABLES",
     "Beam",
     "Cell",
     "Column",
@@ -66,7 +67,8 @@ Seed = Annotated[int, Word("The same seed gives the same model.")]
 Epochs = Annotated[int | None, Word("Train for so many passes at most.  [default: until it gets no better]")]
 MaxMinutes = Annotated[float | None, Word("Train for so long at most.")]
 
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq")
+# Files of rows; any other is one of lines.
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 
 
 def is_table(path: str) -> bool:

@@ -15,7 +15,8 @@ from unrolled.data.read.lines import read_lines, read_parallel
 from unrolled.data.read.records import iterate_records
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
-from unrolled.tasks.reading.texts import TABLES, Texts, holds_columns, is_path, is_several, require_text
+from unrolled.tasks.commands.words import TABLES
+from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several, require_text
 
 __all__ = [
     "TURN",

@@ -27,9 +27,9 @@ from unrolled.nn.build import Rate
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.options import Options
+from unrolled.tasks.commands.words import TABLES
 
 __all__ = [
-    "TABLES",
     "SpellingOptions",
     "TextOptions",
     "Texts",
@@ -45,8 +45,6 @@ __all__ = [
     "width_of",
 ]
 
-# Files of rows; any other is one of lines.
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 # Longer names are texts that somebody meant to put in a list.
 LONGEST_NAME = 200
 
