@@ -67,12 +67,12 @@ def advance(layer: Recurrent[S], x: object, state: object) -> tuple[Tensor, S] |
     if training in _NEVER.get(layer, ()):
         return None
     # Before weights are looked at: most of what no kept program takes is a slice of a longer x.
-    dense = _dense(x)
-    if dense is not None:
-        return advance(layer, dense, state)
-    dense = _dense(state)
-    if dense is not None:
-        return advance(layer, x, dense)
+    in_order = _dense(x)
+    if in_order is not None:
+        return advance(layer, in_order, state)
+    in_order = _dense(state)
+    if in_order is not None:
+        return advance(layer, x, in_order)
     fresh = _bound(layer, x, state)
     return None if fresh is None else cast(tuple[Tensor, S] | None, fresh.step_from(x, state) or None)
 
@@ -137,7 +137,7 @@ def _dense(given: object) -> object | None:
     """x or a state in the layout that compiled code reads; None where it is in it, or holds no plain tensors."""
     if not _plain(given) or all(leaf.is_contiguous() and not leaf.is_neg() for leaf in leaves(given)):
         return None
-    return map_state(lambda leaf: dense(leaf), given)
+    return map_state(dense, given)
 
 
 def _plain(given: object) -> bool:

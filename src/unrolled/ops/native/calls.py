@@ -18,7 +18,6 @@ R = TypeVar("R")
 LONG = 1e9
 """Multiply-adds of a call that may take longer than a second."""
 
-
 HEARING = 0.1
 """Seconds after which Ctrl-C is heard at the latest."""
 
@@ -70,5 +69,6 @@ def called(function: Callable[..., R], *arguments: object, work: float, alive: o
 def _settle(answer: Future[R], function: Callable[..., R], arguments: tuple[object, ...], alive: object) -> None:
     try:
         answer.set_result(function(*arguments))
-    except (ValueError, TypeError, RuntimeError, MemoryError) as error:
+    except BaseException as error:  # noqa: BLE001
+        # Whatever it is belongs to the thread that waits, which would wait for ever without it.
         answer.set_exception(error)
