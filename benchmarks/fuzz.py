@@ -1,8 +1,9 @@
 """Broken files of every reader, and saved models and checkpoints that were changed and signed anew.
 
 Each file is a sample of a reader with seeded changes: bytes flipped, cut, doubled or put in, lines moved, JSON values
-replaced by others. It is read in a child process with bounded memory and time. What is right is a value or a sentence
-of `unrolled.errors`; anything else is printed with its place.
+replaced by others. It is read in a child process with bounded memory and time. A changed model is loaded, asked the
+questions of its golden file, and saved; a run goes on from a changed checkpoint. What is right is a value or a
+sentence of `unrolled.errors`; anything else is printed with its place.
 
     python benchmarks/fuzz.py --files 100000 --models 5000 --out fuzz.jsonl      goes on where an earlier run stopped
 """
@@ -10,10 +11,12 @@ of `unrolled.errors`; anything else is printed with its place.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +27,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 GB = 1 << 30
 # Files of one child, and seconds of a processor that one of them may take; in waiting, ten times as many.
@@ -55,8 +59,8 @@ VALUES: list[object] = [
 ]
 
 
-def samples(folder: Path) -> dict[str, list[Path]]:
-    """A few whole files for each reader."""
+def samples(folder: Path) -> dict[str, Path]:
+    """A whole file for each reader."""
     import numpy as np
     import pyarrow as pa
     from pyarrow import parquet
@@ -69,18 +73,27 @@ def samples(folder: Path) -> dict[str, list[Path]]:
     token = "".join(f"{1 + i % 5}\tw{i}\tw{i}\tNOUN\tN\t_\t0\troot\t_\t_\n" + "\n" * (i % 5 == 4) for i in range(40))
     words = "".join(f"w{i} {'B-X' if i % 3 else 'O'}\n" + "\n" * (i % 7 == 6) for i in range(40))
     ts = "@problemName x\n@univariate false\n@classLabel true a b\n@data\n" + "1,2,3:4,5,6:a\n2,3,?:1,1,1:b\n" * 5
+    attributes = "".join(f"@attribute t{i} numeric\n" for i in range(4))
+    classes = "".join(f"good {i} day,c{i % 2}\n" for i in range(30))
     texts = {
+        "series.arff": f"@relation x\n{attributes}@attribute class {{a,b}}\n@data\n" + "1,2,?,4,a\n4,3,2.5,1,b\n" * 8,
+        "classes.tsv": "".join(f"{1 + i % 2}\t{i}\t0.5\t{-i}\tNaN\n" for i in range(20)),
+        "classes.csv": "text,label\n" + classes, "classes.jsonl": jsonl,
+        "running.txt": "one two three\n\nfour five\n" * 15,
+        "pairs.tsv": "source\ttarget\n" + classes.replace(",", "\t"),
+        "tags.csv": "sentence,word,tag\n" + "".join(f"{i // 5},w{i},{'B-X' if i % 3 else 'O'}\n" for i in range(40)),
         "table.csv": table, "table.tsv": table.replace(",", "\t"), "records.csv": table, "panel.csv": table,
         "records.jsonl": jsonl, "tags.conllu": token, "tags.txt": words, "text.txt": "one two three\n" * 30,
         "series.ts": ts, "vectors.vec": "".join(f"w{i} 0.5 -1.5 2e-3\n" for i in range(20)),
-        "up/a.csv": "1,2\n3,4\n", "up/b.txt": "some words\n",
+        "tables/up/a.csv": "1,2\n3,4\n", "tables/down/b.csv": "5,2\n3,4\n1,1\n",
+        "texts/up/a.txt": "some words\n", "texts/down/b.txt": "others\n",
     }  # fmt: skip
-    found: dict[str, list[Path]] = {}
+    found: dict[str, Path] = {}
     for name, text in texts.items():
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-        found[name] = [path]
+        found[name] = path
     arrow = pa.table({"day": days, "sales": [float(i) for i in range(60)], "n": pa.array(range(60), pa.int32())})
     lists = pa.table(
         {"text": ["a", "b"] * 20, "turns": [["x"], ["y", None]] * 20, "t": pa.array(range(40), pa.timestamp("us"))}
@@ -88,21 +101,35 @@ def samples(folder: Path) -> dict[str, list[Path]]:
     parquet.write_table(arrow, folder / "table.parquet", compression="snappy")
     parquet.write_table(lists, folder / "records.parquet", compression="zstd", row_group_size=10)
     np.save(folder / "series.npy", np.arange(24.0).reshape(4, 3, 2))
-    np.save(folder / "up" / "c.npy", np.arange(6.0).reshape(3, 2))
+    for name in ("up", "down"):
+        (folder / "arrays" / name).mkdir(parents=True)
+        np.save(folder / "arrays" / name / "c.npy", np.arange(6.0).reshape(3, 2))
     np.savez_compressed(
         folder / "series.npz", x=np.ones((3, 4, 1)), y=np.array(["a", "b", "c"]), lengths=np.array([1, 2, 4])
     )
-    for name in ("table.parquet", "records.parquet", "series.npy", "series.npz", "up/c.npy"):
-        found[name] = [folder / name]
+    for name in ("table.parquet", "records.parquet", "series.npy", "series.npz", "arrays/up/c.npy"):
+        found[name] = folder / name
     return found
 
 
 def readers() -> dict[str, Callable[[Path], object]]:
     """How the files are read, by the names of their samples."""
-    from unrolled import data
+    from unrolled import data, tasks
+    from unrolled.tasks.reading.labelled import LabelColumns, read_examples
+    from unrolled.tasks.reading.pairs import PairColumns, read_pairs
+    from unrolled.tasks.reading.running import read_running
+    from unrolled.tasks.reading.tagged import read_tagged
+
+    shape = tasks.Classifier().options.text.shape
+
+    def examples(path: Path) -> object:
+        return read_examples(path, None, LabelColumns(), shape, labelled=True)
 
     def panel(path: Path) -> object:
         return data.build_panel(path, data.Columns(time="day", target=("sales",), id="shop"))
+
+    def folders(path: Path) -> object:
+        return data.read_folders(path.parent.parent)
 
     def lines(path: Path) -> object:
         return list(data.read_lines(path))
@@ -112,10 +139,12 @@ def readers() -> dict[str, Callable[[Path], object]]:
         "records.csv": data.read_records, "records.jsonl": data.read_records, "records.parquet": data.read_records,
         "panel.csv": panel, "tags.conllu": data.read_conll, "tags.txt": data.read_conll, "text.txt": lines,
         "series.ts": data.read_series, "series.npy": data.read_series, "series.npz": data.read_series,
-        "vectors.vec": data.read_vectors,
-        "up/a.csv": lambda path: data.read_folders(path.parent.parent),
-        "up/b.txt": lambda path: data.read_folders(path.parent.parent),
-        "up/c.npy": lambda path: data.read_folders(path.parent.parent),
+        "vectors.vec": data.read_vectors, "series.arff": data.read_series,
+        "classes.tsv": examples, "classes.csv": examples, "classes.jsonl": examples,
+        "tags.csv": lambda path: read_tagged(path, None, shape),
+        "pairs.tsv": lambda path: read_pairs(path, None, PairColumns(), shape, shape),
+        "running.txt": lambda path: read_running(path, shape),
+        "tables/up/a.csv": folders, "texts/up/a.txt": folders, "arrays/up/c.npy": folders,
     }  # fmt: skip
 
 
@@ -174,15 +203,15 @@ def altered(content: dict[str, object], chance: random.Random) -> dict[str, obje
     return whole  # type: ignore[return-value]
 
 
-def file_case(name: str, seed: int, folder: Path, known: dict[str, list[Path]]) -> None:
+def file_case(name: str, seed: int, known: dict[str, Path]) -> None:
     chance = random.Random(f"{name} {seed}")
-    path = folder / "case" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(broken(chance.choice(known[name]).read_bytes(), chance))
+    path = known[name]
+    whole = path.read_bytes()
+    path.write_bytes(broken(whole, chance))
     try:
         readers()[name](path)
     finally:
-        path.unlink()
+        path.write_bytes(whole)
 
 
 def model_case(seed: int, folder: Path) -> None:
@@ -190,13 +219,59 @@ def model_case(seed: int, folder: Path) -> None:
     from unrolled.model.artefact import read_artefact, write_artefact
 
     chance = random.Random(f"model {seed}")
-    artefact = read_artefact(chance.choice(sorted(GOLDEN.glob("*.unrolled"))))
+    golden = chance.choice(sorted(GOLDEN.glob("*.unrolled")))
+    artefact = read_artefact(golden)
     content = altered(artefact.content, chance)
     path = folder / "model.unrolled"
     # Half of a character can stand in JSON, and nowhere else.
     write_artefact(artefact._replace(content=content), path)
-    model = load(path)
+    model: Any = load(path)
+    asked = golden.with_suffix(".json")
+    if asked.exists():
+        answers(model, json.loads(asked.read_text())["questions"])
+    else:
+        model.predict()
     model.save(folder / "again.unrolled")
+
+
+def answers(model: Any, questions: dict[str, Any]) -> None:
+    """All that the tests ask of a golden file."""
+    sys.path.insert(0, str(GOLDEN.parent))
+    try:
+        from test_golden import answers as asked  # type: ignore[import-not-found]
+    finally:
+        sys.path.pop(0)
+    asked(model, questions)
+
+
+def train(folder: Path, *, resume: bool) -> None:
+    """A run of a few milliseconds."""
+    from unrolled.tasks import Classifier
+
+    texts = [f"good {i % 5}" if i % 2 else f"bad {i % 3}" for i in range(40)]
+    model = Classifier(hidden_size=4, epochs=3, seed=1, checkpoint_every_steps=4)
+    model.fit(texts, [text[:2] for text in texts], run=folder, resume=resume, refit=False)
+
+
+def checkpoint_case(seed: int, folder: Path) -> None:
+    """A run that goes on from a changed checkpoint, from the middle or the end."""
+    chance = random.Random(f"checkpoint {seed}")
+    run = folder / "changed"
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(folder / "run", run)
+    at = sorted((run / "checkpoints").iterdir())
+    if chance.random() < 0.5:
+        shutil.rmtree(at.pop())
+    for path in at:
+        record, manifest = (json.loads((path / name).read_text()) for name in ("checkpoint.json", "manifest.json"))
+        text = json.dumps(altered(record, chance)).encode()
+        (path / "checkpoint.json").write_bytes(text)
+        manifest["files"]["checkpoint.json"] = hashlib.sha256(text).hexdigest()
+        (path / "manifest.json").write_text(json.dumps(manifest))
+    train(run, resume=True)
+
+
+CHANGED: dict[str, Callable[[int, Path], None]] = {"model": model_case, "checkpoint": checkpoint_case}
 
 
 def child(kind: str, start: int, stop: int, progress: Path) -> None:
@@ -212,13 +287,21 @@ def child(kind: str, start: int, stop: int, progress: Path) -> None:
     limit_memory()
     with tempfile.TemporaryDirectory() as name, progress.open("a") as file:
         folder = Path(name)
-        known = samples(folder) if kind != "model" else {}
+        known = samples(folder)
+        if kind in known:
+            # Whole, it is read.
+            readers()[kind](known[kind])
+        if kind == "checkpoint":
+            train(folder / "run", resume=False)
         for seed in range(start, stop):
             signal.setitimer(signal.ITIMER_PROF, PATIENCE)
             signal.alarm(10 * PATIENCE)
             found = {"kind": kind, "seed": seed, "result": "value", "where": ""}
             try:
-                model_case(seed, folder) if kind == "model" else file_case(kind, seed, folder, known)
+                if kind in CHANGED:
+                    CHANGED[kind](seed, folder)
+                else:
+                    file_case(kind, seed, known)
             except UnrolledError as error:
                 found["result"] = "sentence" if len(str(error)) <= 600 else "long sentence"
             except BaseException as error:  # noqa: BLE001
@@ -273,6 +356,8 @@ def run(kind: str, count: int, out: Path) -> Counter[str]:
             counted[found["result"]] += 1
             if found["result"] in ("foreign", "long sentence"):
                 print(kind, found["seed"], found["result"], found["where"], flush=True)
+        if ended.returncode == 1:
+            raise SystemExit(f"fuzz: the child of {kind} could not begin.\n{ended.stderr[-2000:]}")
         if ended.returncode != 0:
             result = "hang" if ended.returncode in (-signal.SIGALRM, -signal.SIGPROF) else "crash"
             print(kind, done, result, ended.returncode, ended.stderr[-300:], flush=True)
@@ -295,7 +380,9 @@ def main() -> None:
         child(kind, int(start), int(stop), asked.out)
         return
     asked.out.touch()
-    kinds = {"model": asked.models} | {name: -(-asked.files // len(readers())) for name in readers()}
+    kinds = {"model": asked.models // 2, "checkpoint": asked.models // 2} | {
+        name: -(-asked.files // len(readers())) for name in readers()
+    }
     for kind, count in kinds.items():
         began = time.monotonic()
         counted = run(kind, count, asked.out)

@@ -56,6 +56,12 @@ def test_a_changed_model_is_refused_at_once(change: str, tmp_path: Path) -> None
     assert "\n" not in str(caught.value)
 
 
+def test_classes_that_are_not_of_their_kind_are_refused_when_loaded(tmp_path: Path) -> None:
+    path = changed("classify-texts-1.unrolled", lambda content: content["notes"].update(labels="whole"), tmp_path)
+    with pytest.raises(ModelFileError, match="does not fit"):
+        load(path)
+
+
 def test_a_network_is_counted_before_its_weights_are_drawn() -> None:
     weights = {"w": torch.zeros(10)}
     with bounded_by(weights):

@@ -155,6 +155,10 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
             raise AttributeError(
                 f"{type(self).__name__}: classes_ are known after fit() has been called; call it first."
             )
+        return self._classes
+
+    @property
+    def _classes(self) -> np.ndarray:
         return as_they_came(self.fields["label"].values, self.notes.labels)
 
     @property
@@ -177,7 +181,7 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         reader = self.kind.reader(inputs, self.fields, chosen, self.notes.width)
         pooled = head.settled(self.kind.head_dropout)
         encoder = chosen.make_encoder(reader.output_size, **self.kind.encoder)
-        return Pool(reader, encoder, len(self.fields["label"].values), pooled)
+        return Pool(reader, encoder, len(self._classes), pooled)
 
     def make_training(self, data: Examples[Labelled], *, scored: bool) -> TrainOptions:
         batch = BATCH if len(data) < SMALL else 2 * BATCH

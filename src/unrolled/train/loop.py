@@ -108,7 +108,7 @@ class _Training:
         self.step, self.resumed, self.finished = 0, False, ""
         self.states: list[object] = [None] * options.micro_batches
         self.best, self.evaluations, self.plateaus = Best(), list[Evaluation](), 0
-        self.since, self.scoring, self.elapsed = [0.0, 0.0], 0.0, 0.0
+        self.since, self.scoring, self.elapsed = (0.0, 0.0), 0.0, 0.0
         self.skipped, self.norms = 0, deque[float](maxlen=32)
         self.checkpoint_path: Path | None = None
         self.began = self.saved = time.monotonic()
@@ -174,8 +174,7 @@ class _Training:
         batch_ended, epoch_ended = self.cursor.advance()
         if epoch_ended or (batch_ended and not self.data.carries_state):
             self.states = [None] * self.options.micro_batches
-        self.since[0] += sums.total
-        self.since[1] += sums.terms
+        self.since = (self.since[0] + sums.total, self.since[1] + sums.terms)
         self._emit("step", epoch, loss=sums.loss, learning_rate=rate, grad_norm=sums.norm)
         interrupted, self.elapsed, checkpoint_due = sums.votes
         every = self.options.evaluate_every_steps
@@ -253,7 +252,7 @@ class _Training:
         """Take the score, remember the best weights, add a row to the table, and heed what the scores ask for."""
         total, count = self.since
         loss = total / count if count else None
-        self.since = [0.0, 0.0]
+        self.since = (0.0, 0.0)
         valid_loss, score, best = None, None, None
         if self.scored:
             began = time.monotonic()
@@ -352,7 +351,7 @@ class _Training:
             "data": self.identity,
             "processes": self.processes.count,
             "finished": self.finished,
-            "position": list(self.cursor.position),
+            "position": self.cursor.position,
             "step": self.step,
             "seconds": self.seconds,
             "since": self.since,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import resource
@@ -149,6 +150,35 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning_and_refused_without_
         harm(folder, damage)
     with pytest.raises(ModelFileError, match=r"damaged or cut short|incomplete"):
         fit(Regressor(), Data(), options(), run=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("since", []),
+        ("since", [0.0]),
+        ("position", [1, 0]),
+        ("position", [-1, 0, 0]),
+        ("position", [0, 10**400, 0]),
+        ("position", [0, 0, 9]),
+        ("position", [0, 99, 0]),
+        ("step", -1),
+        ("seconds", -1.0),
+        ("finished", "never"),
+        ("best", [None, None, -3]),
+    ],
+)
+def test_a_checkpoint_that_was_changed_and_signed_anew_is_refused(tmp_path: Path, name: str, value: object) -> None:
+    interrupted(tmp_path)
+    for folder in (tmp_path / "checkpoints").iterdir():
+        record, manifest = (json.loads((folder / file).read_text()) for file in ("checkpoint.json", "manifest.json"))
+        text = json.dumps({**record, name: value}).encode()
+        (folder / "checkpoint.json").write_bytes(text)
+        manifest["files"]["checkpoint.json"] = hashlib.sha256(text).hexdigest()
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ModelFileError, match=r"checkpoint") as caught:
+        fit(Regressor(), Data(), options(), run=tmp_path, resume=True)
+    assert len(str(caught.value)) <= 600
 
 
 def test_a_checkpoint_of_a_later_format_is_refused(tmp_path: Path) -> None:

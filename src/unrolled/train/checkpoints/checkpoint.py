@@ -18,8 +18,9 @@ import shutil
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, NotRequired
+from typing import Annotated, NamedTuple, NotRequired
 
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load as read_tensors
 from safetensors.torch import save as tensors_to_bytes
@@ -33,7 +34,9 @@ from unrolled.options import typed
 
 __all__ = ["Checkpoint", "Folder", "Record"]
 
-Row = tuple[int, int, float | None, float, float | None, float | None, float]
+# No run takes that many steps, and every float holds them.
+Count = Annotated[int, Field(ge=0, le=1 << 40)]
+Row = tuple[Count, Count, float | None, float, float | None, float | None, float]
 
 FORMAT = 1
 KEPT = 2
@@ -46,13 +49,13 @@ class Record(TypedDict):
     options: dict[str, object]
     data: str
     processes: int
-    finished: str
-    position: Sequence[int]
-    step: int
-    seconds: float
-    since: list[float]
-    best: tuple[float | None, int | None, int]
-    averaged: NotRequired[int]
+    finished: Annotated[str, Field(pattern="^(epochs|max_steps|patience)?$")]
+    position: tuple[Count, Count, Count]
+    step: Count
+    seconds: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    since: tuple[float, float]
+    best: tuple[float | None, Count | None, Count]
+    averaged: NotRequired[Count]
     evaluations: Sequence[Row]
     scaler: dict[str, object] | None
 

@@ -13,10 +13,6 @@ from unrolled.train.processes import Processes
 __all__ = ["Cursor", "Position", "cut_rows"]
 
 
-# Epochs that a run may have behind it.
-_MOST = 1 << 31
-
-
 class Position(NamedTuple):
     """The next optimiser step's piece: epoch, batch of the epoch, chunk of the batch, all from 0."""
 
@@ -31,13 +27,9 @@ class Cursor:
     def __init__(self, data: Dataset, options: TrainOptions, processes: Processes, position: Position) -> None:
         self._data, self._options, self._processes = data, options, processes
         self.position = position
-        if min(position) < 0 or position.epoch > _MOST:
-            raise ModelFileError(f"fit: the checkpoint stands at {position}, where no training comes; start a new run.")
         self._plan_epoch()
         if position.batch >= len(self._plan):
-            raise ModelFileError(
-                f"fit: the checkpoint stands at batch {position.batch} of {len(self._plan)}; start a new run."
-            )
+            raise _beyond("batch", position.batch, len(self._plan))
         self._cut: list[Sequence[object]] | None = None
         self._chunks = 1
 
@@ -58,6 +50,8 @@ class Cursor:
             self._cut = cut_rows(self._data, self.rows, self._options, self._processes)
             here = max(len(chunks) for chunks in self._cut)
             self._chunks = self._processes.largest(here) if self._options.bptt else 1
+            if self.position.chunk >= self._chunks:
+                raise _beyond("chunk", self.position.chunk, self._chunks)
         at = self.position.chunk
         return [chunks[at] if at < len(chunks) else None for chunks in self._cut]
 
@@ -91,6 +85,10 @@ def cut_rows(data: Dataset, rows: Rows, options: TrainOptions, processes: Proces
     share = slice_rows(rows, processes.index, processes.count)
     parts = options.micro_batches
     return [_chunks(data, slice_rows(share, i, parts), options.bptt) for i in range(parts)]
+
+
+def _beyond(what: str, at: int, count: int) -> ModelFileError:
+    return ModelFileError(f"fit: the checkpoint stands at {what} {at} of {count}; start a new run.")
 
 
 def _chunks(data: Dataset, rows: Rows, steps: int | None) -> Sequence[object]:
