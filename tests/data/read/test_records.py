@@ -18,6 +18,7 @@ import pyarrow as pa
 import pytest
 
 from unrolled.data import Records, iterate_records, read_records
+from unrolled.data.read.records import comments_above
 from unrolled.errors import DataError, OptionError
 
 TEXTS = ["plain", 'says "hi", twice', "two\nlines", None, "comma, semi; ", 'ends with "', "007", "NA", "ünï 🥊"]
@@ -222,3 +223,28 @@ def test_records_know_their_size() -> None:
     assert isinstance(records, Records)
     assert len(records) == len(ROWS)
     assert len(records.select([])) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "line", "above"),
+    [
+        ("# made in 2024\ntext,label\na,b\n", ["text", "label"], 3, ("line 1, above the header: left out",)),
+        ("# one\n\n// two\ntext,label\n# a,b\n", ["text", "label"], 5, ("lines 1 to 3, above the header: left out",)),
+        ("# text,label\na,b\n", ["# text", "label"], 2, ()),
+        ("#text\n# a\nb\n", ["#text"], 2, ()),
+        ("#\n#\n", ["#"], 2, ()),
+    ],
+)
+def test_comments_above_a_header_are_left_out_and_said(
+    tmp_path: Path, text: str, columns: list[str], line: int, above: tuple[str, ...]
+) -> None:
+    path = written(tmp_path / "x.csv", text)
+    found = read_records(path)
+    assert (list(found.columns), found.places.numbers[0]) == (columns, line)
+    assert comments_above(path) == above
+
+
+def test_without_a_header_a_mark_of_comments_is_text(tmp_path: Path) -> None:
+    path = written(tmp_path / "x.tsv", "# good\nfine\tb\n")
+    with pytest.raises(DataError, match=r"Line 1 of x\.tsv has 1 fields"):
+        read_records(path, names=["text", "label"])

@@ -172,3 +172,11 @@ def test_what_became_pairs_is_said() -> None:
     assert said(table, source="de", target="en") == ("pairs: 1, column 'de' with column 'en'",)
     talk = said({"talk": [["a", "b", "c"]]}, turns="talk", context=2)
     assert talk == ("pairs: 2, each turn of column 'talk' after the first, with the 2 turns before it",)
+
+
+def test_comments_above_a_table_of_pairs_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.tsv"
+    path.write_text("# from a corpus\nsource\ttarget\na\tb\n")
+    found = read_pairs(path, None, PairColumns(), SHAPE, SHAPE)
+    assert found.remarks[0] == "line 1, above the header: left out"
+    assert len(found) == 1

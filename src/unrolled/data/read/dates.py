@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
+from unrolled.data.read.codes import decode
 from unrolled.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ __all__ = ["Dates", "iso_dates"]
 # Rewrites that bring the common ways to write a date to YYYY-MM-DD; each is tried on every value.
 _REWRITES = (
     (r"^\s+|\s+$", ""),
+    (r"^(\d{4}-\d{2}-\d{2})/\d{4}-\d{2}-\d{2}$", r"\1"),
     (r"^(\d{4})[/.](\d{1,2})([/.](\d{1,2}))?", r"\1-\2-\4"),
     (r"^(\d{4}-\d{1,2})-$", r"\1"),
     (r"^(\d{1,2})[/.-](\d{4})$", r"\2-\1"),
@@ -52,6 +56,8 @@ _NAMED = (
 )
 # Nothing is to be rewritten where every value is written so.
 _PLAIN = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?Z?)?$"
+# Weeks of ISO 8601, with or without a day.
+_WEEK = r"^\s*(?P<year>\d{4})[- ]?[Ww](?P<week>\d{1,2})(?:-?(?P<day>[1-7]))?\s*$"
 _WEEKDAY = r"(?i)^\s*(?:mon|tue|wed|thu|fri|sat|sun)[a-z]*[ ,.]+"
 _NOON = r"(?i)\d ?[ap]\.?m\.?$"
 _NUMERIC = r"^\s*(?P<a>\d{1,2})[/.-](?P<b>\d{1,2})[/.-](?P<year>\d{4})"
@@ -85,6 +91,8 @@ def iso_dates(text: pa.Array, day_first: bool | None, name: str) -> Dates:
 
     if pc.all(pc.match_substring_regex(text, _PLAIN)).as_py():
         return Dates(text, day_first, guessed=False)
+    if len(text) and pc.all(pc.match_substring_regex(text, _WEEK)).as_py():
+        return Dates(_days_of_weeks(text), day_first, guessed=False)
     if pc.any(pc.match_substring_regex(text, r"[A-Za-z]{3}")).as_py():
         text = _numbered_months(text)
     if pc.any(pc.match_substring_regex(text, _NOON)).as_py():
@@ -108,6 +116,21 @@ def _replaced(text: pa.Array, rewrites: tuple[tuple[str, str], ...]) -> pa.Array
 def _numbered_months(text: pa.Array) -> pa.Array:
     numbers = tuple((rf"(?i){month}\.?", f"m{number:02d}") for number, month in enumerate(_MONTHS, start=1))
     return _replaced(text, ((_WEEKDAY, ""), (r"^\s+|\s+$", ""), *numbers, *_NAMED))
+
+
+def _days_of_weeks(text: pa.Array) -> pa.Array:
+    """The Monday of each week, or the day that it names; a week that its year has not stays as it is."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    parts = pc.extract_regex(text, _WEEK)
+    year, week, day = (
+        pc.replace_substring_regex(parts.field(name), "^$", "1").cast(pa.int64()).to_numpy()
+        for name in ("year", "week", "day")
+    )
+    coded = decode(100 * year + week, "YYYYWW")
+    written = np.datetime_as_string(coded.dates.astype("datetime64[D]") + (day - 1))
+    return pc.if_else(pa.array(coded.valid), pa.array(written), text)
 
 
 def _whole_day(text: pa.Array) -> pa.Array:

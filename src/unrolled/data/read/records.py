@@ -19,6 +19,7 @@ from unrolled.data.read.delimited import choose_delimiter, iterate_rows
 from unrolled.data.read.door import reader, require_file
 from unrolled.data.read.files import Places, file_name, iterate_text, open_bytes, require_names, suffix
 from unrolled.data.read.table import DELIMITERS, PARQUET, read_table, source_name
+from unrolled.data.read.table_layout import COMMENTS_AMONG_ROWS, LINES, above_said
 from unrolled.errors import DataError, OptionError, listed
 from unrolled.types import Json
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow import parquet
 
-__all__ = ["Records", "iterate_records", "read_records"]
+__all__ = ["Records", "comments_above", "iterate_records", "read_records"]
 
 _JSON_LINES = (".jsonl", ".ndjson")
 # Rows of a Parquet file or a table that become Python values at a time.
@@ -97,7 +98,8 @@ def read_records(
         names: the columns of delimited text that has no header.
 
     Delimited text knows no types: its values are str, None where a field is empty. Between tabs quotation marks are
-    plain characters. Every other source keeps its values: numbers, and lists such as the turns of a dialogue.
+    plain characters. Lines above the header that begin with "#", "//" or "%" and have other numbers of fields are left
+    out. Every other source keeps its values: numbers, and lists such as the turns of a dialogue.
 
     Raises:
         DataError: no such file, an unknown kind, no rows, a column that is not there, a line that does not fit.
@@ -186,14 +188,11 @@ def _opened(source: object, columns: Sequence[str] | None, names: Sequence[str] 
 
 def _text(source: str | Path, ending: str, columns: Sequence[str] | None, names: Sequence[str] | None) -> _Source:
     name, lines = file_name(source), iterate_text(source)
-    blank = 0
-    for first in lines:
-        if first.strip():
-            break
-        blank += 1
-    else:
+    begun, _ = _begin(lines, DELIMITERS[ending], headed=names is None)
+    first = next(filter(str.strip, begun), None)
+    if first is None:
         raise DataError(f"{name} is empty: give a file with a header and rows.")
-    everything = chain([""] * blank, [first], lines)
+    everything = chain(begun, lines)
     if ending == "-" and first.lstrip().startswith("{"):
         return _json_lines(everything, name, columns)
     delimiter = choose_delimiter(first, DELIMITERS[ending], None if names is None else len(names))
@@ -213,6 +212,33 @@ def _text(source: str | Path, ending: str, columns: Sequence[str] | None, names:
             yield line, [fields[i] or None for i in where]
 
     return _Source(name, "line", kept, values())
+
+
+def _begin(lines: Iterator[str], delimiters: Sequence[str], *, headed: bool) -> tuple[list[str], list[int]]:
+    """The first lines, up to one that is no comment, and the numbers of the comments above the header, emptied there.
+
+    headed: the text has a header; a mark of comments in a first row may be text.
+    """
+    begun = list[str]()
+    for line in lines:
+        begun.append(line)
+        if line.strip() and not (headed and len(begun) < LINES and line.lstrip().startswith(COMMENTS_AMONG_ROWS)):
+            break
+    else:
+        return begun, []
+    delimiter = choose_delimiter(begun[-1], delimiters)
+    # A comment of as many fields as what stands under it is the header.
+    width = begun[-1].count(delimiter)
+    header = next(at for at, line in enumerate(begun) if line.strip() and line.count(delimiter) == width)
+    return [""] * header + begun[header:], [at + 1 for at, line in enumerate(begun[:header]) if line.strip()]
+
+
+def comments_above(source: object) -> tuple[str, ...]:
+    """What is to be said of the comments above the header of delimited text, which `read_records` leaves out."""
+    if not isinstance(source, str | Path) or suffix(source) not in DELIMITERS or str(source) == "-":
+        return ()
+    _, comments = _begin(iterate_text(source), DELIMITERS[suffix(source)], headed=True)
+    return above_said(comments)
 
 
 def _json_lines(lines: Iterator[str], name: str, columns: Sequence[str] | None) -> _Source:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from unrolled.data.read.numerals import MARKS, is_numeral
 from unrolled.errors import listed
 
-__all__ = ["COMMENTS_AMONG_ROWS", "TableLayout", "is_datum", "see_layout"]
+__all__ = ["COMMENTS_AMONG_ROWS", "LINES", "TableLayout", "above_said", "is_datum", "see_layout"]
 
 COMMENTS_AMONG_ROWS = ("#", "//", "%")
 COMMENTS = (*COMMENTS_AMONG_ROWS, ";")
@@ -83,7 +83,7 @@ def see_layout(data: bytes, delimiters: Sequence[str]) -> TableLayout:
     at = _header_among(records)
     header, units = records[at].number, _units_under(records[at:])
     left = [line.number for line in texts if line.number < header]
-    remarks = (*_above_said(left), *(_units_said(unit) for unit in units))
+    remarks = (*above_said(left), *(_units_said(unit) for unit in units))
     numbers = tuple(unit.number for unit in units)
     return TableLayout(delimiter, header, records[at].start, tuple(range(1, header)), numbers, remarks=remarks)
 
@@ -190,7 +190,8 @@ def _mostly_numbers(fields: Sequence[str]) -> bool:
     return 2 * sum(map(is_numeral, some)) > len(some)
 
 
-def _above_said(above: Sequence[int]) -> tuple[str, ...]:
+def above_said(above: Sequence[int]) -> tuple[str, ...]:
+    """What is to be said of the lines left out above a header."""
     if not above:
         return ()
     lines = f"line {above[0]}" if len(above) == 1 else f"lines {above[0]} to {above[-1]}"

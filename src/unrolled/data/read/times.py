@@ -71,9 +71,9 @@ def read_times(table: pa.Table, name: str, form: TimeForm | None = None) -> Time
     """The column as timestamps, or as counts for whole numbers that are no dates.
 
     Text may be ISO 8601 ("2012-01-31", "2012-01-31 06:00", "2012-01", "2012-01-31T06:00Z"), with "/" or "." for "-",
-    "20120131", "2012Q1", "31/01/2012" or "01/31/2012" (where the column itself or `form` tells which comes first),
-    "Jan 31 2012", "31-Jan-12", "January 2012", "1/31/2012 6:15 PM". Whole numbers, as numbers or as text, that nearly
-    all read as YYYYMM, YYYYWW (ISO weeks), YYYYDDD, YYYYMMDD or with hours are dates, any other a counter.
+    "20120131", "2012Q1", "2012-W05", "31/01/2012" or "01/31/2012" (where the column itself or `form` tells which comes
+    first), "Jan 31 2012", "31-Jan-12", "January 2012", "1/31/2012 6:15 PM". Whole numbers, as numbers or as text, that
+    nearly all read as YYYYMM, YYYYWW (ISO weeks), YYYYDDD, YYYYMMDD or with hours are dates, any other a counter.
 
     Args:
         form: how an earlier table of the same data was written, or what the user said of it.

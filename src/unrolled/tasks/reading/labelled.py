@@ -11,7 +11,7 @@ import numpy as np
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.folders import read_folders
 from unrolled.data.read.label_first import read_label_first
-from unrolled.data.read.records import Records, read_records
+from unrolled.data.read.records import Records, comments_above, read_records
 from unrolled.data.read.series import Series, read_series
 from unrolled.errors import DataError, listed
 from unrolled.fields.category import Category
@@ -181,7 +181,8 @@ def _from_table(
     filed = own and records.places.kind == "line"
     found = _labelled(TextInputs(Texts(texts, shape)), given, records.places, columns, filed=filed)
     seen = () if told or not own else (f"texts: column {columns.text!r}; labels: column {columns.label!r}",)
-    return replace(found, remarks=(*seen, *found.remarks))
+    above = () if columns.names else comments_above(source)
+    return replace(found, remarks=(*above, *seen, *found.remarks))
 
 
 def _from_memory(

@@ -12,7 +12,7 @@ import numpy as np
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import suffix
 from unrolled.data.read.lines import read_lines, read_parallel
-from unrolled.data.read.records import iterate_records
+from unrolled.data.read.records import comments_above, iterate_records
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
 from unrolled.tasks.commands.words import TABLES
@@ -72,6 +72,7 @@ def read_pairs(source: object, target: object, columns: PairColumns, source_shap
         if len(source) != 2:
             raise OptionError(f"fit: expected a pair (sources, targets), got {len(source)} parts.")
         source, target = source
+    above: tuple[str, ...] = ()
     if target is not None:
         lines = is_path(source) or is_path(target)
         pairs = _lines(source, target) if lines else _in_memory(source, target)
@@ -79,10 +80,11 @@ def read_pairs(source: object, target: object, columns: PairColumns, source_shap
     else:
         check_table(source)
         pairs, how = rows_of(source, columns), columns.said
+        above = () if columns.names else comments_above(source)
     sources, targets = Texts.side_by_side(pairs, (source_shape, target_shape))
     if not len(sources):
         raise DataError("Translator: expected pairs of texts, got none: give at least one.")
-    return Pairs(sources, targets, (f"pairs: {len(sources):,}, {how}",))
+    return Pairs(sources, targets, (*above, f"pairs: {len(sources):,}, {how}"))
 
 
 def read_sources(source: object, columns: PairColumns, shape: Text) -> Pairs:
