@@ -62,6 +62,21 @@ def test_classes_that_are_not_of_their_kind_are_refused_when_loaded(tmp_path: Pa
         load(path)
 
 
+@pytest.mark.parametrize(("part", "value"), [("center", []), ("scale", [[0.0, 1.0]]), ("scale", [[1.0, -1.0]])])
+def test_statistics_that_no_data_have_are_refused(part: str, value: object, tmp_path: Path) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["fields"]["series"]["number"].update({"columns": 2, part: value})
+
+    with pytest.raises(ModelFileError, match=r"a positive scale|cannot reshape"):
+        load(changed("classify-series-1.unrolled", change, tmp_path))
+
+
+def test_a_look_back_beyond_all_rows_is_refused(tmp_path: Path) -> None:
+    path = changed("forecast-direct-1.unrolled", lambda content: content["net"].update(lookback=10**9), tmp_path)
+    with pytest.raises(ModelFileError, match="look-back"):
+        load(path)
+
+
 def test_a_network_is_counted_before_its_weights_are_drawn() -> None:
     weights = {"w": torch.zeros(10)}
     with bounded_by(weights):

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from unrolled.errors import OptionError, suggest
+from unrolled.errors import ModelFileError, OptionError, suggest
 from unrolled.fields.field import Field, register_field
 from unrolled.options import typed
 from unrolled.types import Json
@@ -121,11 +121,17 @@ class Number(Field[np.ndarray]):
 
     @classmethod
     def from_json(cls, data: Json) -> Number:
-        """The field that `to_json` wrote."""
+        """The field that `to_json` wrote. Raises `ModelFileError` for statistics that no data have."""
         columns = typed(int, data["columns"], "columns")
         tables = [typed(list[list[float]], data[name], name) for name in ("center", "scale")]
         shape = (-1, columns) if columns else (len(tables[0]), 0)
         center, scale = (np.array(table, np.float64).reshape(shape) for table in tables)
+        usable = np.isfinite(center).all() and np.isfinite(scale).all() and bool((scale > 0).all())
+        if center.shape != scale.shape or not len(center) or not usable:
+            raise ModelFileError(
+                f"load: expected a finite centre and a positive scale for each column of a Number, got {center.shape} "
+                f"and {scale.shape}."
+            )
         return cls(typed(Literal["standard", "robust", "log", "scale", "none"], data["kind"], "kind"), center, scale)
 
 

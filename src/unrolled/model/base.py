@@ -122,7 +122,7 @@ def _restore(task: type[Model], artefact: Artefact, path: str | Path) -> Model:
     except FOREIGN as error:
         # The checksums hold, so the content is what was written: another release wrote it under the same version.
         # torch heads its list of what does not fit with a line that says nothing.
-        reason = said_by(error, last=True)
+        reason = said_by(error, last=True).removeprefix("load: ")
         raise ModelFileError(
             f"load: {path} does not fit this version of unrolled ({reason}); load it with the version that wrote it, "
             "or import what registers its cells first."

@@ -13,6 +13,7 @@ from unrolled.data.panel.arrays import PanelFields
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel
 from unrolled.data.panel.windows import Windows
+from unrolled.errors import ModelFileError
 from unrolled.tasks.forecast.options import ForecasterOptions
 from unrolled.tasks.forecast.reading import read_again
 from unrolled.tasks.forecast.windows import encode_panel, windows_at
@@ -21,6 +22,8 @@ __all__ = ["Fitted", "build_net"]
 
 # How much of each series a saved model keeps, in look-backs and horizons: its own input, and a picture's history.
 KEPT_LOOKBACKS, KEPT_HORIZONS = 2, 4
+# Steps of a window that are never too many, whatever the model keeps.
+FREE = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +82,18 @@ class Fitted:
 
     @classmethod
     def from_parts(cls, content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Fitted:
-        """What `to_parts` took apart."""
+        """What `to_parts` took apart. Raises `ModelFileError` for windows far beyond the rows that are kept."""
         tail = {name.removeprefix("tail."): values for name, values in arrays.items() if name.startswith("tail.")}
         direct = content["options"]["decoder"] == "direct"
+        net, kept = (DirectOptions if direct else AutoregressiveOptions)(**content["net"]), tail["target"]
+        if net.lookback + net.horizon > FREE + len(kept):
+            raise ModelFileError(
+                f"load: expected a look-back and a horizon within the {len(kept):,} rows that the model keeps, got "
+                f"{net.lookback:,} and {net.horizon:,}."
+            )
         return cls(
             fields=PanelFields.from_json(content["fields"]),
-            net=(DirectOptions if direct else AutoregressiveOptions)(**content["net"]),
+            net=net,
             season=content["season"],
             tail=Panel.from_parts(content["tail"], tail),
             seen=arrays["seen"],
