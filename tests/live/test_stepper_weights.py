@@ -11,6 +11,7 @@ from steppers import INPUT, LAYERS, PROGRAMS, ROUNDING, assert_near, expected, m
 from torch import Tensor
 
 from unrolled.errors import DtypeError, KernelError, OptionError, ShapeError
+from unrolled.live.record.recorder import record
 from unrolled.nn import GRU, LSTM, RNN, HState, Stack, Stepper, Zoneout
 from unrolled.ops import native
 
@@ -117,10 +118,40 @@ def test_coarse_weights_are_those_of_a_rounded_layer(name: str, weights: str, le
     assert_near(ys, expected(layer, xs)[0], 4 * ROUNDING)
 
 
+NORMS_AND_MEMORIES = [
+    name for name in LAYERS if "layer norm" in name or "delta" in name or name in ("lstm everything", "time mix")
+]
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (1, 2), (17, 5), (8, 33), (20, 16), (2, 64)])
+@pytest.mark.parametrize("name", NORMS_AND_MEMORIES)
+@pytest.mark.parametrize("weights", ["bf16", "int8"])
+def test_norms_and_memories_of_any_shape_lose_what_rounding_the_weights_loses(
+    name: str, weights: str, shape: tuple[int, int]
+) -> None:
+    batch, size = shape
+    # What four heads divide, in one of them after 1 has been added; a projection is smaller than its layer.
+    special = {"gated deltanet": 4 * size - 1, "lstm everything": size + 4}
+    hidden = special.get(name, size if "norm" in name else 4 * size)
+    layer, xs = make(name, hidden, torch.float32), samples(batch, dtype=torch.float32)
+    ys = steps(Stepper(layer, batch, weights), xs)
+    program = record(layer, batch, torch.float32)
+    matrices = [program.constants[one.weight] for one in program.instructions if one.op == "linear"]
+    parts = ("weight_x", "weight_h", "weight_p")
+    matrices += [
+        program.constants[one.weights[part]] for one in program.layers for part in parts if part in one.weights
+    ]
+    with torch.no_grad():
+        for matrix in matrices:
+            assert any(matrix.data_ptr() == parameter.data_ptr() for parameter in layer.parameters())
+            matrix.copy_(rounded(matrix, weights))
+    assert_near(ys, expected(layer, xs)[0], 4 * ROUNDING)
+
+
 def rounded(weight: Tensor, weights: str) -> Tensor:
     if weights == "bf16":
         return weight.bfloat16().float()
-    scale = weight.abs().amax(1, keepdim=True) / 127
+    scale = weight.abs().amax(-1, keepdim=True) / 127
     return (weight / scale).round() * scale
 
 
