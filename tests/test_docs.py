@@ -1,4 +1,4 @@
-"""`docs/extending.md` is run: its files are written, its tests pass, its commands say what the page says they do.
+"""`docs/extending.md` and `docs/data.md` are run: files are written, commands say what the page says.
 
 A Python block that begins with `# NAME.py` is a file. A `sh` block is run, a line at a time, in a folder that holds the
 files of its section and of those before it. A `text` block is what the commands before it say; "..." stands for any
@@ -40,14 +40,15 @@ class Section(NamedTuple):
     blocks: tuple[Block, ...]
 
 
-def sections() -> list[Section]:
-    page = (DOCS / "extending.md").read_text(encoding="utf-8")
+def sections(name: str) -> list[Section]:
+    page = (DOCS / name).read_text(encoding="utf-8")
     parts = re.split(r"^## (.+)$", page, flags=re.MULTILINE)[1:]
     pairs = zip(parts[::2], parts[1::2], strict=True)
     return [Section(title, tuple(Block(*found) for found in FENCE.findall(body))) for title, body in pairs]
 
 
-SECTIONS = sections()
+SECTIONS = sections("extending.md")
+SHOWN = [section for section in sections("data.md") if section.blocks]
 
 
 def file_name(block: Block) -> str | None:
@@ -86,10 +87,20 @@ def test_a_section_of_extending_runs_from_an_empty_file_to_a_command(section: Se
         pytest.skip(native.reason() or "")
     for earlier in SECTIONS[: SECTIONS.index(section) + 1]:
         write_files(earlier.blocks, tmp_path)
+    run_blocks(section, tmp_path)
+
+
+@pytest.mark.parametrize("section", SHOWN, ids=lambda section: section.title)
+def test_what_a_page_about_files_says_is_said(section: Section, tmp_path: Path) -> None:
+    write_files(section.blocks, tmp_path)
+    run_blocks(section, tmp_path)
+
+
+def run_blocks(section: Section, folder: Path) -> None:
     said = ""
     for block in section.blocks:
         if block.language == "sh":
-            said = "".join(say(line, tmp_path) for line in block.body.replace("\\\n", " ").splitlines())
+            said = "".join(say(line, folder) for line in block.body.replace("\\\n", " ").splitlines())
         elif block.language == "text":
             assert missing(block.body, said) == [], said
         else:
