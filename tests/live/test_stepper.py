@@ -263,8 +263,9 @@ def test_a_wrong_state_or_row_is_refused() -> None:
             stepper.reset(rows)  # type: ignore[arg-type]
     with pytest.raises(DtypeError, match="rows must be the numbers"):
         stepper.reset(torch.tensor([True, False]))
+    beyond = torch.tensor([5])
     with pytest.raises(ValueError, match="no such row"):
-        stepper._native.move(False, [0, 0], torch.tensor([5]).data_ptr(), 1)
+        stepper._native.move(False, [0, 0], beyond.data_ptr(), 1)
 
 
 def test_a_layer_that_cannot_be_stepped_is_refused() -> None:
