@@ -85,7 +85,7 @@ def test_rows_are_named_as_a_text_editor_numbers_them(tmp_path: Path) -> None:
         ("a.xlsx", "PK", "expected a .csv, .tsv or .parquet file"),
         ("a.parquet", "PAR1 but no more", "a.parquet is not a whole Parquet file"),
         ("a.csv.gz", "not gzip", "a.csv.gz cannot be read"),
-        ("a.csv", "ds,ds,y\n2020-01-01,1,5\n", "several columns named 'ds'"),
+        ("a.csv", "ds,ds,y\n2020-01-01,1,5\n", "several columns named 'ds': give each its own name"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_in_one_sentence(

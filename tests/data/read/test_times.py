@@ -139,6 +139,20 @@ def test_whole_numbers_that_are_dates_are_read_as_dates(values: list[int], code:
         assert f"dates written {code}" in read.remarks[0]
 
 
+@pytest.mark.parametrize(("second", "form"), [(1, "in seconds since 1970"), (1000, "in milliseconds since 1970")])
+def test_whole_minutes_since_1970_are_dates_and_other_such_numbers_count(second: int, form: str) -> None:
+    hours = [(1_700_000_000 + 3600 * hour) * second for hour in range(30)]
+    for written in (hours, [str(value) for value in hours]):
+        read = read_times(read_table({"t": written}), "t")
+        assert str(read.values[1]) == "2023-11-14T23:13:20.000000000"
+        assert read.form.code == form
+        assert f"are dates {form}; step='1'" in read.remarks[0]
+    later = read_times(read_table({"t": [hours[0] + second]}), "t", read.form)
+    assert str(later.values[0])[:19] == "2023-11-14T22:13:21"
+    uneven = read_times(read_table({"t": [hours[0], hours[1] + 1]}), "t")
+    assert uneven.form.code == "count"
+
+
 def test_the_user_may_say_that_numbers_count() -> None:
     read = read_times(read_table({"t": MONTHS}), "t", TimeForm(code="count"))
     assert np.array_equal(read.values, MONTHS)

@@ -208,6 +208,13 @@ def test_two_columns_of_one_name_in_a_file_are_refused_where_columns_are_guessed
         Columns.resolve(read_table(path))
 
 
+def test_two_columns_of_one_number_are_a_row_of_data(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("0,0\n1,2\n2,4\n")
+    with pytest.raises(DataError, match="several columns named '0': its first line seems to be a row of data"):
+        Columns.resolve(read_table(path))
+
+
 def test_what_was_read_before_is_not_read_anew() -> None:
     texts = pa.table({"date": DAYS, "load": [1.0] * 60, "temp": with_one("-")})
     assert panel_of(as_read(texts)).past_text["temp"].values[-1] == "-"

@@ -36,6 +36,28 @@ def test_two_columns_of_which_the_text_would_be_numbers_are_refused(tmp_path: Pa
     assert len(read(path, LabelColumns("value", "label")).inputs) == 2  # type: ignore[attr-defined]
 
 
+def test_two_columns_of_any_names_are_told_apart_by_their_values(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("spam,comment\n" + "".join(f"{'yes' if i % 2 else 'no'},comment number {i}\n" for i in range(20)))
+    found = read_examples(path, None, LabelColumns(), SHAPE, labelled=True)
+    assert found.labels == ["no", "yes"] * 10
+    assert found.remarks[0] == "texts: column 'comment'; labels: column 'spam'"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["good,a"] + [f"text {i},{'ab'[i % 2]}" for i in range(20)],
+        ["comment,spam"] + [f"text {i},{'ab'[i % 2]}" for i in range(6)],
+        ["comment,spam"] + [f"text {i},label {i % 7}" for i in range(20)],
+    ],
+)
+def test_two_columns_that_values_do_not_tell_apart_are_refused(lines: list[str], tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    with pytest.raises(DataError, match="expected a column of texts, but none has a usual name"):
+        read(tmp_path / "x.csv")
+
+
 def test_a_file_of_the_archive_is_read_as_series_and_said(tmp_path: Path) -> None:
     path = tmp_path / "Italy_TRAIN.tsv"
     path.write_text("1\t0.5\t1.5\n2\t1.5\t2.5\n" * 3)

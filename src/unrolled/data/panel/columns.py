@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from unrolled.data.panel.wide import NO_HEADER, not_long
+from unrolled.data.panel.wide import not_long
 from unrolled.data.read.table import require_columns, source_name
-from unrolled.data.read.table_layout import is_datum
+from unrolled.data.read.table_layout import NO_HEADER, is_datum
 from unrolled.data.read.times import TimeForm, read_times
 from unrolled.data.read.values import is_text
 from unrolled.errors import DataError, listed

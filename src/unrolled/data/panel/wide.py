@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from unrolled.data.read.table_layout import is_datum
+from unrolled.data.read.table_layout import NO_HEADER, is_datum
 
-__all__ = ["NO_HEADER", "not_long"]
+__all__ = ["not_long"]
 
 # So many columns that count or are dates are the steps of series.
 STEPS = 6
 _COUNTED = re.compile(r"(.*?)(\d+)")
-NO_HEADER = "its first line seems to be a row of data, so write a line with the names of the columns above it."
 
 
 def not_long(names: Sequence[str]) -> str:

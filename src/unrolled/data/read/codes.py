@@ -1,4 +1,4 @@
-"""Whole numbers that are dates: 201501, 201553, 2015365, 20150131, 2015013106; told from numbers that count."""
+"""Whole numbers that are dates: 201501, 201553, 2015365, 20150131, 2015013106, seconds since 1970; told from counts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class Coded(NamedTuple):
 
 
 def decode(counts: np.ndarray, form: str) -> Coded:
-    """The numbers as dates of the form named: YYYYQ, YYYYMM, YYYYWW (ISO weeks), YYYYDDD, YYYYMMDD or with a clock."""
+    """The numbers as dates of the form named: YYYYQ, YYYYMM, YYYYWW (ISO weeks), YYYYDDD, YYYYMMDD or with a clock, or
+    what has gone by since 1970.
+    """
     days, valid = _FORMS[form](counts)
     # A date outside nanoseconds must not wrap around: it is invalid, and what stands there does not matter.
     valid = valid & (days >= np.datetime64("1678-01-01")) & (days < np.datetime64("2262-01-01"))
@@ -41,8 +43,18 @@ def recognise(counts: np.ndarray) -> Coded | None:
     if len(found) > 1 and not _end_in_december(counts):
         # Years that go beyond 12 are of weeks; with months, a single 13 is a mistake.
         found = found[1:]
-    best = found[0] if found else None
-    return best if best is not None and best.valid.mean() >= (MOST if len(counts) >= 10 else 1) else None
+    if found and found[0].valid.mean() >= (MOST if len(counts) >= 10 else 1):
+        return found[0]
+    return _whole_minutes(counts)
+
+
+def _whole_minutes(counts: np.ndarray) -> Coded | None:
+    """Numbers whole minutes apart that are all in the years 2000 to 2100, as seconds or as milliseconds since 1970."""
+    gaps = np.diff(np.unique(counts))
+    for form, second in _SINCE.items():
+        if len(gaps) and counts.min() >= 946_684_800 * second and counts.max() < 4_102_444_800 * second:
+            return decode(counts, form) if np.gcd.reduce(gaps) % (60 * second) == 0 else None
+    return None
 
 
 def _end_in_december(counts: np.ndarray) -> bool:
@@ -123,6 +135,17 @@ def _clock(parts: int) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
     return read
 
 
+def _since(second: int) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """What has gone by since 1970, `second` of it in a second."""
+
+    def read(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return (counts * (1000 // second)).astype("datetime64[ms]"), np.abs(counts) < 2**33 * second
+
+    return read
+
+
+# How many of what has gone by since 1970 are in a second.
+_SINCE = {"in seconds since 1970": 1, "in milliseconds since 1970": 1000}
 _FORMS: dict[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
     "YYYYQ": _quarters,
     "YYYYMM": _months,
@@ -132,5 +155,6 @@ _FORMS: dict[str, Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]] = {
     "YYYYMMDDHH": _clock(1),
     "YYYYMMDDHHMM": _clock(2),
     "YYYYMMDDHHMMSS": _clock(3),
+    **{form: _since(second) for form, second in _SINCE.items()},
 }
 _BY_DIGITS = {digits: [form for form in _FORMS if len(form) == digits] for digits in {len(form) for form in _FORMS}}

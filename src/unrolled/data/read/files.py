@@ -17,6 +17,7 @@ import numpy as np
 
 from unrolled.data.batch.batching import Rows
 from unrolled.data.read.door import Unpacked, require_file
+from unrolled.data.read.table_layout import NO_HEADER, is_datum
 from unrolled.errors import DataError, listed, said_by, suggest
 
 __all__ = ["Places", "file_name", "iterate_text", "open_bytes", "read_bytes", "require_file", "require_names", "suffix"]
@@ -72,7 +73,8 @@ def require_names(wanted: Sequence[str], present: Sequence[str], source: str) ->
         if name not in present:
             raise DataError(f"Column {name!r} is not in {source}.{suggest(name, present)} It has: {listed(present)}.")
         if present.count(name) > 1:
-            raise DataError(f"{source} has several columns named {name!r}: give each its own name.")
+            advice = NO_HEADER if all(map(is_datum, present)) else "give each its own name."
+            raise DataError(f"{source} has several columns named {name!r}: {advice}")
 
 
 @contextmanager

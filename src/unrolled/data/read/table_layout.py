@@ -11,8 +11,9 @@ from typing import NamedTuple
 from unrolled.data.read.numerals import MARKS, is_numeral
 from unrolled.errors import listed
 
-__all__ = ["COMMENTS_AMONG_ROWS", "LINES", "TableLayout", "above_said", "is_datum", "see_layout"]
+__all__ = ["COMMENTS_AMONG_ROWS", "LINES", "NO_HEADER", "TableLayout", "above_said", "is_datum", "see_layout"]
 
+NO_HEADER = "its first line seems to be a row of data, so write a line with the names of the columns above it."
 COMMENTS_AMONG_ROWS = ("#", "//", "%")
 COMMENTS = (*COMMENTS_AMONG_ROWS, ";")
 # Lines, and bytes of them, that are looked at.

@@ -25,7 +25,7 @@ _LARGEST = 2**53
 _ISO = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?( ?(Z|[+-]\d{2}:?\d{2}))?)?$"
 _ZONE = r":\d{2}.*( ?(Z|[+-]\d{2}:?\d{2}))$"
 _STRIPPED = r" ?(Z|[+-]\d{2}:?\d{2})$"
-_DIGITS = r"^\s*(\d{5,7}|\d{10}|\d{12}|\d{14})\s*$"
+_DIGITS = r"^\s*(\d{5,7}|\d{10}|\d{12,14})\s*$"
 _MINUTE = 60 * 10**9
 
 
@@ -73,7 +73,8 @@ def read_times(table: pa.Table, name: str, form: TimeForm | None = None) -> Time
     Text may be ISO 8601 ("2012-01-31", "2012-01-31 06:00", "2012-01", "2012-01-31T06:00Z"), with "/" or "." for "-",
     "20120131", "2012Q1", "2012-W05", "31/01/2012" or "01/31/2012" (where the column itself or `form` tells which comes
     first), "Jan 31 2012", "31-Jan-12", "January 2012", "1/31/2012 6:15 PM". Whole numbers, as numbers or as text, that
-    nearly all read as YYYYMM, YYYYWW (ISO weeks), YYYYDDD, YYYYMMDD or with hours are dates, any other a counter.
+    nearly all read as YYYYMM, YYYYWW (ISO weeks), YYYYDDD, YYYYMMDD or with hours, or as seconds or milliseconds since
+    1970 whole minutes apart, are dates, any other a counter.
 
     Args:
         form: how an earlier table of the same data was written, or what the user said of it.
@@ -172,8 +173,14 @@ def _integer_times(table: pa.Table, name: str, column: pa.Array, form: TimeForm)
         _check_counter(table, name, counts)
         return Times(counts, counts, TimeForm(code=COUNT))
     _check_coded(table, name, column, coded)
-    said = f"time: the whole numbers of column {name!r} are dates written {coded.form}; step='1' (--step 1) counts them"
+    said = (
+        f"time: the whole numbers of column {name!r} are dates {_written(coded.form)}; step='1' (--step 1) counts them"
+    )
     return Times(coded.dates, coded.dates, TimeForm(code=coded.form), (said,))
+
+
+def _written(form: str) -> str:
+    return form if form.startswith("in ") else f"written {form}"
 
 
 def _check_coded(table: pa.Table, name: str, column: pa.Array, coded: Coded) -> None:
@@ -181,7 +188,7 @@ def _check_coded(table: pa.Table, name: str, column: pa.Array, coded: Coded) -> 
     if len(wrong):
         row = int(wrong[0])
         raise DataError(
-            f"Time column {name!r} of {source_name(table)} looks like dates written {coded.form}, but holds "
+            f"Time column {name!r} of {source_name(table)} looks like dates {_written(coded.form)}, but holds "
             f"{column[row]} in {row_name(table, row)}: correct it, or pass step='1' (--step 1) if the numbers count."
         )
 

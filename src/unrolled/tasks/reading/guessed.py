@@ -1,4 +1,4 @@
-"""What a table of texts should not be: one of numbers."""
+"""Which column holds the texts, where no name tells; and what a table of texts should not be: one of numbers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from unrolled.data.read.records import Records
 from unrolled.data.read.table_layout import is_datum
 from unrolled.errors import DataError
 
-__all__ = ["check_guessed", "table_of_numbers"]
+__all__ = ["check_guessed", "table_of_numbers", "told_apart"]
 
 # Values of a column that are looked at, and columns.
 SOME, FEW = 50, 200
+# Columns are told apart from so many rows on, where labels come so often each.
+ROWS, AGAIN = 10, 5
 HELP = (
     "a classifier reads texts, or series from .ts, .arff and .npz files, a folder of files for each class, or a .tsv "
     "file with a label and then the values in each row and no header"
@@ -29,6 +31,19 @@ def table_of_numbers(records: Records, label: str | None) -> DataError | None:
         f"{records.source} is a table of numbers ({more}{numbers} columns of them), but {HELP}: write each row as a "
         "series in such a file, or say which column holds texts with text=."
     )
+
+
+def told_apart(records: Records) -> tuple[str, str] | None:
+    """The columns of the texts and of the labels of a table that has two, where their values tell which is which.
+
+    Labels come again and again, texts do not. A name that is itself among the labels is a row of data, not a header.
+    """
+    if len(records.columns) != 2 or len(records) < ROWS:
+        return None
+    kinds = {name: {value for value in records.texts(name) if value is not None} for name in records.columns}
+    label, text = sorted(kinds, key=lambda name: len(kinds[name]))
+    few = len(kinds[label]) * AGAIN <= len(records) and len(kinds[label]) * AGAIN <= len(kinds[text])
+    return (text, label) if few and label not in kinds[label] and not _holds_numbers(kinds[text]) else None
 
 
 def check_guessed(records: Records, text: str) -> None:

@@ -17,7 +17,7 @@ from unrolled.errors import DataError, listed
 from unrolled.fields.category import Category
 from unrolled.fields.spoken import in_order, one_spelling, written_number
 from unrolled.fields.text import Text
-from unrolled.tasks.reading.guessed import check_guessed, table_of_numbers
+from unrolled.tasks.reading.guessed import check_guessed, table_of_numbers, told_apart
 from unrolled.tasks.reading.inputs import Inputs, SeriesInputs, TextInputs, inputs_of
 from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several
 
@@ -168,7 +168,10 @@ def _from_table(
     try:
         columns = (columns.settled if own else columns.texts_alone)(list(records.columns), records.source)
     except DataError as error:
-        raise table_of_numbers(records, columns.label) or error from error
+        by_values = told_apart(records) if own and columns == LabelColumns() else None
+        if by_values is None:
+            raise table_of_numbers(records, columns.label) or error from error
+        columns = LabelColumns(*by_values)
     if named is None and columns.text not in TEXT_NAMES:
         check_guessed(records, columns.text or "")
     texts = [text or "" for text in records.texts(columns.text or "")]
