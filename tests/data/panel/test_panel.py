@@ -277,7 +277,7 @@ def test_rows_without_a_target_at_the_end_are_the_future() -> None:
     assert np.array_equal(found.lengths, [9, 12])
     assert found.ahead is not None
     assert np.array_equal(found.ahead.lengths, [3, 0])
-    assert any("the last 3 rows of 1 series, from 2024-01-10 on" in remark for remark in found.remarks)
+    assert any("the last 3 rows have no target, from 2024-01-10 on in 1 series" in remark for remark in found.remarks)
     alone = found.select([0])
     assert np.array_equal(extend_panel(alone, 3).future[-3:, 0], [9, 10, 11])
     back = Panel.from_parts(*alone.to_parts())
@@ -290,7 +290,7 @@ def test_rows_without_a_target_or_covariates_at_the_end_are_left_out() -> None:
     found = build_panel(planned(), Columns("ds", ("y",), "id"))
     assert np.array_equal(found.lengths, [9, 12])
     assert found.ahead is None
-    assert any("have no target and are left out" in remark for remark in found.remarks)
+    assert any("have no target, from" in remark for remark in found.remarks)
 
 
 def test_rows_that_are_filled_in_are_said_and_refused_where_most_would_be() -> None:

@@ -176,6 +176,24 @@ def test_extension_types_of_pandas_are_read_as_the_numbers_they_hold(column: Any
     np.testing.assert_array_equal(panel_of(frame, "target").target[:, 0], NUMBERS)
 
 
+def test_periods_of_pandas_are_the_times_when_they_begin() -> None:
+    months = pd.period_range("2023-01", periods=60, freq="M")
+    wanted = months.to_timestamp().to_numpy().astype("datetime64[ns]")
+    for frame in (
+        pd.DataFrame({"date": months, "temp": NUMBERS}),
+        pd.DataFrame({"temp": NUMBERS}, index=months.rename("date")),
+        pd.Series(NUMBERS, index=months.rename("date"), name="temp"),
+    ):
+        panel = panel_of(frame, "target")
+        np.testing.assert_array_equal(panel.time.astype("datetime64[ns]"), wanted)
+        np.testing.assert_array_equal(panel.target[:, 0], NUMBERS)
+
+
+def test_sparse_columns_whose_names_are_numbers_are_read() -> None:
+    found = read_table(pd.DataFrame({0: pd.arrays.SparseArray(NUMBERS), 1: NUMBERS}))
+    assert found.column_names == ["0", "1"]
+
+
 def test_missing_values_of_extension_types_are_missing() -> None:
     for column in (pd.array([None, 1] * 30, dtype="Int64"), pd.array([None, True] * 30, dtype="boolean")):
         target = panel_of(pd.DataFrame({"date": DATES, "temp": column}), "target").target[:, 0]

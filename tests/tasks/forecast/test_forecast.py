@@ -341,7 +341,7 @@ def test_planned_rows_are_the_future_of_fit_and_of_predict(tmp_path: Path) -> No
     table["load"] = [*table["load"][:60], *[None] * 7]
     columns = {"time": "day", "target": "load", "future": "free"}
     model = Forecaster(7, **QUICK).fit(table, test=None, **columns)
-    assert any("the last 7 rows, from 2020-03-01 on" in remark for remark in model.understood)
+    assert any("the last 7 rows have no target, from 2020-03-01 on" in remark for remark in model.understood)
     found = load(model.save(tmp_path / "model.unrolled")).predict()
     assert found.to_csv() == model.predict().to_csv() == model.predict(table).to_csv()
     assert found.to_csv() == model.predict(future=table).to_csv()

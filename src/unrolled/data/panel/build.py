@@ -109,11 +109,12 @@ def _without_planned(panel: Panel) -> Panel:
     more = panel.lengths - ends
     if not more.any():
         return panel
-    where = f" of {int((more > 0).sum())} series" if len(more) > 1 else ""
+    where = f" in {int((more > 0).sum())} series" if len(more) > 1 else ""
     first = show_time(panel.clocks(panel.time)[(panel.offsets[:-1] + ends)[more > 0]].min())
     kept = bool(panel.columns.future)
-    how = "are taken as the future, with what they hold of " + listed(panel.columns.future) if kept else "are left out"
-    said = f"target: the last {int(more.max())} rows{where}, from {first} on, have no target and {how}"
+    how = f"the future, with what is known of {listed(panel.columns.future)}" if kept else "left out"
+    last = "the last row has" if more.max() == 1 else f"the last {int(more.max()):,} rows have"
+    said = f"target: {last} no target, from {first} on{where}: {how}"
     return replace(panel.head(ends), ahead=panel.after(ends) if kept else None, remarks=(*panel.remarks, said))
 
 

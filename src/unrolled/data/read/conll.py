@@ -129,12 +129,16 @@ class _Reading:
         """What was left out and guessed."""
         found = [] if self.layout is None else [f"{self.name}: {remark}" for remark in self.layout.remarks]
         if self.documents:
-            found.append(f"{self.name}: {self.documents:,} lines {DOCUMENT} left out")
+            found.append(f"{self.name}: {_lines(self.documents)} {DOCUMENT} left out")
         if self.empty:
             found.append(
-                f"{self.name}: {len(self.empty):,} lines without a word left out, the first is {self.empty[0]}"
+                f"{self.name}: {_lines(len(self.empty))} without a word left out, the first is {self.empty[0]}"
             )
         return tuple(found)
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count:,} lines"
 
 
 def _up_to_words(lines: Iterator[str]) -> list[str]:

@@ -24,9 +24,12 @@ def arrow_table(source: Any) -> pa.Table:
     """The columns of a dataframe or of a dict. Raises DataError where it is none, or a column mixes kinds of values."""
     import narwhals as nw
     import pyarrow as pa
+    from narwhals.dependencies import is_pandas_series
 
     if isinstance(source, Mapping):
         return _from_dict(source)
+    if is_pandas_series(source):
+        source = source.to_frame("y" if source.name is None else source.name)
     _each_named_once(_names(source))
     try:
         frame = nw.from_native(source, allow_series=False)
@@ -87,13 +90,18 @@ def _dict_column(name: str, values: object) -> pa.Array:
 
 
 def _from_pandas(frame: Any) -> pa.Table:
-    """A pandas table, sparse columns filled in, columns of mixed kinds made one kind where they are numbers."""
+    """A pandas table, sparse columns filled in, periods as the time when they begin, columns of mixed kinds made one
+    kind where they are numbers.
+    """
     import pandas as pd
     import pyarrow as pa
 
-    sparse = {name: frame[name].sparse.to_dense() for name in frame if isinstance(frame[name].dtype, pd.SparseDtype)}
-    frame = frame.assign(**sparse) if sparse else frame
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    plain = {name: frame[name].sparse.to_dense() for name in frame if isinstance(frame[name].dtype, pd.SparseDtype)}
+    periods = [name for name in frame if isinstance(frame[name].dtype, pd.PeriodDtype)]
+    plain |= {name: frame[name].dt.to_timestamp() for name in periods}
+    frame = frame.assign(**plain) if plain else frame
+    frame = frame.set_axis(frame.index.to_timestamp()) if isinstance(frame.index, pd.PeriodIndex) else frame
     try:
         return pa.Table.from_pandas(frame)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
