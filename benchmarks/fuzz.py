@@ -6,6 +6,8 @@ questions of its golden file, and saved; a run goes on from a changed checkpoint
 sentence of `unrolled.errors`; anything else is printed with its place.
 
     python benchmarks/fuzz.py --files 100000 --models 5000 --out fuzz.jsonl      goes on where an earlier run stopped
+
+The counts of each kind go to benchmarks/results, every case to --out.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
+
+from common import Results
 
 GB = 1 << 30
 # Files of one child, and seconds of a processor that one of them may take; in waiting, ten times as many.
@@ -380,13 +384,16 @@ def main() -> None:
         child(kind, int(start), int(stop), asked.out)
         return
     asked.out.touch()
+    results = Results("fuzz")
     kinds = {"model": asked.models // 2, "checkpoint": asked.models // 2} | {
         name: -(-asked.files // len(readers())) for name in readers()
     }
     for kind, count in kinds.items():
         began = time.monotonic()
         counted = run(kind, count, asked.out)
-        print(f"{kind}: {count} {dict(counted)} {time.monotonic() - began:.0f} s", flush=True)
+        if not results.has(kind=kind, count=sum(counted.values())):
+            seconds = round(time.monotonic() - began)
+            results.add(kind=kind, count=sum(counted.values()), results=dict(counted), seconds=seconds)
 
 
 if __name__ == "__main__":

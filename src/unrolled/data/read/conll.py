@@ -120,10 +120,11 @@ class _Reading:
                 self.documents += text.startswith(DOCUMENT)
             elif (fields := layout.fields(text, line)) is not None:
                 inside = True
-                if fields[0] == "":
+                word, tag = fields
+                if not word:
                     self.empty.append(line)
-                elif fields[0] != DOCUMENT:
-                    yield line, *fields
+                elif word != DOCUMENT:
+                    yield line, word, tag
 
     def said(self) -> tuple[str, ...]:
         """What was left out and guessed."""
