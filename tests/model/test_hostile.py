@@ -71,9 +71,22 @@ def test_statistics_that_no_data_have_are_refused(part: str, value: object, tmp_
         load(changed("classify-series-1.unrolled", change, tmp_path))
 
 
-def test_a_look_back_beyond_all_rows_is_refused(tmp_path: Path) -> None:
-    path = changed("forecast-direct-1.unrolled", lambda content: content["net"].update(lookback=10**9), tmp_path)
-    with pytest.raises(ModelFileError, match="look-back"):
+FORECASTS: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a look-back beyond all rows": lambda content: content["net"].update(lookback=10**9),
+    "another horizon": lambda content: content["options"].update(horizon=10**9),
+    "a season that is none": lambda content: content.update(season={}),
+}
+
+
+@pytest.mark.parametrize("change", FORECASTS)
+def test_a_forecaster_of_other_sizes_is_refused(change: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match=r"look-back|season"):
+        load(changed("forecast-direct-1.unrolled", FORECASTS[change], tmp_path))
+
+
+def test_a_scheme_of_tags_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    path = changed("tag-chunks-1.unrolled", lambda content: content["notes"].update(scheme="x"), tmp_path)
+    with pytest.raises(ModelFileError, match="expected a scheme of tags"):
         load(path)
 
 

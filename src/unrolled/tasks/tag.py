@@ -15,10 +15,11 @@ from unrolled.align.each import Each, EachOptions, Tagged
 from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError, listed
+from unrolled.errors import DataError, ModelFileError, listed
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags
 from unrolled.fields.tokens import learned_scheme, scheme_of, spans, split_spaces
+from unrolled.fields.tokens.chunks import SCHEMES
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.reader import WordReader
 from unrolled.options import Options
@@ -88,6 +89,10 @@ class TaggerNotes(Notes):
     scheme: str = "none"
     width: int | None = None
     marks: bool = False
+
+    def __post_init__(self) -> None:
+        if self.scheme not in SCHEMES:
+            raise ModelFileError(f"load: expected a scheme of tags ({listed(SCHEMES)}), got {self.scheme[:40]!r}.")
 
 
 class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):

@@ -9,6 +9,13 @@ from unrolled.errors import DataError, OptionError
 NAN = float("nan")
 
 
+@pytest.mark.parametrize("season", [5, 7, 8, 10**12])
+def test_a_season_beyond_the_history_gives_its_last_value_where_no_row_is_known(season: int) -> None:
+    # With a season of 5, the fourth step ahead of 2 rows is the first row once more.
+    expected = [2, 2, 2, 1, 2] if season == 5 else [2, 2, 2, 2, 2]
+    np.testing.assert_array_equal(seasonal_naive([1.0, 2.0], 5, season), expected)
+
+
 def test_the_seasonal_naive_forecast_repeats_the_last_season() -> None:
     np.testing.assert_array_equal(seasonal_naive([9.0, 1.0, 2.0, 3.0], 5, 3), [1, 2, 3, 1, 2])
 

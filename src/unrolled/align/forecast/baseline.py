@@ -30,6 +30,8 @@ def seasonal_naive(history: ArrayLike, horizon: int, season: int) -> Array:
     check_size("seasonal_naive", "season", season)
     values = _columns("seasonal_naive", history, horizon)
     time = values.shape[-2]
+    # No row of a longer season is known in time, and its places would only take memory.
+    season = min(season, time + horizon)
     seasons = -(-time // season)
     room = np.full((*values.shape[:-2], seasons * season - time, values.shape[-1]), np.nan)
     # Padded on the left, so that the last row stands at the last place of the last season.

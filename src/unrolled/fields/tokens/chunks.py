@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
 __all__ = [
-    "OUTSIDE", "learned_scheme", "odd_tags", "parts_of", "scheme_of", "spans", "to_bio", "to_iobes", "write_chunks",
+    "OUTSIDE", "SCHEMES", "learned_scheme", "odd_tags", "parts_of", "scheme_of", "spans", "to_bio", "to_iobes",
+    "write_chunks",
 ]  # fmt: skip
 
 OUTSIDE = "O"
@@ -17,6 +18,7 @@ _MARKS = {
     "BIO": "BIIB", "IOBES": "BIES", "BILOU": "BILU", "BMES": "BMES", "BMEWO": "BMEW", "BIEWO": "BIEW",
     "IOB1": "IIII", "IOE1": "IIII", "IOE2": "IIEE",
 }  # fmt: skip
+SCHEMES = ("none", *_MARKS)
 _BEGUN = tuple(scheme for scheme, marks in _MARKS.items() if marks[0] == "B")
 # Letters that other schemes than IOBES use, as IOBES has them.
 _SAME = {"L": "E", "U": "S", "W": "S", "M": "I"}

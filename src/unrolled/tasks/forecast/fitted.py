@@ -14,6 +14,7 @@ from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel
 from unrolled.data.panel.windows import Windows
 from unrolled.errors import ModelFileError
+from unrolled.options import typed
 from unrolled.tasks.forecast.options import ForecasterOptions
 from unrolled.tasks.forecast.reading import read_again
 from unrolled.tasks.forecast.windows import encode_panel, windows_at
@@ -85,16 +86,17 @@ class Fitted:
         """What `to_parts` took apart. Raises `ModelFileError` for windows far beyond the rows that are kept."""
         tail = {name.removeprefix("tail."): values for name, values in arrays.items() if name.startswith("tail.")}
         direct = content["options"]["decoder"] == "direct"
-        net, kept = (DirectOptions if direct else AutoregressiveOptions)(**content["net"]), tail["target"]
-        if net.lookback + net.horizon > FREE + len(kept):
+        net = (DirectOptions if direct else AutoregressiveOptions)(**content["net"])
+        season, rows = typed(int, content["season"], "season"), len(tail["target"])
+        if net.lookback + net.horizon > FREE + rows or net.horizon != content["options"]["horizon"]:
             raise ModelFileError(
-                f"load: expected a look-back and a horizon within the {len(kept):,} rows that the model keeps, got "
+                f"load: expected a look-back and one horizon within the {rows:,} rows that the model keeps, got "
                 f"{net.lookback:,} and {net.horizon:,}."
             )
         return cls(
             fields=PanelFields.from_json(content["fields"]),
             net=net,
-            season=content["season"],
+            season=season,
             tail=Panel.from_parts(content["tail"], tail),
             seen=arrays["seen"],
             scales=arrays["scales"],

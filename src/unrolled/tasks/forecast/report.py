@@ -10,6 +10,7 @@ import numpy as np
 from unrolled.align.forecast.baseline import BASELINES
 from unrolled.data.panel.panel import Panel
 from unrolled.errors import DataError
+from unrolled.options import typed
 from unrolled.score import forecast as score
 from unrolled.tasks.forecast.channels import Channels, truth
 from unrolled.tasks.forecast.prediction import level_name, show_times
@@ -67,8 +68,10 @@ class Report:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Report:
-        """The report that `to_json` wrote."""
-        return cls(**{**data, "rows": tuple(data["rows"])})
+        """The report that `to_json` wrote. Raises `ModelFileError` for one of another form."""
+        kinds = {"basis": str, "windows": int, "horizon": int, "first": str, "last": str}
+        rows = typed(list[dict[str, str | float | None]], data["rows"], "scores")
+        return cls(rows=tuple(rows), **{name: typed(kind, data[name], name) for name, kind in kinds.items()})
 
     def to_arrow(self) -> pa.Table:
         """The rows as a pyarrow table."""
