@@ -1,0 +1,198 @@
+"""Prefix beam search against the sum over every path, torch's loss, and itself in pieces."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+from collections import defaultdict
+
+import numpy as np
+import pytest
+import torch
+
+from unrolled.errors import NonFiniteError, OptionError, ShapeError
+from unrolled.search.fusion import Lexicon
+from unrolled.search.paths import path_of
+from unrolled.search.prefix import Labelling, PrefixSearch, prefix_search
+
+# Sums of a few hundred probabilities, each a product of at most six, in logarithms of up to 50.
+CLOSE = 2**8 * 50 * 2.0**-52
+SHAPES = [(5, 3), (4, 4), (6, 2), (1, 5), (3, 1)]
+
+
+def drawn(seed: int, *shape: int) -> np.ndarray:
+    """Random log-probabilities."""
+    scores = 2 * np.random.default_rng(seed).normal(size=shape)
+    return np.asarray(scores - np.logaddexp.reduce(scores, -1, keepdims=True))
+
+
+def enumerated(frames: np.ndarray) -> dict[tuple[int, ...], float]:
+    """log p of all codes that any path spells."""
+    terms = defaultdict(list)
+    for path in itertools.product(range(frames.shape[1]), repeat=len(frames)):
+        codes = tuple(code for code, _ in itertools.groupby(path) if code)
+        terms[codes].append(math.exp(math.fsum(frames[range(len(path)), path])))
+    return {codes: math.log(math.fsum(own)) if any(own) else -math.inf for codes, own in terms.items()}
+
+
+def pieces(frames: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
+    cuts = np.sort(random.integers(0, len(frames) + 1, size=int(random.integers(0, 5))))
+    return np.split(frames, cuts)
+
+
+@pytest.mark.parametrize(("time", "size"), SHAPES)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_beam_as_wide_as_the_space_finds_all_there_are(seed: int, time: int, size: int) -> None:
+    frames = drawn(seed, time, size)
+    expected = sorted(enumerated(frames).items(), key=lambda pair: -pair[1])
+    (found,) = prefix_search(frames[None], width=1000, nbest=1000)
+    assert [one.codes for one in found] == [codes for codes, _ in expected]
+    for one, (_, log_prob) in zip(found, expected, strict=True):
+        assert one.log_prob == pytest.approx(log_prob, abs=CLOSE)
+        assert one.score == one.log_prob
+    assert math.fsum(math.exp(one.log_prob) for one in found) == pytest.approx(1, abs=CLOSE)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_optimum_is_found_where_the_best_path_is_not(seed: int) -> None:
+    for number in range(100):
+        frames = drawn(1000 * seed + number, 4, 3)
+        expected = enumerated(frames)
+        (best,) = searched(frames, 1000).finish()
+        assert best.log_prob == pytest.approx(max(expected.values()), abs=CLOSE)
+        assert expected[best.codes] == pytest.approx(best.log_prob, abs=CLOSE)
+
+
+def searched(frames: np.ndarray, width: int, threshold: float = math.inf) -> PrefixSearch:
+    search = PrefixSearch(width, threshold=threshold)
+    search.push(frames)
+    return search
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 5, 8])
+def test_a_narrow_beam_never_says_more_than_the_truth(width: int) -> None:
+    for seed in range(20):
+        frames = drawn(seed, 5, 3)
+        expected = enumerated(frames)
+        for found in searched(frames, width).finish(width):
+            assert found.log_prob <= expected[found.codes] + CLOSE
+
+
+def plain(frames: np.ndarray, width: int, threshold: float) -> list[tuple[tuple[int, ...], float]]:
+    """The same search written down plainly, over probabilities in a dictionary."""
+    beam: dict[tuple[int, ...], tuple[float, float]] = {(): (1.0, 0.0)}
+    for frame in np.exp(frames):
+        after: dict[tuple[int, ...], list[float]] = defaultdict(lambda: [0.0, 0.0])
+        for codes, (blank, code) in beam.items():
+            after[codes][0] += (blank + code) * frame[0]
+            if codes:
+                after[codes][1] += code * frame[codes[-1]]
+            for new in range(1, len(frame)):
+                mass = blank if codes and codes[-1] == new else blank + code
+                after[(*codes, new)][1] += mass * frame[new]
+        ranked = sorted(after.items(), key=lambda pair: -sum(pair[1]))[:width]
+        least = sum(ranked[0][1]) * math.exp(-threshold)
+        beam = {codes: (mass[0], mass[1]) for codes, mass in ranked if sum(mass) >= least and sum(mass) > 0}
+    return [(codes, math.log(sum(mass))) for codes, mass in beam.items()]
+
+
+@pytest.mark.parametrize("threshold", [math.inf, 4.0, 1.5])
+@pytest.mark.parametrize("width", [1, 2, 4, 7])
+def test_a_beam_is_that_of_the_algorithm_written_plainly(width: int, threshold: float) -> None:
+    for seed in range(10):
+        frames = drawn(seed, 12, 5)
+        expected, found = plain(frames, width, threshold), searched(frames, width, threshold).finish(width)
+        assert [one.codes for one in found] == [codes for codes, _ in expected]
+        for one, (_, log_prob) in zip(found, expected, strict=True):
+            assert one.log_prob == pytest.approx(log_prob, abs=12 * CLOSE)
+
+
+@pytest.mark.parametrize("count", [1, 17, 40, 80])
+def test_long_rows_have_the_probability_that_torch_gives_them(count: int) -> None:
+    """A lexicon of one word leaves its beginnings alone in the beam, so that no path is lost."""
+    codes = np.random.default_rng(count).integers(1, 9, size=count).tolist()
+    frames = torch.from_numpy(drawn(count, 100, 9))
+    search = PrefixSearch(count + 1, scorers=[Lexicon([codes], ())])
+    search.push(frames)
+    found = {one.codes: one.log_prob for one in search.finish(count + 1)}
+    loss = torch.nn.functional.ctc_loss(frames, torch.tensor([codes]), (100,), (count,), reduction="sum")
+    assert set(found) <= {tuple(codes), ()}
+    # A walk over 100 frames rounds each of its sums, which reach a few hundred.
+    assert found[tuple(codes)] == pytest.approx(-loss.item(), abs=100 * 512 * 2.0**-52)
+
+
+@pytest.mark.parametrize(("width", "threshold"), [(1, math.inf), (6, math.inf), (6, 3.0)])
+def test_any_pieces_give_exactly_the_same_and_what_is_stable_stays(width: int, threshold: float) -> None:
+    for seed in range(15):
+        random = np.random.default_rng(seed)
+        frames = drawn(seed, 20, 4)
+        whole, parts = searched(frames, width, threshold), PrefixSearch(width, threshold=threshold)
+        stable: tuple[int, ...] = ()
+        for piece in pieces(frames, random):
+            said = parts.push(piece)
+            assert said.stable[: len(stable)] == stable
+            stable = said.stable
+            assert (*said.stable, *said.rest) == parts.finish()[0].codes
+            every = [one.codes for one in parts.finish(width)]
+            assert all(codes[: len(stable)] == stable for codes in every)
+            assert len({codes[len(stable) : len(stable) + 1] for codes in every}) > 1 or len(every) == 1
+        assert parts.finish(width) == whole.finish(width)
+
+
+def test_numbers_of_single_precision_are_taken_as_they_are() -> None:
+    frames = torch.from_numpy(drawn(0, 6, 3)).float()
+    by_tensor, by_array = (prefix_search(given[None], width=9, nbest=9) for given in (frames, frames.double().numpy()))
+    assert by_tensor == by_array
+
+
+def test_a_copy_of_a_search_goes_on_by_itself() -> None:
+    frames = drawn(1, 10, 4)
+    search = searched(frames[:4], 5)
+    other = copy.deepcopy(search)
+    search.push(drawn(2, 3, 4))
+    other.push(frames[4:])
+    assert other.finish(5) == searched(frames, 5).finish(5)
+
+
+def test_each_code_has_its_frames_and_a_confidence() -> None:
+    frames = drawn(3, 9, 3)
+    for found in searched(frames, 4).finish(4):
+        assert found.spelled == path_of(frames, found.codes)
+        assert tuple(code for one in found.spelled for code in one.codes) == found.codes
+        assert all(one.end <= later.begin for one, later in itertools.pairwise(found.spelled))
+        assert all(0 < one.confidence <= 1 for one in found.spelled)
+
+
+def test_without_frames_nothing_is_said() -> None:
+    assert PrefixSearch(3).finish(2) == [Labelling((), 0.0, 0.0, [])]
+    search = PrefixSearch(3)
+    assert search.push(np.zeros((0, 4))) == ((), ())
+    assert search.finish() == [Labelling((), 0.0, 0.0, [])]
+    assert prefix_search(np.zeros((0, 4, 3))) == []
+
+
+def test_what_is_impossible_is_not_found() -> None:
+    with np.errstate(divide="ignore"):
+        frames = np.log([[0.0, 0.5, 0.5], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    found = {one.codes: one.log_prob for one in searched(frames, 50).finish(50)}
+    assert set(found) == {(1, 2), (2,)}
+    assert found[(1, 2)] == pytest.approx(math.log(0.5))
+    search = searched(np.full((1, 3), -np.inf), 5)
+    assert search.push(frames) == ((), ())
+    assert search.finish() == []
+
+
+def test_arguments_out_of_range_are_refused() -> None:
+    with pytest.raises(OptionError, match="width must be an integer of at least 1, got 0"):
+        PrefixSearch(0)
+    for threshold in (0.0, math.nan):
+        with pytest.raises(OptionError, match=f"threshold must be a number above 0, got {threshold}"):
+            PrefixSearch(threshold=threshold)
+    with pytest.raises(OptionError, match="nbest must be at most width=2, got 3"):
+        PrefixSearch(2).finish(3)
+    search = searched(drawn(0, 2, 4), 3)
+    with pytest.raises(ShapeError, match="frames must have 4 codes like those before, got 3"):
+        search.push(drawn(0, 2, 3))
+    with pytest.raises(NonFiniteError, match="got nan for code 0 in frame 0"):
+        search.push(np.full((1, 4), np.nan))
