@@ -176,6 +176,14 @@ def test_a_hot_word_wins_where_it_would_have_lost_and_its_beginning_alone_does_n
     assert best({(2, 1): 1.0}) == (1, 2)
 
 
+@pytest.mark.parametrize("separators", [(), (SPACE,)])
+def test_a_bonus_is_lent_in_shares_and_is_never_more_than_the_phrase_is_worth(separators: Any) -> None:
+    hot = HotWords({(2, 3): 4.0}, separators)
+    first, state = hot.score(hot.begin(), 2)
+    second, state = hot.score(state, 3)
+    assert (first, second, hot.end(state)) == (2.0, 2.0, 0.0)
+
+
 def test_a_threshold_spares_the_model() -> None:
     asked = []
     for threshold in (math.inf, 5.0):
