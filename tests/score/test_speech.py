@@ -246,6 +246,9 @@ def test_verifications_whose_equal_error_rate_is_known() -> None:
     assert equal_error_rate([1, 2, 3, 4], same).rate == 1.0
     assert equal_error_rate([7, 7, 7, 7], same) == (0.5, 7.0)
     assert equal_error_rate([4, 2, 3, 1], same).rate == 0.5
+    # Half way between two thresholds, and two thirds of the way to the first.
+    assert equal_error_rate([4, 3, 3, 1], same) == (0.25, 3.5)
+    assert equal_error_rate([5, 5, 1], [1, 0, 0]) == (pytest.approx(1 / 3, abs=EPS), 5.0)
 
 
 def test_taking_all_for_their_opposite_turns_the_rate_round() -> None:
@@ -261,11 +264,11 @@ def test_taking_all_for_their_opposite_turns_the_rate_round() -> None:
 @pytest.mark.parametrize(
     ("scores", "same", "sentence"),
     [
-        ([1.0], [True, False], r"got \(1,\) and \(2,\)"),
-        ([1.0, 2.0], [1, 0], "expected bool for the same speaker, got int64"),
-        ([1.0, float("nan")], [True, False], "expected finite scores, got 1 that are not"),
-        ([1.0, 2.0], [True, True], "of one speaker and of two, got 2 and 0"),
-        ([], [], "expected bool"),
+        ([1.0], [True, False], "a label for each score, got 2 for 1"),
+        ([1.0, 2.0], [1, 2], "as bool or 0 and 1, one a pair, got int64"),
+        ([1.0, float("nan")], [True, False], "expected finite scores, got 1 of 2 that are not; leave those pairs out"),
+        ([1.0, 2.0], [True, True], "pairs with the label and without, got 2 of 2 with it"),
+        ([], [], "expected one score a pair"),
     ],
 )
 def test_pairs_that_verify_nothing_are_refused(scores: Any, same: Any, sentence: str) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unrolled.check import check_choice
 from unrolled.errors import DataError
+from unrolled.score.areas import check_labelled, ranked
 from unrolled.types import Json
 
 __all__ = [
@@ -190,8 +191,8 @@ def show_edits(steps: Sequence[Edit]) -> str:
 def equal_error_rate(scores: ArrayLike, same: ArrayLike) -> EqualErrorRate:
     """Equal error rate of a verification: a pair is taken for the same speaker where its score reaches a threshold.
 
-    scores: (N,), higher means more alike; same: (N,) bool, whether it is the same speaker. The curve of false accepts
-    and true accepts is linear between two thresholds, and so is the threshold; above the highest score it is that
+    scores: (N,), higher means more alike; same: (N,) bool or 0 and 1, whether it is one speaker. Between two thresholds
+    the curve of false and true accepts is a line, and the threshold moves along it; above the highest score it is that
     score.
 
         false accepts / different pairs = false rejects / same pairs = rate
@@ -202,38 +203,18 @@ def equal_error_rate(scores: ArrayLike, same: ArrayLike) -> EqualErrorRate:
     >>> equal_error_rate([0.9, 0.6, 0.7, 0.2], [True, True, False, False]).rate
     0.5
     """
-    values, truth = _pairs(scores, same)
-    order = np.argsort(-values, kind="stable")
-    ranked, accepted = values[order], np.cumsum(truth[order])
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))
+    values, truth = check_labelled("equal_error_rate", scores, same, of="pair")
+    order, last = ranked(values)
+    scored, accepted = values[order], np.cumsum(truth[order])
     right = np.append(0, accepted[last]) / accepted[-1]
     wrong = np.append(0, last + 1 - accepted[last]) / (len(values) - accepted[-1])
     # Both rates grow with each pair that is accepted; they are equal errors where they add up to 1.
     total = right + wrong
     after = int(np.argmax(total >= 1))
     part = (1 - total[after - 1]) / (total[after] - total[after - 1])
-    high, low = ranked[last[max(after - 2, 0)]], ranked[last[after - 1]]
+    high, low = scored[last[max(after - 2, 0)]], scored[last[after - 1]]
     rate = wrong[after - 1] + part * (wrong[after] - wrong[after - 1])
     return EqualErrorRate(float(rate), float(high + part * (low - high)))
-
-
-def _pairs(scores: ArrayLike, same: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    values, truth = np.asarray(scores, np.float64), np.asarray(same)
-    if values.ndim != 1 or values.shape != truth.shape:
-        raise DataError(
-            f"equal_error_rate: expected a score and a bool for each pair, got {values.shape} and {truth.shape}."
-        )
-    if truth.dtype != np.bool_:
-        raise DataError(f"equal_error_rate: expected bool for the same speaker, got {truth.dtype}; compare the names.")
-    if not np.isfinite(values).all():
-        count = int((~np.isfinite(values)).sum())
-        raise DataError(f"equal_error_rate: expected finite scores, got {count} that are not; leave those pairs out.")
-    if truth.all() or not truth.any():
-        raise DataError(
-            f"equal_error_rate: expected pairs of one speaker and of two, got {int(truth.sum())} and "
-            f"{int((~truth).sum())}; add the other kind."
-        )
-    return values, truth
 
 
 def _error_rate(
