@@ -9,6 +9,7 @@ import pytest
 
 from unrolled.errors import ModelFileError, OptionError
 from unrolled.fields import (
+    Audio,
     Category,
     Field,
     Number,
@@ -59,6 +60,7 @@ class Switch(Field[bool]):
 
 def test_the_kinds_of_the_first_saved_models_are_known() -> None:
     assert field_kinds() == {
+        "Audio": Audio,
         "Category": Category,
         "Number": Number,
         "Numbers": Numbers,
@@ -86,7 +88,7 @@ def test_a_field_of_a_stranger_may_use_any_names_in_its_json() -> None:
 
 def test_an_unknown_kind_is_a_sentence_with_the_nearest_name() -> None:
     with pytest.raises(
-        ModelFileError, match=r"kind 'Categorie', and none .* Did you mean 'Category'\? Known: Category, "
+        ModelFileError, match=r"kind 'Categorie', and none .* Did you mean 'Category'\? Known: Audio, Category, "
     ):
         field_from_json({"kind": "Categorie", "values": []})
     with pytest.raises(ModelFileError, match="kind None"):

@@ -9,7 +9,19 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from unrolled.fields import Category, Field, Number, Numbers, Spelling, Tags, Text, field_kinds, register_field
+from unrolled.fields import (
+    Audio,
+    AudioOptions,
+    Category,
+    Field,
+    Number,
+    Numbers,
+    Spelling,
+    Tags,
+    Text,
+    field_kinds,
+    register_field,
+)
 from unrolled.fields import field as register
 from unrolled.testing import FIELD_LAWS, LawBroken, check_field
 from unrolled.types import Json
@@ -17,10 +29,18 @@ from unrolled.types import Json
 RANDOM = np.random.default_rng(0)
 SERIES = [RANDOM.normal(1e6, 1.0, (length, 2)) * [1, 1e-9] for length in (5, 0, 40, 1)]
 GAPPY = [np.where(RANDOM.random(series.shape) < 0.2, np.nan, series) for series in SERIES]
+SOUNDS = [RANDOM.normal(0, 0.1, length).astype(np.float32) for length in (1000, 0, 1, 3000)]
 TEXTS = ['Hello, world! "Is it (not) so?" -- don\'t...', "naïve cafe\u0301 हिन्दी 日本語。", "<unk> <pad> a b", ""]
 SCALINGS = ["standard", "robust", "log", "scale", "none"]
 
 FIELDS: dict[str, Callable[[], Field[object]]] = {
+    **{
+        f"audio {features} {normalise}": lambda features=features, normalise=normalise: Audio.fit(
+            SOUNDS, AudioOptions(rate=8000, features=features, deltas=1, normalise=normalise)
+        )
+        for features in ("logmel", "mfcc")
+        for normalise in ("training", "recording", "none")
+    },
     "category": lambda: Category.fit(["rain", "sun", None]),
     "category of nothing": lambda: Category(()),
     **{f"number {scaling}": lambda s=scaling: Number.fit(SERIES[2], scaling=s) for scaling in SCALINGS},
@@ -60,6 +80,7 @@ def test_every_registered_field_is_tried() -> None:
 @pytest.mark.parametrize(
     ("field", "fit"),
     [
+        (Audio.fit(SOUNDS), lambda rows, n: Audio.fit(rows[:n])),
         (Category.fit("ab"), lambda rows, n: Category.fit(rows[:n])),
         (Numbers.fit(GAPPY), lambda rows, n: Numbers.fit(rows[:n])),
         (Text.fit(TEXTS), lambda rows, n: Text.fit(rows[:n])),

@@ -3,10 +3,12 @@
 `Field` is the contract, `register_field` makes a field of anybody's one that saved models may name.
 """
 
+from unrolled.fields.audio import Audio, Front
 from unrolled.fields.category import Category
 from unrolled.fields.field import Field, field_from_json, field_kinds, field_to_json, register_field
 from unrolled.fields.number import Number
 from unrolled.fields.numbers import Numbers
+from unrolled.fields.sound import AudioOptions
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags
 from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
@@ -17,8 +19,11 @@ __all__ = [
     "END",
     "PAD",
     "UNKNOWN",
+    "Audio",
+    "AudioOptions",
     "Category",
     "Field",
+    "Front",
     "Number",
     "Numbers",
     "Spelling",
