@@ -1,0 +1,174 @@
+"""Sets of drawings with labels: one file, or a folder or zip of files."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from unrolled.data.batch.batching import Rows
+from unrolled.data.read.door import check_grown, reader, require_file
+from unrolled.data.read.files import Places, file_name, read_bytes, suffix
+from unrolled.data.read.ink.clock import TIMES, Times
+from unrolled.data.read.ink.inkml import parse_inkml
+from unrolled.data.read.ink.omniglot import parse_omniglot
+from unrolled.data.read.ink.quickdraw import iterate_quickdraw
+from unrolled.data.read.ink.stroke3 import read_stroke3
+from unrolled.data.read.lines import visible_files
+from unrolled.errors import DataError, OptionError, suggest
+from unrolled.fields.ink import Drawing
+
+__all__ = ["Drawings", "read_drawings"]
+
+_ALONE = (".txt", ".inkml")
+_LINES = (".ndjson", ".jsonl")
+# The ways of packing that Python unpacks everywhere, and whose faults it tells as a fault of the zip.
+_PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+@dataclass(frozen=True, eq=False)
+class Drawings:
+    """n drawings.
+
+    Args:
+        values: the strokes of each.
+        labels: one text a drawing, or None.
+        source: the name of the file or folder.
+        places: where each drawing came from.
+    """
+
+    values: list[Drawing]
+    labels: list[str] | None
+    source: str
+    places: Places
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def place(self, index: int) -> str:
+        """Where drawing `index` came from: "Latin/character01/0683_01.txt", "line 4 of cat.ndjson"."""
+        return self.places.of(index)
+
+    def select(self, rows: Sequence[int] | Rows) -> Drawings:
+        """The drawings given, in that order; each keeps its place."""
+        chosen = np.asarray(rows, np.int64).tolist()
+        labels = None if self.labels is None else [self.labels[i] for i in chosen]
+        return Drawings([self.values[i] for i in chosen], labels, self.source, self.places.select(rows))
+
+
+@reader
+def read_drawings(
+    source: str | Path,
+    *,
+    label: Callable[[str], str] | None = None,
+    part: str | None = None,
+    times: Times = "strict",
+) -> Drawings:
+    """The drawings that `source` holds; y grows downwards, times are in seconds.
+
+    Args:
+        source: a path to .txt (Omniglot's: START, lines "x,y,milliseconds", BREAK after each stroke; its y, which
+            grows upwards, is turned over), .inkml (plain traces; an annotation of type "truth" is the label), .ndjson
+            (Quick Draw, simplified or raw; "word" is the label), each also with .gz; .npz (rows of dx, dy and pen
+            lifted, the arrays `part` and `part_lengths`); or a folder or .zip of .txt and .inkml files, in the order of
+            their paths, hidden ones left out.
+        label: of the path of a .txt or .inkml file below `source`, the label of its drawing: `folder_label`,
+            `omniglot_label`, or any function; None: that of the file, if it has one.
+        part: which part of an .npz file that has several, such as "train".
+        times: "strict": a clock that runs back is an error; "held": a time that runs back is held at the latest before
+            it (sixteen files of Omniglot's small sets need it, by up to 27 milliseconds); "none": left out.
+
+    Raises:
+        OptionError: an option that there is not, or not for this kind of source.
+        DataError: no such file, an unknown kind, a file cut short, a stroke without points, a number that is none,
+            labels for some drawings alone; the file and its line or row are named.
+    """
+    if times not in TIMES:
+        raise OptionError(
+            f"read_drawings: times must be one of {', '.join(TIMES)}, got {times!r}.{suggest(times, TIMES)}"
+        )
+    path, ending, name = require_file(source), suffix(source), file_name(source)
+    files = path.is_dir() or ending in (*_ALONE, ".zip")
+    if (label is not None and not files) or (part is not None and ending != ".npz"):
+        wrong = "label= is for .txt and .inkml files" if label is not None else "part= is for .npz files"
+        raise OptionError(f"read_drawings: {wrong}, got {name}: leave it out.")
+    if files:
+        return _labelled(_files(path, ending), name, label, times)
+    if ending in _LINES:
+        lines = list(iterate_quickdraw(source, times))
+        places = Places(name, "line", np.array([line for line, _, _ in lines], np.int64))
+        return _checked([drawing for _, drawing, _ in lines], [word for _, _, word in lines], name, places)
+    if ending == ".npz" and path.suffix.lower() != ".gz":
+        values = read_stroke3(source, part)
+        return Drawings(values, None, name, Places(name, "drawing", np.arange(len(values))))
+    raise DataError(
+        f"{name}: expected a folder, or a .txt, .inkml, .ndjson, .npz or .zip file, but it ends in {path.suffix!r}: "
+        "convert or rename it."
+    )
+
+
+def _labelled(
+    files: Iterator[tuple[str, bytes]], name: str, label: Callable[[str], str] | None, times: Times
+) -> Drawings:
+    values, labels, names = list[Drawing](), list[str | None](), list[str]()
+    for file, data in files:
+        if suffix(file) == ".txt":
+            drawing, own = parse_omniglot(data, file, times), None
+        else:
+            drawing, own = parse_inkml([data], file, times)
+        values.append(drawing)
+        labels.append(own if label is None else label(file))
+        names.append(file)
+    return _checked(values, labels, name, Places(name, "file", np.arange(len(names)), tuple(names)))
+
+
+def _checked(values: list[Drawing], labels: list[str | None], name: str, places: Places) -> Drawings:
+    if not values:
+        raise DataError(f"{name} holds no drawings: give at least one.")
+    known = [label for label in labels if label is not None]
+    if known and len(known) < len(labels):
+        first = labels.index(None)
+        raise DataError(
+            f"Expected a label for each drawing of {name} or for none, but {places.of(first)} has none: add it, leave "
+            "that drawing out, or pass label= where the names of files say it."
+        )
+    return Drawings(values, known or None, name, places)
+
+
+def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
+    """The path below the source, and the bytes, of each file with a drawing."""
+    if path.is_dir():
+        for file in visible_files(path):
+            below = file.relative_to(path).as_posix()
+            _require_known(below)
+            yield below, read_bytes(file)
+    elif ending == ".zip":
+        yield from _members(path)
+    else:
+        yield path.name, read_bytes(path)
+
+
+def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    with zipfile.ZipFile(path) as archive:
+        members = [member for member in archive.infolist() if not member.is_dir() and _visible(member.filename)]
+        check_grown(sum(member.file_size for member in members), path.stat().st_size, path.name)
+        for member in sorted(members, key=lambda member: member.filename):
+            _require_known(member.filename, packed=True)
+            if member.compress_type not in _PACKED or member.flag_bits & 1:
+                raise DataError(
+                    f"{member.filename} in {path.name} is packed in another way than a plain zip's: unpack it first."
+                )
+            yield member.filename, archive.read(member)
+
+
+def _visible(name: str) -> bool:
+    # What a Mac puts beside the files of a zip stands under a name of its own.
+    return not any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+
+
+def _require_known(name: str, *, packed: bool = False) -> None:
+    if suffix(name) not in _ALONE or (packed and name.lower().endswith(".gz")):
+        raise DataError(f"{name}: expected a .txt or .inkml file with a drawing: convert or remove it.")
