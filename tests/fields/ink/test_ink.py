@@ -70,6 +70,19 @@ def test_what_was_decoded_encodes_to_the_same_steps(
         np.testing.assert_allclose(again, steps, rtol=4 * EPS, atol=0)
 
 
+def test_moves_of_many_sizes_lose_bits_once_and_their_features_follow() -> None:
+    field = Ink("training", 1.0, 1.0, None, 1.0, True)
+    random = np.random.default_rng(9)
+    for _ in range(20):
+        times = np.cumsum(random.random((30, 1)), axis=0)
+        way = np.cumsum(random.normal(size=(30, 1)) * 1e3, axis=0)
+        # Nearly straight on or back: turns so small that a bit of a move lost shows in them.
+        steps = field.encode([np.hstack([way, way / 3 + random.normal(size=(30, 1)) * 1e-4, times])])
+        again = field.encode(field.decode(steps))
+        assert np.array_equal(np.delete(steps, 3, axis=1), np.delete(again, 3, axis=1))
+        np.testing.assert_allclose(again, steps, rtol=4 * EPS, atol=0)
+
+
 @pytest.mark.parametrize("per", ["drawing", "training"])
 def test_without_a_distance_points_come_back_but_for_place_and_size(per: str) -> None:
     field = fitted(per)
