@@ -119,15 +119,17 @@ def samples(folder: Path) -> dict[str, Path]:
 def readers() -> dict[str, Callable[[Path], object]]:
     """How the files are read, by the names of their samples."""
     from unrolled import data, tasks
-    from unrolled.tasks.reading.labelled import LabelColumns, read_examples
+    from unrolled.inputs.columns import LabelColumns
+    from unrolled.tasks.reading.labelled import read_examples
     from unrolled.tasks.reading.pairs import PairColumns, read_pairs
     from unrolled.tasks.reading.running import read_running
     from unrolled.tasks.reading.tagged import read_tagged
 
-    shape = tasks.Classifier().options.text.shape
+    options = tasks.Classifier().options
+    shape = options.text.shape
 
     def examples(path: Path) -> object:
-        return read_examples(path, None, LabelColumns(), shape, labelled=True)
+        return read_examples(path, None, LabelColumns(), options, labelled=True)
 
     def panel(path: Path) -> object:
         return data.build_panel(path, data.Columns(time="day", target=("sales",), id="shop"))

@@ -22,6 +22,7 @@ from unrolled.cli import main
 from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.lines import read_lines
+from unrolled.inputs.texts import TextOptions, Texts, make_embedding, random_texts
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Whole, Word
 from unrolled.model.registry import register_task
 from unrolled.nn.reading.reader import WordReader
@@ -31,7 +32,6 @@ from unrolled.tasks.commands.words import Cell, File, HiddenSize, Test, Truth
 from unrolled.tasks.frame import Fields, SequenceTask, Training
 from unrolled.tasks.laws import generators
 from unrolled.tasks.options import TaskOptions
-from unrolled.tasks.reading.texts import TextOptions, Texts, make_embedding, random_texts
 from unrolled.train import TrainOptions
 
 

@@ -18,7 +18,7 @@ FLOORS = {
     "ops": 1,
     "nn": 2, "fields": 2,
     "align": 3, "data": 3, "search": 3, "live": 3, "testing": 3,
-    "model": 4,
+    "model": 4, "inputs": 4,
     "train": 5, "inspect": 5,
     "tasks": 6,
     "cli": 7,

@@ -12,6 +12,7 @@ from unrolled.fields import (
     Audio,
     Category,
     Field,
+    Ink,
     Number,
     Numbers,
     Spelling,
@@ -62,6 +63,7 @@ def test_the_kinds_of_the_first_saved_models_are_known() -> None:
     assert field_kinds() == {
         "Audio": Audio,
         "Category": Category,
+        "Ink": Ink,
         "Number": Number,
         "Numbers": Numbers,
         "Spelling": Spelling,

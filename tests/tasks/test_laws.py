@@ -20,11 +20,11 @@ import unrolled.align.pool
 from unrolled.align.decode import Decode
 from unrolled.align.pool import Pool
 from unrolled.fields.tags import Tags
+from unrolled.inputs.texts import Texts
 from unrolled.model import BrokenLaw
 from unrolled.nn.reading.attention import Attention
 from unrolled.nn.reading.reader import SeriesReader
 from unrolled.tasks import Classifier, LanguageModel, Tagger, Translator
-from unrolled.tasks.reading.texts import Texts
 
 LAWS = ["padding", "batch", "round trip of the fields", "round trip of the model", "leak"]
 

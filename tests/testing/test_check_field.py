@@ -14,6 +14,7 @@ from unrolled.fields import (
     AudioOptions,
     Category,
     Field,
+    Ink,
     Number,
     Numbers,
     Spelling,
@@ -30,6 +31,7 @@ RANDOM = np.random.default_rng(0)
 SERIES = [RANDOM.normal(1e6, 1.0, (length, 2)) * [1, 1e-9] for length in (5, 0, 40, 1)]
 GAPPY = [np.where(RANDOM.random(series.shape) < 0.2, np.nan, series) for series in SERIES]
 SOUNDS = [RANDOM.normal(0, 0.1, length).astype(np.float32) for length in (1000, 0, 1, 3000)]
+DRAWINGS = [[RANDOM.normal(0, 5, (count, 2)) for count in counts] for counts in ((3, 1), (1,), (7, 2, 4))]
 TEXTS = ['Hello, world! "Is it (not) so?" -- don\'t...', "naïve cafe\u0301 हिन्दी 日本語。", "<unk> <pad> a b", ""]
 SCALINGS = ["standard", "robust", "log", "scale", "none"]
 
@@ -41,6 +43,7 @@ FIELDS: dict[str, Callable[[], Field[object]]] = {
         for features in ("logmel", "mfcc")
         for normalise in ("training", "recording", "none")
     },
+    **{f"ink per {per}": lambda per=per: Ink.fit(DRAWINGS, per) for per in ("drawing", "training")},
     "category": lambda: Category.fit(["rain", "sun", None]),
     "category of nothing": lambda: Category(()),
     **{f"number {scaling}": lambda s=scaling: Number.fit(SERIES[2], scaling=s) for scaling in SCALINGS},

@@ -6,6 +6,7 @@
 from unrolled.fields.audio import Audio, Front
 from unrolled.fields.category import Category
 from unrolled.fields.field import Field, field_from_json, field_kinds, field_to_json, register_field
+from unrolled.fields.ink import Ink
 from unrolled.fields.number import Number
 from unrolled.fields.numbers import Numbers
 from unrolled.fields.sound import AudioOptions
@@ -23,6 +24,7 @@ __all__ = [
     "AudioOptions",
     "Category",
     "Field",
+    "Ink",
     "Front",
     "Number",
     "Numbers",

@@ -104,6 +104,10 @@ class Spelling(Field[str]):
         """The word in quotes."""
         return shortened(value)
 
+    def describe(self) -> str:
+        """How many characters words are read by, as in "57 characters that spell"."""
+        return f"{self.size} characters that spell"
+
     def encode_all(self, words: Sequence[str]) -> np.ndarray:
         """The codes of each word between begin and end, int64 (len(words), longest of them + 2), 0 after the end."""
         shown = [self._shown(word) for word in words]

@@ -199,6 +199,11 @@ class Text(Field[str]):
         """The text in quotes, cut where it is long."""
         return shortened(value)
 
+    def describe(self) -> str:
+        """How many tokens are known, as in "9,000 words"."""
+        kind = {"word": "words", "char": "characters", "subword": "pieces of words"}[self.level]
+        return f"{self.size:,} {kind}"
+
     def normalise(self, text: str) -> str:
         """What decoding the codes of the text gives where every token is known."""
         surface = self._surface(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from torch import nn
@@ -13,8 +13,11 @@ from torch import nn
 from unrolled.align.pool import Labelled, Pool
 from unrolled.data.batch.examples import CodeColumn, Examples
 from unrolled.data.read.files import Places
+from unrolled.data.read.sources import is_delimited
 from unrolled.fields.category import Category
 from unrolled.fields.spoken import spelled_as
+from unrolled.inputs.columns import LabelColumns
+from unrolled.inputs.input import Input, known_inputs
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
 from unrolled.tasks.batches import per_row
@@ -23,9 +26,8 @@ from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import enough_epochs
-from unrolled.tasks.reading.inputs import InputOptions, Inputs, kind_of
-from unrolled.tasks.reading.labelled import LabelColumns, LabelledExamples, read_examples
-from unrolled.tasks.reading.texts import is_delimited
+from unrolled.tasks.reading.labelled import LabelledExamples, read_examples
+from unrolled.tasks.reading.options import InputOptions
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Classifier", "ClassifierOptions"]
@@ -114,7 +116,7 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
             DataError, OptionError: the data or an option cannot be used, in one sentence.
         """
         columns = LabelColumns(text, label, None if names is None else tuple(names))
-        corpus = read_examples(source, y, columns, self.options.text.shape, labelled=True)
+        corpus = read_examples(source, y, columns, self.options, labelled=True)
         corpus.check_classes()
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         with self.anew(ClassifierNotes(*corpus.columns.parts, corpus.kind)):
@@ -162,9 +164,9 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         return as_they_came(self.fields["label"].values, self.notes.labels)
 
     @property
-    def kind(self) -> type[Inputs]:
+    def kind(self) -> type[Input[Any]]:
         """The kind of inputs that it learned from."""
-        return kind_of(self.fields)
+        return next(kind for kind in known_inputs() if kind.field in self.fields)
 
     def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> Fields:
         return {"label": corpus.classes(rows), **corpus.inputs.fit(rows, self.options)}
@@ -230,7 +232,7 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
     def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
         """A source as `fit` reads it, with the columns that it found."""
         columns = LabelColumns(*self.notes.columns, self.notes.names if is_delimited(source) else None)
-        return read_examples(source, y, columns, self.options.text.shape, labelled=labelled)
+        return read_examples(source, y, columns, self.options, labelled=labelled)
 
     def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
         """A source for the fitted model."""

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from unrolled import randomness
 from unrolled.data.batch.batching import Dataset
 from unrolled.errors import DataError, OptionError, UnrolledError
 from unrolled.fields import field_from_json, field_to_json
+from unrolled.inputs.input import Fields
 from unrolled.model import Law, Model
 from unrolled.tasks.laws import sequence_laws
 from unrolled.tasks.notes import Notes
@@ -61,10 +62,6 @@ class Task(Model):
             vars(self).clear()
             vars(self).update(before)
             raise
-
-
-Fields: TypeAlias = dict[str, Any]
-"""The fields of a task by name, each of the kind that the task put there."""
 
 
 class SequenceTask(Task, Generic[C, D]):

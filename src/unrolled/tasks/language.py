@@ -16,6 +16,7 @@ from unrolled.check import check_size
 from unrolled.data.batch.stream import Stream
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN
+from unrolled.inputs.texts import TextOptions, Texts, make_embedding, random_texts, width_of
 from unrolled.nn.build import ForwardOptions
 from unrolled.search import sample, stream
 from unrolled.state import map_state
@@ -24,7 +25,6 @@ from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, enough_epochs
 from unrolled.tasks.reading.running import Running, StreamOptions, read_running, running_codes
-from unrolled.tasks.reading.texts import TextOptions, Texts, make_embedding, random_texts, width_of
 from unrolled.tasks.reports import LanguageReport
 from unrolled.tasks.writing.complete import Completion, complete
 from unrolled.tasks.writing.prompts import Prompt, newline_of

@@ -20,6 +20,15 @@ from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags
 from unrolled.fields.tokens import learned_scheme, scheme_of, spans, split_spaces
 from unrolled.fields.tokens.chunks import SCHEMES
+from unrolled.inputs.texts import (
+    SpellingOptions,
+    Texts,
+    WordOptions,
+    make_embedding,
+    make_spelling,
+    random_texts,
+    width_of,
+)
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.reader import WordReader
 from unrolled.options import Options
@@ -32,15 +41,6 @@ from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions
 from unrolled.tasks.reading.plain import parted
 from unrolled.tasks.reading.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged, said_of
-from unrolled.tasks.reading.texts import (
-    SpellingOptions,
-    Texts,
-    WordOptions,
-    make_embedding,
-    make_spelling,
-    random_texts,
-    width_of,
-)
 from unrolled.tasks.reports import TagReport
 from unrolled.train import Callback, TrainOptions
 

@@ -14,8 +14,10 @@ from torch import nn
 from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.check import check_size
 from unrolled.data.batch.examples import Examples, PaddedColumn, TagColumn
+from unrolled.data.read.sources import is_delimited
 from unrolled.errors import OptionError
 from unrolled.fields.text import Text
+from unrolled.inputs.texts import TextOptions, Texts, make_embedding, random_texts, width_of
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.reader import WordReader
 from unrolled.score.text import bleu, chrf, rouge
@@ -25,7 +27,6 @@ from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, enough_epochs
 from unrolled.tasks.reading.pairs import PairColumns, Pairs, copied, read_pairs, read_references, read_sources
-from unrolled.tasks.reading.texts import TextOptions, Texts, is_delimited, make_embedding, random_texts, width_of
 from unrolled.tasks.reports import TranslatorReport
 from unrolled.tasks.writing.targets import Attended, Search, Writer, WriterOptions
 from unrolled.train import Callback, TrainOptions

@@ -12,17 +12,17 @@ import polars as pl
 import pytest
 
 from unrolled.errors import DataError
-from unrolled.fields.text import SPECIALS, Text
+from unrolled.inputs import TextInput
+from unrolled.inputs.columns import LabelColumns
 from unrolled.tasks import Classifier
-from unrolled.tasks.reading.inputs import TextInputs
-from unrolled.tasks.reading.labelled import LabelColumns, read_examples
+from unrolled.tasks.reading.labelled import read_examples
 
-SHAPE = Text("word", True, "punctuation", SPECIALS)
+OPTIONS = Classifier().options
 TEXTS, LABELS = ["a good film", "a bad film", "good"], ["1", "0", "1"]
 
 
 def read(source: Any, labels: Any = None, labelled: bool = True, **columns: Any) -> Any:
-    return read_examples(source, labels, LabelColumns(**columns), SHAPE, labelled=labelled)
+    return read_examples(source, labels, LabelColumns(**columns), OPTIONS, labelled=labelled)
 
 
 def written(folder: Path, kind: str) -> Any:
@@ -76,7 +76,7 @@ def test_labels_may_stand_beside_a_table_of_texts() -> None:
 @pytest.mark.parametrize("texts", [TEXTS, tuple(TEXTS), np.array(TEXTS), np.array(TEXTS, object), pd.Series(TEXTS)])
 def test_texts_in_memory_may_stand_in_anything(texts: Any) -> None:
     found = read(texts, LABELS)
-    assert isinstance(found.inputs, TextInputs)
+    assert isinstance(found.inputs, TextInput)
     assert found.inputs.texts.interned.forms == ["a", "good", "film", "bad"]
 
 

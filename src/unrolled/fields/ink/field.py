@@ -10,7 +10,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from unrolled.errors import DataError, ModelFileError, NotStreamable, OptionError, suggest
-from unrolled.fields.field import Field
+from unrolled.fields.field import Field, register_field
 from unrolled.fields.ink.drawing import Drawing, checked, measured
 from unrolled.fields.ink.front import InkFront
 from unrolled.fields.ink.steps import SLOWEST, Form, Pen, placed
@@ -26,6 +26,7 @@ CLOSEST = 1e-3
 WIDEST = 2.0**24
 
 
+@register_field
 @dataclass(frozen=True)
 class Ink(Field[Drawing]):
     """Each point of a drawing as the move that leads to it, with a mark where the pen leaves the paper after it.

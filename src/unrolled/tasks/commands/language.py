@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 from unrolled.model.describe import Asked, Call, Command, Description, Finished, Request, Whole, Word, held_files
-from unrolled.tasks.commands.results import evaluate_next, learning, scored, tokens, told
+from unrolled.tasks.commands.results import evaluate_next, learning, scored, told
 from unrolled.tasks.commands.words import Cell, HiddenSize, Layers, Level, Test, Truth, Valid, part_of, part_or_file
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def complete(
 
 
 def about(finished: Finished[LanguageModel]) -> list[str]:
-    return told(finished, [tokens(finished.model.fields["text"])])
+    return told(finished, [finished.model.fields["text"].describe()])
 
 
 def closing(finished: Finished[LanguageModel]) -> list[str]:

@@ -10,10 +10,8 @@ from unrolled.model.describe import Finished, ScoreReport, Whole, size_of
 
 if TYPE_CHECKING:
     from unrolled.fields.category import Category
-    from unrolled.fields.spelling import Spelling
-    from unrolled.fields.text import Text
 
-__all__ = ["classes", "evaluate_next", "learning", "scored", "spelled", "told", "tokens"]
+__all__ = ["classes", "evaluate_next", "learning", "scored", "told"]
 
 # So many classes are named.
 NAMED = 6
@@ -44,17 +42,6 @@ def classes(field: Category) -> str:
     values = in_order(field.values)
     more = ", ..." if len(values) > NAMED else ""
     return f"{len(values)} classes ({', '.join(values[:NAMED])}{more})"
-
-
-def tokens(field: Text, name: str = "") -> str:
-    """How many tokens are known."""
-    kind = {"word": "words", "char": "characters", "subword": "pieces of words"}[field.level]
-    return f"{name} {field.size:,} {kind}".lstrip()
-
-
-def spelled(field: Spelling | None) -> list[str]:
-    """How many characters words are read by, where they are."""
-    return [] if field is None else [f"{field.size} characters that spell"]
 
 
 def learning(finished: Finished[Any]) -> Path:

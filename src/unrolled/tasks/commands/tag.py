@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from unrolled.errors import DataError
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Request, Whole, Word
 from unrolled.tasks.commands.reading import holds_lines, together
-from unrolled.tasks.commands.results import evaluate_next, learning, scored, spelled, tokens, told
+from unrolled.tasks.commands.results import evaluate_next, learning, scored, told
 from unrolled.tasks.commands.words import (
     Cell,
     Column,
@@ -115,7 +115,8 @@ def evaluate(call: Call[Tagger], file: Truth, column: Column = None) -> Whole:
 
 def about(finished: Finished[Tagger]) -> list[str]:
     fields = finished.model.fields
-    parts = [tokens(fields["text"]), f"{fields['tags'].size} tags", *spelled(fields.get("spelling"))]
+    parts = [fields["text"].describe(), f"{fields['tags'].size} tags"]
+    parts += [fields["spelling"].describe()] if "spelling" in fields else []
     return told(finished, parts)
 
 

@@ -21,7 +21,7 @@ from unrolled.model.describe import (
     held_files,
 )
 from unrolled.tasks.commands.reading import header_in, header_of, table_of, together, under_names
-from unrolled.tasks.commands.results import evaluate_next, learning, scored, tokens, told
+from unrolled.tasks.commands.results import evaluate_next, learning, scored, told
 from unrolled.tasks.commands.words import (
     Beam,
     Cell,
@@ -224,7 +224,7 @@ def evaluate(
 
 def about(finished: Finished[Translator]) -> list[str]:
     fields = finished.model.fields
-    return told(finished, [tokens(fields[side], side) for side in ("source", "target")])
+    return told(finished, [f"{side} {fields[side].describe()}" for side in ("source", "target")])
 
 
 def attention(finished: Finished[Translator]) -> Path | None:

@@ -9,10 +9,10 @@ from typing import Annotated
 
 from unrolled.errors import OptionError
 from unrolled.model.describe import Word
+from unrolled.types import TABLES
 
 __all__ = [
     "CELLS",
-    "TABLES",
     "Beam",
     "Cell",
     "Column",
@@ -66,9 +66,6 @@ Set = Annotated[
 Seed = Annotated[int, Word("The same seed gives the same model.")]
 Epochs = Annotated[int | None, Word("Train for so many passes at most.  [default: until it gets no better]")]
 MaxMinutes = Annotated[float | None, Word("Train for so long at most.")]
-
-# Files of rows; any other is one of lines.
-TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet", ".pq")
 
 
 def is_table(path: str) -> bool:

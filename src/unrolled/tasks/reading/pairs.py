@@ -13,10 +13,11 @@ from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import suffix
 from unrolled.data.read.lines import read_lines, read_parallel
 from unrolled.data.read.records import comments_above, iterate_records
+from unrolled.data.read.sources import holds_columns, is_path, is_several, require_text
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
-from unrolled.tasks.commands.words import TABLES
-from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several, require_text
+from unrolled.inputs.texts import Texts
+from unrolled.types import TABLES
 
 __all__ = [
     "TURN",

@@ -11,10 +11,11 @@ from pydantic import Field
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.batch.runs import offsets_of
 from unrolled.data.read.lines import lines_of, read_lines
+from unrolled.data.read.sources import holds_columns, is_path, is_several, require_text
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
+from unrolled.inputs.texts import Texts
 from unrolled.options import Options
-from unrolled.tasks.reading.texts import Texts, holds_columns, is_path, is_several, require_text
 
 __all__ = ["Running", "StreamOptions", "read_running", "running_codes"]
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from unrolled.data.read.conll import Sentences, read_conll
 from unrolled.data.read.files import Places
+from unrolled.data.read.sources import is_path, is_several
 from unrolled.data.read.tag_tables import read_tag_table
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
 from unrolled.fields.tokens import learned_scheme, odd_tags, split_spaces, write_chunks
+from unrolled.inputs.texts import Texts
 from unrolled.tasks.reading.plain import parts_marks
-from unrolled.tasks.reading.texts import Texts, is_path, is_several
 
 __all__ = ["TaggedSentences", "in_scheme", "read_tagged", "read_untagged", "said_of"]
 

@@ -18,7 +18,7 @@ from unrolled.data.read.ink.omniglot import parse_omniglot
 from unrolled.data.read.ink.quickdraw import iterate_quickdraw
 from unrolled.data.read.ink.stroke3 import read_stroke3
 from unrolled.data.read.lines import visible_files
-from unrolled.errors import DataError, OptionError, suggest
+from unrolled.errors import DataError, OptionError, listed, suggest
 from unrolled.fields.ink import Drawing
 
 __all__ = ["Drawings", "read_drawings"]
@@ -87,9 +87,7 @@ def read_drawings(
             labels for some drawings alone; the file and its line or row are named.
     """
     if times not in TIMES:
-        raise OptionError(
-            f"read_drawings: times must be one of {', '.join(TIMES)}, got {times!r}.{suggest(times, TIMES)}"
-        )
+        raise OptionError(f"read_drawings: times must be one of {listed(TIMES)}, got {times!r}.{suggest(times, TIMES)}")
     path, ending, name = require_file(source), suffix(source), file_name(source)
     files = path.is_dir() or ending in (*_ALONE, ".zip")
     if (label is not None and not files) or (part is not None and ending != ".npz"):

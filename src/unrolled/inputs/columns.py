@@ -1,15 +1,18 @@
-"""Which column holds the texts, where no name tells; and what a table of texts should not be: one of numbers."""
+"""Columns of a table that hold inputs and their labels: named by the user, or seen from names and values."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from unrolled.data.read.records import Records
 from unrolled.data.read.table_layout import is_datum
-from unrolled.errors import DataError
+from unrolled.errors import DataError, listed
 
-__all__ = ["check_guessed", "table_of_numbers", "told_apart"]
+__all__ = ["LabelColumns", "TEXT_NAMES", "check_guessed", "table_of_numbers", "told_apart"]
 
+LABEL_NAMES = ("label", "class", "target", "category", "sentiment", "y")
+TEXT_NAMES = ("text", "sentence", "review", "document", "content", "message")
 # Values of a column that are looked at, and columns.
 SOME, FEW = 50, 200
 # Columns are told apart from so many rows on, where labels come so often each.
@@ -18,6 +21,39 @@ HELP = (
     "a classifier reads texts, or series from .ts, .arff and .npz files, a folder of files for each class, or a .tsv "
     "file with a label and then the values in each row and no header"
 )
+
+
+@dataclass(frozen=True)
+class LabelColumns:
+    """Which columns of a table hold the text and its label; names: of all columns, where a file has no header."""
+
+    text: str | None = None
+    label: str | None = None
+    names: tuple[str, ...] | None = None
+
+    @property
+    def parts(self) -> tuple[tuple[str | None, str | None], tuple[str, ...] | None]:
+        """The columns of the text and of the label, and the names of all."""
+        return (self.text, self.label), self.names
+
+    def settled(self, present: Sequence[str], source: str) -> LabelColumns:
+        """The columns named, or seen from their names, or from there being two."""
+        label = self.label or next((name for name in LABEL_NAMES if name in present), None)
+        text = self.text or next((name for name in TEXT_NAMES if name in present and name != label), None)
+        rest = [name for name in present if name not in (text, label)]
+        if len(present) == 2 and len(rest) == 1:
+            text, label = text or rest[0], label or rest[0]
+        if text is None or label is None:
+            raise _unnamed("text" if text is None else "label", present, source)
+        return LabelColumns(text, label, self.names)
+
+    def texts_alone(self, present: Sequence[str], source: str) -> LabelColumns:
+        """The column of the texts, where no labels are looked for."""
+        text = present[0] if len(present) == 1 else self.text
+        text = text or next((name for name in TEXT_NAMES if name in present), None)
+        if text is None:
+            raise _unnamed("text", present, source)
+        return LabelColumns(text, self.label, self.names)
 
 
 def table_of_numbers(records: Records, label: str | None) -> DataError | None:
@@ -58,3 +94,10 @@ def check_guessed(records: Records, text: str) -> None:
 def _holds_numbers(values: Iterable[object]) -> bool:
     some = [str(value) for value, _ in zip((v for v in values if v is not None), range(SOME), strict=False)]
     return bool(some) and all(map(is_datum, some))
+
+
+def _unnamed(what: str, present: Sequence[str], source: str) -> DataError:
+    return DataError(
+        f"{source}: expected a column of {what}s, but none has a usual name; say which with {what}=, or "
+        f"name all columns with names= if the first line is no header. It has: {listed(present)}."
+    )

@@ -6,15 +6,16 @@ import pandas as pd
 import pytest
 
 from unrolled.errors import DataError
-from unrolled.fields.text import Text
-from unrolled.tasks.reading.inputs import SeriesInputs
-from unrolled.tasks.reading.labelled import LabelColumns, read_examples
+from unrolled.inputs import SeriesInput
+from unrolled.inputs.columns import LabelColumns
+from unrolled.tasks import Classifier
+from unrolled.tasks.reading.labelled import read_examples
 
-SHAPE = Text.fit([])
+OPTIONS = Classifier().options
 
 
 def read(source: object, columns: LabelColumns = LabelColumns()) -> object:  # noqa: B008
-    return read_examples(source, None, columns, SHAPE, labelled=True)
+    return read_examples(source, None, columns, OPTIONS, labelled=True)
 
 
 @pytest.mark.parametrize("header", ["f0,f1,f2,label", "sepal,petal,width,species", "item,d_0,d_1,d_2"])
@@ -39,7 +40,7 @@ def test_two_columns_of_which_the_text_would_be_numbers_are_refused(tmp_path: Pa
 def test_two_columns_of_any_names_are_told_apart_by_their_values(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("spam,comment\n" + "".join(f"{'yes' if i % 2 else 'no'},comment number {i}\n" for i in range(20)))
-    found = read_examples(path, None, LabelColumns(), SHAPE, labelled=True)
+    found = read_examples(path, None, LabelColumns(), OPTIONS, labelled=True)
     assert found.labels == ["no", "yes"] * 10
     assert found.remarks[0] == "texts: column 'comment'; labels: column 'spam'"
 
@@ -61,9 +62,9 @@ def test_two_columns_that_values_do_not_tell_apart_are_refused(lines: list[str],
 def test_a_file_of_the_archive_is_read_as_series_and_said(tmp_path: Path) -> None:
     path = tmp_path / "Italy_TRAIN.tsv"
     path.write_text("1\t0.5\t1.5\n2\t1.5\t2.5\n" * 3)
-    found = read_examples(path, None, LabelColumns(), SHAPE, labelled=True)
-    assert isinstance(found.inputs, SeriesInputs)
+    found = read_examples(path, None, LabelColumns(), OPTIONS, labelled=True)
+    assert isinstance(found.inputs, SeriesInput)
     assert found.labels == ["1", "2"] * 3
     assert found.remarks[0].startswith("Italy_TRAIN.tsv: a series a row, its label first")
-    with pytest.raises(DataError, match="has its labels in its first column"):
-        read_examples(path, ["1"] * 6, LabelColumns(), SHAPE, labelled=True)
+    with pytest.raises(DataError, match="has labels of its own: leave y out"):
+        read_examples(path, ["1"] * 6, LabelColumns(), OPTIONS, labelled=True)

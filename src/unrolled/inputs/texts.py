@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, TypeGuard
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,38 +13,25 @@ from torch import Tensor
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.intern import Interning, intern
 from unrolled.data.batch.ragged import Ragged
-from unrolled.data.read.files import suffix
-from unrolled.data.read.lines import visible_files
-from unrolled.data.read.records import Records
-from unrolled.data.read.table import DELIMITERS
 from unrolled.data.read.vectors import Vectors, read_vectors, vectors_for
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import OptionError
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.text import SPECIALS, Text
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.options import Options
-from unrolled.tasks.commands.words import TABLES
 
 __all__ = [
     "SpellingOptions",
     "TextOptions",
     "Texts",
     "WordOptions",
-    "holds_columns",
-    "is_delimited",
-    "is_path",
-    "is_several",
     "make_embedding",
     "make_spelling",
     "random_texts",
-    "require_text",
     "width_of",
 ]
-
-# Longer names are texts that somebody meant to put in a list.
-LONGEST_NAME = 200
 
 
 class WordOptions(Options):
@@ -188,48 +173,6 @@ class Texts:
         if spelling is None:
             return PaddedColumn(codes)
         return WordColumn(codes, self.interned.tokens, spelling.encode_all(self.interned.forms))
-
-
-def is_path(source: object) -> TypeGuard[str | Path]:
-    """Whether a source is the name of a file or folder. Raises DataError for a text in its place."""
-    if isinstance(source, str):
-        text = not source or len(source) > LONGEST_NAME or any(character.isspace() for character in source)
-        if text and not os.path.exists(source):
-            raise DataError(f"There is no file {source[:60]!r}: check the path, or put a text itself in a list.")
-    return isinstance(source, str | Path)
-
-
-def require_text(owner: str, source: object) -> None:
-    """Raises `DataError` for a file of rows, alone or in a folder: its commas and braces are not what is to be read."""
-    if not is_path(source) or str(source) == "-":
-        return
-    path = Path(source)
-    table = next((file for file in (visible_files(path) if path.is_dir() else [path]) if suffix(file) in TABLES), None)
-    if table is not None:
-        raise DataError(
-            f"{owner}: expected lines of text, got the table {table.name}; write its column of texts to a text file, "
-            "a text a line, or give the texts as a list in Python."
-        )
-
-
-def is_delimited(source: object) -> bool:
-    """Whether a source is a file of delimited text: no other kind of table can lack the names of its columns."""
-    return isinstance(source, str | Path) and suffix(source) in DELIMITERS
-
-
-def is_several(values: object) -> TypeGuard[Iterable[object]]:
-    """Whether it holds values one after another: anything that can be gone through, but a text."""
-    alone = isinstance(values, np.ndarray) and values.ndim == 0
-    return isinstance(values, Iterable) and not isinstance(values, str | bytes) and not alone
-
-
-def holds_columns(source: object) -> bool:
-    """Whether a source is a table in memory: a dataframe, a dict of columns, a list of dicts, or Records."""
-    from narwhals.dependencies import is_into_dataframe
-
-    if isinstance(source, Mapping | Records) or is_into_dataframe(source):
-        return True
-    return isinstance(source, list) and len(source) > 0 and isinstance(source[0], Mapping)
 
 
 def width_of(options: WordOptions, vectors: Vectors | None, known: int | None, owner: str) -> int | None:

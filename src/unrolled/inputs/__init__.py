@@ -1,0 +1,26 @@
+"""Inputs: what a task may read, a file for each kind. A task reads nothing itself and knows no kind by name.
+
+`Input` is the contract, `register_input` makes a kind known to every task that takes any.
+"""
+
+from unrolled.inputs.input import Input, ReadSource, known_inputs, register_input
+from unrolled.inputs.series import SeriesInput, SeriesOptions
+from unrolled.inputs.text import TextInput
+from unrolled.inputs.texts import SpellingOptions, TextOptions, Texts
+
+__all__ = [
+    "Input",
+    "ReadSource",
+    "SeriesInput",
+    "SeriesOptions",
+    "SpellingOptions",
+    "TextInput",
+    "TextOptions",
+    "Texts",
+    "known_inputs",
+    "register_input",
+]
+
+# A source is shown to the last one first: any table or file may be one of texts.
+for _kind in (TextInput, SeriesInput):
+    register_input(_kind)

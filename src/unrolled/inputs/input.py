@@ -1,0 +1,123 @@
+"""One kind of source: how it is recognised and read, its fields, its column of batches, its reader; and all kinds."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+
+import numpy as np
+
+from unrolled.data.batch.examples import PaddedColumn, WordColumn
+from unrolled.data.read.files import Places
+from unrolled.errors import OptionError
+from unrolled.inputs.columns import LabelColumns
+from unrolled.nn.reading.reader import Reader
+
+__all__ = ["Fields", "Input", "ReadSource", "known_inputs", "register_input"]
+
+Groups = TypeVar("Groups")
+Kind = TypeVar("Kind", bound="type[Input[Any]]")
+
+Fields: TypeAlias = dict[str, Any]
+"""The fields of a task by name, each of the kind that was put there."""
+
+_KINDS: list[type[Input[Any]]] = []
+
+
+class Input(ABC, Generic[Groups]):
+    """n inputs of one kind, and what a network over that kind is usually like; Groups: its options.
+
+    kind: what they are called. field: the name of their field in saved models, and of their column where a folder is
+    read. lines: whether an input may come as a line of text. encoder, head_dropout: what is chosen where nothing is
+    asked for, by measurement.
+    """
+
+    kind: ClassVar[str]
+    field: ClassVar[str]
+    lines: ClassVar[bool]
+    encoder: ClassVar[Mapping[str, object]]
+    head_dropout: ClassVar[float]
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, source: object, columns: LabelColumns) -> bool:
+        """Whether a source is of this kind; columns: those that the user has named."""
+
+    @classmethod
+    @abstractmethod
+    def read(cls, source: object, columns: LabelColumns, options: Groups, *, labelled: bool) -> ReadSource:
+        """A source of this kind. labelled: labels that stand beside the inputs are looked for, too."""
+
+    @classmethod
+    @abstractmethod
+    def of(cls, values: Sequence[Any], options: Groups) -> Self:
+        """The inputs of values as a folder's files hold them."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def fit(self, rows: np.ndarray, options: Groups) -> Fields:
+        """The fields of these rows."""
+
+    @abstractmethod
+    def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
+        """All inputs as a column of examples, and the steps (N,) of each."""
+
+    @abstractmethod
+    def width(self, options: Groups) -> int | None:
+        """The features of vectors that a file gives, None without one."""
+
+    @classmethod
+    @abstractmethod
+    def reader(cls, inputs: Self | None, fields: Fields, options: Groups, width: int | None) -> Reader:
+        """What turns inputs of these fields into vectors of `width` features; without inputs its weights come later."""
+
+    @classmethod
+    @abstractmethod
+    def say(cls, fields: Fields) -> list[str]:
+        """What the fields hold, in words."""
+
+    @classmethod
+    @abstractmethod
+    def made_up(cls, fields: Fields, options: Groups, draw: Sequence[np.random.Generator]) -> Self:
+        """An input for each generator, for the laws."""
+
+
+@dataclass(frozen=True, eq=False)
+class ReadSource:
+    """What one kind read of a source: inputs, where each came from, and the labels beside them, as they stand there.
+
+    labels: None where there are none. columns: where inputs and labels stood in a table. filed: whether labels are
+    texts of a file, which knows no types. remarks: what was understood without being told.
+    """
+
+    inputs: Input[Any]
+    places: Places
+    columns: LabelColumns
+    labels: Sequence[object] | None = None
+    filed: bool = False
+    remarks: tuple[str, ...] = ()
+
+
+def register_input(kind: Kind) -> Kind:
+    """Make a kind known to every task that takes any kind; a later one is asked first. To be used as a decorator.
+
+    Raises `OptionError` where another kind has its name or the name of its field.
+    """
+    for other in _KINDS:
+        if other is not kind and (other.kind == kind.kind or other.field == kind.field):
+            raise OptionError(
+                f"register_input: {other.__name__} is called {other.kind!r}, its field {other.field!r}; give "
+                f"{kind.__name__} names of its own."
+            )
+    if kind not in _KINDS:
+        _KINDS.insert(0, kind)
+    return kind
+
+
+def known_inputs() -> tuple[type[Input[Any]], ...]:
+    """All kinds, in the order in which a source is shown to them."""
+    return tuple(_KINDS)

@@ -1,0 +1,101 @@
+"""Series of numbers as inputs: files of them, tables of a folder, arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Sized
+from typing import ClassVar, Literal, Protocol, Self
+
+import numpy as np
+from pydantic import Field
+
+from unrolled.data.batch.examples import PaddedColumn, WordColumn
+from unrolled.data.batch.ragged import Ragged
+from unrolled.data.read.files import Places, suffix
+from unrolled.data.read.label_first import is_label_first, read_label_first
+from unrolled.data.read.series import read_series
+from unrolled.data.read.sources import holds_columns, holds_texts, is_path, is_several
+from unrolled.fields.numbers import Numbers
+from unrolled.inputs.columns import LabelColumns
+from unrolled.inputs.input import Fields, Input, ReadSource
+from unrolled.nn.reading.reader import Reader, SeriesReader
+from unrolled.options import Options
+
+__all__ = ["SeriesInput", "SeriesOptions"]
+
+FILES = (".ts", ".arff", ".npy", ".npz")
+
+
+class SeriesOptions(Options):
+    """How a task reads series. scaling: a kind of `Number`."""
+
+    scaling: Literal["standard", "robust", "log", "scale", "none"] = Field(
+        default="standard", description="How the numbers of series are scaled."
+    )
+
+
+class SeriesGroups(Protocol):
+    """The options of a task that series need."""
+
+    @property
+    def series(self) -> SeriesOptions: ...
+    @property
+    def reading_dropout(self) -> float | None: ...
+
+
+class SeriesInput(Input[SeriesGroups]):
+    """Series of numbers, (T, D) each, T of any length."""
+
+    kind, field, lines, head_dropout = "series", "series", False, 0.3
+    encoder: ClassVar[Mapping[str, object]] = {
+        "cell": "gru", "hidden_size": 64, "bidirectional": True, "layers": 2, "dropout": 0.2,
+    }  # fmt: skip
+
+    def __init__(self, values: Sequence[np.ndarray]) -> None:
+        self.values = list(values)
+
+    @classmethod
+    def recognises(cls, source: object, columns: LabelColumns) -> bool:
+        """Files of series, and arrays; a table of numbers with the label first is one where no columns are named."""
+        if is_path(source):
+            return suffix(source) in FILES or (columns == LabelColumns() and is_label_first(source))
+        return is_several(source) and not holds_columns(source) and not holds_texts(source)
+
+    @classmethod
+    def read(cls, source: object, columns: LabelColumns, options: SeriesGroups, *, labelled: bool) -> ReadSource:
+        if is_path(source) and suffix(source) not in FILES and (rows := read_label_first(source)) is not None:
+            said = f"{rows.source}: a series a row, its label first, and no header, as in the UCR archive"
+            return ReadSource(cls(rows.values), rows.places, columns, rows.labels, filed=True, remarks=(said,))
+        if isinstance(source, Sized) and not is_path(source) and not len(source):
+            return ReadSource(cls(()), Places("the inputs", "row", np.arange(0)), columns)
+        series = read_series(source)
+        return ReadSource(cls(series.values), series.places, columns, series.labels, filed=is_path(source))
+
+    @classmethod
+    def of(cls, values: Sequence[np.ndarray], options: SeriesGroups) -> Self:
+        return cls(values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def fit(self, rows: np.ndarray, options: SeriesGroups) -> Fields:
+        return {"series": Numbers.fit((self.values[i] for i in rows.tolist()), options.series.scaling)}
+
+    def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
+        column = PaddedColumn(Ragged.from_list(fields["series"].encode(values) for values in self.values))
+        return column, column.ragged.lengths
+
+    def width(self, options: SeriesGroups) -> int | None:
+        return None
+
+    @classmethod
+    def reader(cls, inputs: Self | None, fields: Fields, options: SeriesGroups, width: int | None) -> Reader:
+        return SeriesReader(fields["series"].width, options.reading_dropout or 0.0)
+
+    @classmethod
+    def say(cls, fields: Fields) -> list[str]:
+        channels = fields["series"].channels
+        return [f"series of {channels} channel{'' if channels == 1 else 's'}"]
+
+    @classmethod
+    def made_up(cls, fields: Fields, options: SeriesGroups, draw: Sequence[np.random.Generator]) -> Self:
+        return cls([fields["series"].draw(random) for random in draw])

@@ -1,0 +1,36 @@
+"""Options of a task that reads inputs of any kind."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from unrolled.errors import OptionError
+from unrolled.inputs.series import SeriesOptions
+from unrolled.inputs.texts import SpellingOptions, TextOptions
+from unrolled.nn.build import Rate
+from unrolled.tasks.options import TaskOptions
+
+__all__ = ["InputOptions"]
+
+
+class InputOptions(TaskOptions):
+    """Options of a task that reads inputs of any kind, those of every kind in a group.
+
+    text: `TextOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. reading_dropout: of single features of
+    what the encoder reads.
+    """
+
+    text: TextOptions = TextOptions()
+    spelled: SpellingOptions = SpellingOptions()
+    series: SeriesOptions = SeriesOptions()
+    reading_dropout: Rate | None = Field(
+        default=None, description="Dropout of single features of what the encoder reads."
+    )
+
+    def check(self) -> None:
+        super().check()
+        if self.spelled.spelling != "none" and self.text.level != "word":
+            raise OptionError(
+                f"{self.owner}: spelling={self.spelled.spelling!r} reads the characters of words, got "
+                f"level={self.text.level!r}; choose level='word', or leave spelling out."
+            )
