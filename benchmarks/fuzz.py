@@ -23,7 +23,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -391,11 +390,9 @@ def main() -> None:
         name: -(-asked.files // len(readers())) for name in readers()
     }
     for kind, count in kinds.items():
-        began = time.monotonic()
         counted = run(kind, count, asked.out)
         if not results.has(kind=kind, count=sum(counted.values())):
-            seconds = round(time.monotonic() - began)
-            results.add(kind=kind, count=sum(counted.values()), results=dict(counted), seconds=seconds)
+            results.add(kind=kind, count=sum(counted.values()), results=dict(counted))
 
 
 if __name__ == "__main__":
