@@ -40,8 +40,7 @@ FIELDS: dict[str, Callable[[], Field[object]]] = {
         f"audio {features} {normalise}": lambda features=features, normalise=normalise: Audio.fit(
             SOUNDS, AudioOptions(rate=8000, features=features, deltas=1, normalise=normalise)
         )
-        for features in ("logmel", "mfcc")
-        for normalise in ("training", "recording", "none")
+        for features, normalise in [("logmel", "training"), ("mfcc", "recording"), ("mfcc", "none")]
     },
     **{f"ink per {per}": lambda per=per: Ink.fit(DRAWINGS, per) for per in ("drawing", "training")},
     "category": lambda: Category.fit(["rain", "sun", None]),

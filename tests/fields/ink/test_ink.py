@@ -9,20 +9,15 @@ import numpy as np
 import pytest
 
 from unrolled.errors import DataError, ModelFileError, NotStreamable, OptionError
-from unrolled.fields import field as register
-from unrolled.fields import register_field
 from unrolled.fields.ink import Drawing, Ink, measured
 from unrolled.testing import check_field
 
 EPS = float(np.finfo(np.float32).eps)
-OPTIONS = list(itertools.product(["drawing", "training"], [None, 0.3, 0.02], [False, True], [False, True]))
-
-
-@pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The field is known, and what a test registers is gone after it."""
-    monkeypatch.setattr(register, "_KINDS", dict(register._KINDS))
-    register_field(Ink)
+OPTIONS = [
+    *itertools.product(["drawing", "training"], [None, 0.3], [False], [False, True]),
+    ("drawing", 0.02, True, True),
+    ("training", None, True, True),
+]
 
 
 def scribbles(count: int, seed: int = 0, *, step: float = 4.0) -> list[Drawing]:
