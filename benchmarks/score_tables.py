@@ -1,4 +1,4 @@
-"""Write the measured table of docs/tasks.md from the newest result file of tasks.py.
+"""Write the measured table of docs/tasks.md from the result files of tasks.py, of each row the newest results.
 
 python benchmarks/score_tables.py             # rewrites what stands between the two marks
 python benchmarks/score_tables.py --check     # exit code 1 if that would change the page
@@ -12,8 +12,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from tables import newest
 
 __all__ = ["render", "with_table"]
 
@@ -76,12 +74,16 @@ def _digits(value: float) -> str:
 
 
 def with_table(page: str, folder: Path) -> str:
-    """The page with the table of the newest results between its marks."""
-    path = newest(folder, "tasks")
-    text = "Nothing is measured yet."
-    if path is not None:
+    """The page with the table of the newest results of each row between its marks."""
+    found: dict[tuple[str, str], list[Result]] = {}
+    paths = sorted(folder.glob("tasks-*.jsonl"))
+    for path in paths:
         results = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        text = f"From `benchmarks/results/{path.name}`.\n\n{render(results)}"
+        # What is measured again stands where it stood.
+        found |= {row: [result for result in results if _named(result) == row] for row in map(_named, results)}
+    names = ", ".join(f"`benchmarks/results/{path.name}`" for path in paths)
+    every = [result for several in found.values() for result in several]
+    text = f"From {names}.\n\n{render(every)}" if paths else "Nothing is measured yet."
     before, rest = page.split(BEGIN)
     return f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}"
 

@@ -75,19 +75,21 @@ def series_statistics(values: np.ndarray) -> np.ndarray:
 def series_accuracy(
     train: Sequence[np.ndarray], train_labels: Sequence[str], test: Sequence[np.ndarray], test_labels: Sequence[str]
 ) -> float:
-    """Accuracy of logistic regression (C = 1) on `series_statistics`, standardised by the training part.
+    """Accuracy of `logistic_accuracy` on `series_statistics` of series (T, D) of any lengths, no value missing."""
+    train_rows, test_rows = (np.stack([series_statistics(one) for one in part]) for part in (train, test))
+    return logistic_accuracy(train_rows, train_labels, test_rows, test_labels)
 
-    Series are (T, D) without missing values; T may differ.
-    """
+
+def logistic_accuracy(
+    train: np.ndarray, train_labels: Sequence[str], test: np.ndarray, test_labels: Sequence[str]
+) -> float:
+    """Accuracy of logistic regression (C = 1) on features (N, D), standardised by the training part."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    train_rows, test_rows = (np.stack([series_statistics(one) for one in part]) for part in (train, test))
-    model = make_pipeline(StandardScaler(), LogisticRegression(tol=CONVERGED, max_iter=5000)).fit(
-        train_rows, train_labels
-    )
-    return float(model.score(test_rows, test_labels))
+    model = make_pipeline(StandardScaler(), LogisticRegression(tol=CONVERGED, max_iter=5000)).fit(train, train_labels)
+    return float(model.score(test, test_labels))
 
 
 def _suffixes(word: str) -> list[tuple[bool, str]]:

@@ -15,19 +15,24 @@ import json
 import resource
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import simple
 import simple_ngrams
 from common import Results, data_folder
 
 import unrolled as ur
+from unrolled.data.read.audio import read_clip
 from unrolled.data.read.conll import read_conll
 from unrolled.data.read.lines import read_lines
+from unrolled.data.read.manifests import read_recordings
 from unrolled.data.read.records import read_records
 from unrolled.data.read.series import read_series
+from unrolled.fields import Audio, AudioOptions
 from unrolled.score.text import rouge
 
 SEEDS, SHORT = (0, 1, 2), 180.0
@@ -82,6 +87,46 @@ def series_simple(name: str, stem: str) -> Callable[[], dict[str, float]]:
         return {"statistics": simple.series_accuracy(train.values, labels[0], test.values, labels[1])}
 
     return run
+
+
+def fsdd_lists(folder: Path, speaker: str | None) -> list[Path]:
+    """Lists of the training and the test recordings: the test is the first five of each, or all of one speaker."""
+    with zipfile.ZipFile(data_folder("fsdd") / "recordings.zip") as archive:
+        archive.extractall(folder)
+    lists = {name: ["path,label\n"] for name in ("train", "test")}
+    for path in sorted(folder.rglob("*.wav")):
+        digit, who, index = path.stem.split("_")
+        held = int(index) < 5 if speaker is None else who == speaker
+        lists["test" if held else "train"].append(f"{path.relative_to(folder)},{digit}\n")
+    for name, rows in lists.items():
+        (folder / f"{name}.csv").write_text("".join(rows))
+    return [folder / f"{name}.csv" for name in lists]
+
+
+def fsdd(speaker: str | None = None) -> Callable[..., Score]:
+    def run(seed: int, **options: Any) -> Score:
+        with tempfile.TemporaryDirectory() as folder:
+            train, test = fsdd_lists(Path(folder), speaker)
+            model = ur.Classifier(seed=seed, **options).fit(train)
+            return Score("accuracy", model.evaluate(test).accuracy, notes(model))
+
+    return run
+
+
+def fsdd_simple(speaker: str | None = None) -> Callable[[], dict[str, float]]:
+    return lambda: {"MFCC + LR": cepstral_accuracy(speaker)}
+
+
+def cepstral_accuracy(speaker: str | None) -> float:
+    """Means of cepstral coefficients over five parts of each recording, and logistic regression."""
+    with tempfile.TemporaryDirectory() as folder:
+        parts = [read_recordings(path) for path in fsdd_lists(Path(folder), speaker)]
+        field = Audio.fit([], AudioOptions(rate=8000, features="mfcc", normalise="none"))
+        features = [[field.encode(read_clip(clip).samples) for clip in part.columns["audio"]] for part in parts]
+        means = [np.stack([np.concatenate([piece.mean(0) for piece in np.array_split(one, 5)]) for one in part])
+                 for part in features]  # fmt: skip
+        labels = [part.columns["label"] for part in parts]
+        return simple.logistic_accuracy(means[0], labels[0], means[1], labels[1])
 
 
 def tag_files(name: str) -> list[Path]:
@@ -246,6 +291,10 @@ ROWS = {
                            series_simple("japanese_vowels", "JapaneseVowels"), 0.97, 0.99, {}),
     "basic_motions": Row(series("basic_motions", "BasicMotions"),
                          series_simple("basic_motions", "BasicMotions"), 0.97, 1.0, {}),
+    "fsdd": Row(fsdd(), fsdd_simple(), 0.985, 0.995, {}),
+    "fsdd_george": Row(fsdd("george"), fsdd_simple("george"), 0.70, 0.85, {}),
+    "fsdd_theo": Row(fsdd("theo"), fsdd_simple("theo"), 0.90, 0.95, {}),
+    "fsdd_lucas": Row(fsdd("lucas"), fsdd_simple("lucas"), 0.75, 0.85, {}),
     "natops": Row(series("natops", "NATOPS"), series_simple("natops", "NATOPS"), 0.90, 0.95, {}),
     "ud_english_ewt": Row(tagged("ud_english_ewt"), tagged_simple("ud_english_ewt"), 0.93, 0.95, {}),
     "ud_english_ewt_glove": Row(tagged("ud_english_ewt"), tagged_simple("ud_english_ewt"), 0.93, 0.95,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,19 @@ def test_a_verdict_knows_which_way_is_better(
     tables: Any, metric: str, score: float, least: float, aim: float, word: str
 ) -> None:
     assert tables.verdict(result(metric=metric, score=score, least=least, aim=aim)) == word
+
+
+def test_what_is_measured_again_stands_in_the_place_of_the_older(tables: Any, tmp_path: Path) -> None:
+    files = {
+        "tasks-2026-01-01.jsonl": [result(), result(row="other", score=0.81)],
+        "tasks-2026-01-02.jsonl": [result(score=0.99), result(row="new")],
+    }
+    for name, rows in files.items():
+        (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = tables.with_table(f"{tables.BEGIN}{tables.END}", tmp_path)
+    assert [line.split("|")[1:4:2] for line in page.splitlines() if line.startswith("| ")][1:] == [
+        [" toy ", " 0.9900 "],
+        [" other ", " 0.8100 "],
+        [" new ", " 0.9000 "],
+    ]
+    assert "tasks-2026-01-01.jsonl`, `benchmarks/results/tasks-2026-01-02.jsonl`." in page

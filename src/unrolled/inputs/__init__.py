@@ -3,12 +3,14 @@
 `Input` is the contract, `register_input` makes a kind known to every task that takes any.
 """
 
+from unrolled.inputs.audio import AudioInput
 from unrolled.inputs.input import Input, ReadSource, known_inputs, register_input
 from unrolled.inputs.series import SeriesInput, SeriesOptions
 from unrolled.inputs.text import TextInput
 from unrolled.inputs.texts import SpellingOptions, TextOptions, Texts
 
 __all__ = [
+    "AudioInput",
     "Input",
     "ReadSource",
     "SeriesInput",
@@ -22,5 +24,5 @@ __all__ = [
 ]
 
 # A source is shown to the last one first: any table or file may be one of texts.
-for _kind in (TextInput, SeriesInput):
+for _kind in (TextInput, SeriesInput, AudioInput):
     register_input(_kind)

@@ -9,7 +9,7 @@ from unrolled.data.read.records import Records
 from unrolled.data.read.table_layout import is_datum
 from unrolled.errors import DataError, listed
 
-__all__ = ["LabelColumns", "TEXT_NAMES", "check_guessed", "table_of_numbers", "told_apart"]
+__all__ = ["LABEL_NAMES", "LabelColumns", "TEXT_NAMES", "check_guessed", "table_of_numbers", "told_apart"]
 
 LABEL_NAMES = ("label", "class", "target", "category", "sentiment", "y")
 TEXT_NAMES = ("text", "sentence", "review", "document", "content", "message")

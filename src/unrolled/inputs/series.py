@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Sized
+from pathlib import Path
 from typing import ClassVar, Literal, Protocol, Self
 
 import numpy as np
@@ -11,7 +12,9 @@ from pydantic import Field
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places, suffix
+from unrolled.data.read.folders import SERIES, read_folders
 from unrolled.data.read.label_first import is_label_first, read_label_first
+from unrolled.data.read.lines import visible_files
 from unrolled.data.read.series import read_series
 from unrolled.data.read.sources import holds_columns, holds_texts, is_path, is_several
 from unrolled.fields.numbers import Numbers
@@ -55,13 +58,20 @@ class SeriesInput(Input[SeriesGroups]):
 
     @classmethod
     def recognises(cls, source: object, columns: LabelColumns) -> bool:
-        """Files of series, and arrays; a table of numbers with the label first is one where no columns are named."""
+        """Files of series, folders of tables and arrays of numbers; a table with the label first where no columns are
+        named.
+        """
+        if is_path(source) and Path(source).is_dir():
+            return any(suffix(file) in SERIES for file in visible_files(Path(source)))
         if is_path(source):
             return suffix(source) in FILES or (columns == LabelColumns() and is_label_first(source))
         return is_several(source) and not holds_columns(source) and not holds_texts(source)
 
     @classmethod
     def read(cls, source: object, columns: LabelColumns, options: SeriesGroups, *, labelled: bool) -> ReadSource:
+        if is_path(source) and Path(source).is_dir():
+            found = read_folders(source)
+            return ReadSource(cls(found.columns["series"]), found.places, columns, found.columns["label"], filed=True)
         if is_path(source) and suffix(source) not in FILES and (rows := read_label_first(source)) is not None:
             said = f"{rows.source}: a series a row, its label first, and no header, as in the UCR archive"
             return ReadSource(cls(rows.values), rows.places, columns, rows.labels, filed=True, remarks=(said,))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.read.files import Places
+from unrolled.data.read.folders import read_folders
 from unrolled.data.read.records import Records, comments_above, read_records
 from unrolled.data.read.sources import holds_columns, holds_texts, is_path, is_several
 from unrolled.errors import DataError
@@ -58,11 +60,16 @@ class TextInput(Input[TextGroups]):
 
     @classmethod
     def recognises(cls, source: object, columns: LabelColumns) -> bool:
-        """Any table or file, and lists with a text in them."""
+        """Any table, file or folder, and lists with a text in them."""
         return is_path(source) or holds_columns(source) or (is_several(source) and holds_texts(source))
 
     @classmethod
     def read(cls, source: object, columns: LabelColumns, options: TextGroups, *, labelled: bool) -> ReadSource:
+        if is_path(source) and Path(source).is_dir():
+            found = read_folders(source)
+            return ReadSource(
+                cls.of(found.columns["text"], options), found.places, columns, found.columns["label"], filed=True
+            )
         if is_path(source) or holds_columns(source):
             return cls._of_table(source, columns, options, labelled)
         items = list(source) if is_several(source) else []

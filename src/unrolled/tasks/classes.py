@@ -61,7 +61,7 @@ def draw_calibration(logits: np.ndarray, codes: np.ndarray, temperature: float, 
 
 
 def sklearn_tags() -> object:
-    """What scikit-learn is told of a classifier of texts or series."""
+    """What scikit-learn is told of a classifier of texts, series or sounds."""
     from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
 
     return Tags(

@@ -34,7 +34,7 @@ __all__ = ["Classifier", "ClassifierOptions"]
 
 
 class ClassifierOptions(InputOptions):
-    """Every option of a `Classifier`, in groups; those of encoder and head are chosen by whether texts or series come.
+    """Every option of a `Classifier`, in groups; those of encoder and head are chosen by the kind of inputs.
 
     head: `ClassOptions`. The others are those of `InputOptions`.
     """
@@ -67,7 +67,7 @@ class ClassifierNotes(Notes):
 
 
 class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
-    """Learns from examples which class a text or a series belongs to: sentiment, speaker, action, gesture.
+    """Learns from examples which class a text, a series or a sound belongs to: sentiment, speaker, action, gesture.
 
     options: any of `ClassifierOptions`, flat. Keeps scikit-learn's contract for estimators: `get_params`, `set_params`,
     `fit(X, y)`, `predict`, `predict_proba`, `score`, `classes_`.
@@ -101,9 +101,10 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         """Learn from labelled examples.
 
         Args:
-            source: a table with texts and labels (path, dataframe, dict or list of dicts), a folder with a folder for
-                each class, a file of series (.ts, .arff, .npz, or a label and values a row in .tsv); or the inputs
-                themselves, with labels in `y`: texts, an array (N, T, D), or a list of arrays (T_i, D).
+            source: a table with texts, or paths of sound files, and labels (path, dataframe, dict or list of dicts), a
+                folder with a folder for each class, a file of series (.ts, .arff, .npz, or a label and values a row in
+                .tsv); or the inputs themselves, with labels in `y`: texts, an array (N, T, D), a list of arrays
+                (T_i, D), or of `Sound`s.
             y: one label for each input, also beside a table of texts alone. Whole numbers and booleans come back from
                 `predict` as what they are, anything else as text.
             text, label, names: columns of a table, and the names of all columns where a file has no header.

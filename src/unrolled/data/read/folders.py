@@ -16,10 +16,10 @@ from unrolled.data.read.records import Records, Values
 from unrolled.data.read.table import DELIMITERS
 from unrolled.errors import DataError
 
-__all__ = ["read_folders"]
+__all__ = ["SERIES", "read_folders"]
 
 _TEXTS = (".txt", ".text")
-_SERIES = (".csv", ".tsv", ".npy")
+SERIES = (".csv", ".tsv", ".npy")
 _MISSING = ("", "?", "nan", "na")
 
 
@@ -85,7 +85,7 @@ def _kind(file: Path) -> str:
     ending = suffix(file)
     if ending in _TEXTS:
         return "text"
-    if ending in _SERIES and not (ending == ".npy" and file.suffix.lower() == ".gz"):
+    if ending in SERIES and not (ending == ".npy" and file.suffix.lower() == ".gz"):
         return "series"
     raise DataError(
         f"{file.parent.name}/{file.name}: expected a .txt, .csv, .tsv or .npy file, but it ends in {file.suffix!r}: "

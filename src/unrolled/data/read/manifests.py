@@ -16,7 +16,7 @@ from unrolled.data.read.lines import visible_files
 from unrolled.data.read.records import Records, Values, read_records
 from unrolled.errors import DataError, OptionError, listed
 
-__all__ = ["read_recordings"]
+__all__ = ["path_column", "read_recordings"]
 
 _PATHS = ("audio_filepath", "path", "file", "audio", "filename")
 _TRANSCRIPTS = ("text", "sentence", "transcript")
@@ -78,6 +78,12 @@ def _from_table(source: object, audio: str | None, text: str | None) -> Records:
     taken = {path, said, "offset", "duration", "audio", "text"}
     columns |= {name: values for name, values in records.columns.items() if name not in taken}
     return Records(columns, records.source, records.places)
+
+
+def path_column(present: Sequence[str]) -> str | None:
+    """The usual column of paths among those present, None if there is none or more than one."""
+    found = [name for name in _PATHS if name in present]
+    return found[0] if len(found) == 1 else None
 
 
 def _column(named: str | None, usual: Sequence[str], present: Sequence[str], source: str, option: str) -> str | None:

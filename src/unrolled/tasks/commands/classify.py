@@ -52,16 +52,18 @@ def fit(
     layers: Layers = None,
     vectors: Vectors = None,
 ) -> Asked:
-    """Learn which class a text or a series of numbers belongs to: sentiment, topic, speaker, action, gesture.
+    """Learn which class a text, a series of numbers or a sound belongs to: sentiment, topic, speaker, action, gesture.
 
-    A table has a column of texts and one of labels, which are seen where only one choice makes sense. A folder has a
-    folder for each class, with its texts (.txt) or series (.csv, .npy) as files. An .npz file holds the arrays x
+    A table has a column of texts, or of paths of sound files, and one of labels, which are seen where only one choice
+    makes sense. A folder has a folder for each class, with its texts (.txt), series (.csv, .npy) or sounds (.wav,
+    .flac, .mp3) as files. An .npz file holds the arrays x
     (series, steps, features), y (a class each) and, where series have several lengths, lengths.
 
     \b
       unrolled fit classify reviews.csv --text review --label stars --plot
       unrolled fit classify train.tsv --names text,label --valid dev.tsv --test test.tsv --vectors glove.txt.gz
       unrolled fit classify gestures_TRAIN.ts --test gestures_TEST.ts --cell gru -o runs/gestures
+      unrolled fit classify digits/ --set mels=64
       unrolled fit classify mails/ --set bidirectional=false --set pooling=attention
     """
     part, valid_file = part_or_file(valid)

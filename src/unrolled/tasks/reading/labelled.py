@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unrolled.data.read.files import Places
-from unrolled.data.read.folders import read_folders
 from unrolled.data.read.sources import holds_columns, is_path, is_several
 from unrolled.errors import DataError, listed
 from unrolled.fields.category import Category
@@ -88,15 +85,12 @@ class LabelledExamples:
 def read_examples(
     source: object, labels: Iterable[object] | None, columns: LabelColumns, options: InputOptions, *, labelled: bool
 ) -> LabelledExamples:
-    """What a classifier takes: a folder of classes, or a source of any kind, with labels in it or beside it.
+    """What a classifier takes: a source of any kind, with labels in it or beside it.
 
     labelled: every example must have a label; else labels are not looked for.
     """
-    if is_path(source) and os.path.isdir(source):
-        read = _of_folder(source, columns, options)
-    else:
-        kind, source = _recognised(source, columns, labelled)
-        read = kind.read(source, columns, options, labelled=labelled and labels is None)
+    kind, source = _recognised(source, columns, labelled)
+    read = kind.read(source, columns, options, labelled=labelled and labels is None)
     if not labelled:
         return _labelled(read, None)
     if labels is None:
@@ -104,13 +98,6 @@ def read_examples(
     if read.labels is not None:
         raise DataError(f"{read.places.source!r} has labels of its own: leave y out.")
     return _labelled(read, _matched(labels, len(read.inputs)))
-
-
-def _of_folder(source: str | Path, columns: LabelColumns, options: InputOptions) -> ReadSource:
-    found = read_folders(source)
-    kind = next(kind for kind in known_inputs() if kind.field in found.columns)
-    inputs = kind.of(found.columns[kind.field], options)
-    return ReadSource(inputs, found.places, columns, found.columns["label"], filed=True)
 
 
 def _recognised(source: object, columns: LabelColumns, labelled: bool) -> tuple[type[Input[Any]], object]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from unrolled.errors import OptionError
+from unrolled.fields.sound import AudioOptions
+from unrolled.inputs.audio import AugmentOptions
 from unrolled.inputs.series import SeriesOptions
 from unrolled.inputs.texts import SpellingOptions, TextOptions
 from unrolled.nn.build import Rate
@@ -16,13 +18,15 @@ __all__ = ["InputOptions"]
 class InputOptions(TaskOptions):
     """Options of a task that reads inputs of any kind, those of every kind in a group.
 
-    text: `TextOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. reading_dropout: of single features of
-    what the encoder reads.
+    text: `TextOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. audio: `AudioOptions`. augment:
+    `AugmentOptions`. reading_dropout: of single features of what the encoder reads.
     """
 
     text: TextOptions = TextOptions()
     spelled: SpellingOptions = SpellingOptions()
     series: SeriesOptions = SeriesOptions()
+    audio: AudioOptions = AudioOptions()
+    augment: AugmentOptions = AugmentOptions()
     reading_dropout: Rate | None = Field(
         default=None, description="Dropout of single features of what the encoder reads."
     )

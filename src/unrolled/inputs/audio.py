@@ -1,0 +1,156 @@
+"""Sounds as inputs: folders of them, lists of recordings, samples in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol, Self, TypeAlias
+
+import numpy as np
+from pydantic import Field
+
+from unrolled.data.batch.examples import PaddedColumn, WordColumn
+from unrolled.data.batch.ragged import Ragged
+from unrolled.data.read.audio import SOUNDS, Clip, read_clip
+from unrolled.data.read.files import Places
+from unrolled.data.read.lines import visible_files
+from unrolled.data.read.manifests import path_column, read_recordings
+from unrolled.data.read.records import iterate_records
+from unrolled.data.read.sources import holds_columns, is_path
+from unrolled.errors import DataError, listed
+from unrolled.fields.audio import Audio
+from unrolled.fields.sound import AudioOptions, Sound, resample
+from unrolled.inputs.columns import LABEL_NAMES, LabelColumns
+from unrolled.inputs.input import Fields, Input, ReadSource
+from unrolled.nn.reading.masks import MaskedReader
+from unrolled.nn.reading.reader import Reader, SeriesReader
+from unrolled.options import Options
+from unrolled.types import TABLES
+
+__all__ = ["AudioInput", "AugmentOptions"]
+
+Recording: TypeAlias = Clip | Sound
+
+
+class AugmentOptions(Options):
+    """What training does to the features of sounds, see `MaskedReader`; nothing of it is done when they are judged."""
+
+    time_masks: int = Field(default=0, ge=0, description="Stretches of a sound that are left out in training.")
+    time_mask: int = Field(default=20, ge=0, description="Frames that one of them covers at most, a fifth of all.")
+    band_masks: int = Field(default=0, ge=0, description="Bands of neighbouring features left out in training.")
+    band_mask: int = Field(default=8, ge=0, description="Features that one of them covers at most.")
+    feature_noise: float = Field(default=0.0, ge=0, description="Deviation of noise on the features in training.")
+
+
+class AudioGroups(Protocol):
+    """The options of a task that sounds need."""
+
+    @property
+    def audio(self) -> AudioOptions: ...
+    @property
+    def augment(self) -> AugmentOptions: ...
+    @property
+    def reading_dropout(self) -> float | None: ...
+
+
+class AudioInput(Input[AudioGroups]):
+    """Sounds of any length, read from their files when their features are asked for."""
+
+    kind, field, lines, head_dropout = "sounds", "audio", False, 0.3
+    encoder: ClassVar[Mapping[str, object]] = {
+        "cell": "gru", "hidden_size": 64, "bidirectional": True, "layers": 2, "dropout": 0.2,
+    }  # fmt: skip
+
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        self.recordings = list(recordings)
+        self._encoded: tuple[Audio, Ragged] | None = None
+
+    @classmethod
+    def recognises(cls, source: object, columns: LabelColumns) -> bool:
+        """Folders that hold sound files, tables with a column of their paths, and lists of `Sound`s."""
+        if is_path(source) and Path(source).is_dir():
+            return any(file.suffix.lower() in SOUNDS or file.name == "wav.scp" for file in visible_files(Path(source)))
+        if holds_columns(source) or (is_path(source) and Path(source).suffix.lower() in TABLES):
+            # Who names a column of texts means them, though the table may name their recordings, too.
+            return columns.text is None and _names_sounds(source)
+        return isinstance(source, list) and bool(source) and all(isinstance(item, Sound) for item in source)
+
+    @classmethod
+    def read(cls, source: object, columns: LabelColumns, options: AudioGroups, *, labelled: bool) -> ReadSource:
+        if isinstance(source, list) and not holds_columns(source):
+            return ReadSource(cls(source), Places("the sounds", "row", np.arange(len(source))), columns)
+        found = read_recordings(source)
+        inputs, labels, remarks = cls(found.columns["audio"]), None, tuple[str, ...]()
+        if labelled:
+            column = columns.label or next((name for name in LABEL_NAMES if name in found.columns), None)
+            if column not in found.columns:
+                raise DataError(
+                    f"{found.source}: expected a column of labels beside the sounds, but none has a usual name; say "
+                    f"which with label=. It has: {listed(found.columns)}."
+                )
+            labels, columns = found.columns[column], LabelColumns(columns.text, column, columns.names)
+            remarks = (f"sounds: {len(inputs):,} recordings; labels: column {column!r}",)
+            if is_path(source) and Path(source).is_dir():
+                remarks = (f"sounds: {len(inputs):,} recordings; labels: the names of their folders",)
+        return ReadSource(inputs, found.places, columns, labels, filed=True, remarks=remarks)
+
+    @classmethod
+    def of(cls, values: Sequence[Recording], options: AudioGroups) -> Self:
+        return cls(values)
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def fit(self, rows: np.ndarray, options: AudioGroups) -> Fields:
+        chosen = options.audio
+        if "rate" not in chosen.model_fields_set and len(rows):
+            # As the sounds are: what lies above their rate is not there.
+            rate = _sound(self.recordings[int(rows[0])], None).rate
+            chosen = chosen.model_copy(update={"rate": min(rate, chosen.rate)})
+        sounds = (_sound(self.recordings[row], chosen.rate) for row in rows.tolist())
+        return {"audio": Audio.fit(sounds, chosen)}
+
+    def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
+        field: Audio = fields["audio"]
+        if self._encoded is None or self._encoded[0] is not field:
+            rate = field.options.rate
+            self._encoded = field, Ragged.from_list(field.encode(_sound(one, rate).samples) for one in self.recordings)
+        ragged = self._encoded[1]
+        return PaddedColumn(ragged), ragged.lengths
+
+    def width(self, options: AudioGroups) -> int | None:
+        return None
+
+    @classmethod
+    def reader(cls, inputs: Self | None, fields: Fields, options: AudioGroups, width: int | None) -> Reader:
+        plain, drawn = SeriesReader(fields["audio"].width, options.reading_dropout or 0.0), options.augment
+        return MaskedReader(
+            plain, times=drawn.time_masks, longest=drawn.time_mask, bands=drawn.band_masks, widest=drawn.band_mask,
+            noise=drawn.feature_noise,
+        )  # fmt: skip
+
+    @classmethod
+    def say(cls, fields: Fields) -> list[str]:
+        options: AudioOptions = fields["audio"].options
+        return [f"sounds at {options.rate:,} Hz, {options.width} features each {1000 * options.hop:g} ms"]
+
+    @classmethod
+    def made_up(cls, fields: Fields, options: AudioGroups, draw: Sequence[np.random.Generator]) -> Self:
+        field: Audio = fields["audio"]
+        return cls([Sound(field.draw(random), field.options.rate) for random in draw])
+
+
+def _names_sounds(source: object) -> bool:
+    """Whether a table's first row names a sound file."""
+    try:
+        first = next(iter(iterate_records(source)), {})
+    except DataError:
+        return False
+    path = path_column(list(first))
+    return path is not None and Path(str(first[path])).suffix.lower() in SOUNDS
+
+
+def _sound(recording: Recording, rate: int | None) -> Sound:
+    if isinstance(recording, Clip):
+        return read_clip(recording, rate)
+    return recording if rate is None else Sound(resample(recording.samples, recording.rate, rate), rate)

@@ -1,0 +1,87 @@
+"""A classifier of sounds, from folders, lists of recordings and samples in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unrolled.errors import DataError
+from unrolled.fields.sound import Sound
+from unrolled.model import load
+from unrolled.tasks import Classifier
+
+soundfile = pytest.importorskip("soundfile")
+
+RATE = 8000
+QUICK = {"hidden_size": 12, "layers": 1, "epochs": 30, "batch_size": 8, "mels": 12, "seed": 1}
+
+
+def tone(number: int) -> np.ndarray:
+    """A fifth of a second or less of a low or a high tone, in noise."""
+    random = np.random.default_rng(number)
+    count = int(random.integers(800, 1600))
+    pitch = (400, 1500)[number % 2] * random.uniform(0.9, 1.1)
+    samples = 0.3 * np.sin(2 * np.pi * pitch * np.arange(count) / RATE) + 0.02 * random.normal(size=count)
+    return np.asarray(samples, np.float32)
+
+
+def written(folder: Path, count: int = 40) -> Path:
+    """A folder with a folder of sounds for each class."""
+    for number in range(count):
+        path = folder / ("low", "high")[number % 2] / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, tone(number), RATE)
+    return folder
+
+
+def test_a_folder_of_sounds_is_learned_from_saved_and_asked(tmp_path: Path) -> None:
+    folder = written(tmp_path / "tones")
+    model = Classifier(**QUICK).fit(folder)
+    assert model.evaluate(folder).accuracy == 1
+    again = load(model.save(tmp_path / "tones.unrolled"))
+    assert isinstance(again, Classifier)
+    sounds = [Sound(tone(number), RATE) for number in range(40, 46)]
+    assert again.predict(sounds).tolist() == ["low", "high"] * 3
+    np.testing.assert_array_equal(model.predict_proba(sounds), again.predict_proba(sounds))
+    assert model.fields["audio"].options.rate == RATE
+    assert model.understood[0] == "sounds: 40 recordings; labels: the names of their folders"
+    model.check()
+
+
+def test_a_list_of_recordings_gives_what_its_folder_gives(tmp_path: Path) -> None:
+    folder = written(tmp_path / "tones")
+    files = sorted(folder.rglob("*.wav"))
+    rows = "".join(f"{file.relative_to(tmp_path)},{file.parent.name}\n" for file in files)
+    (tmp_path / "list.csv").write_text("path,label\n" + rows)
+    first, second = (Classifier(**QUICK).fit(source) for source in (folder, tmp_path / "list.csv"))
+    np.testing.assert_array_equal(first.predict_proba(folder), second.predict_proba(tmp_path / "list.csv"))
+    told = "path,text,label\n" + "".join(f"{row.replace(',', ',some words,')}\n" for row in rows.splitlines())
+    (tmp_path / "told.csv").write_text(told)
+    assert Classifier(**QUICK).fit(tmp_path / "told.csv", text="text", label="label").kind.kind == "texts"
+    (tmp_path / "list.csv").write_text("path,what\n" + rows)
+    with pytest.raises(DataError, match=r"list\.csv: expected a column of labels beside the sounds"):
+        Classifier(**QUICK).fit(tmp_path / "list.csv")
+    assert Classifier(**QUICK).fit(tmp_path / "list.csv", label="what").classes_.tolist() == ["high", "low"]
+
+
+def test_sounds_of_another_rate_are_heard_at_that_of_training(tmp_path: Path) -> None:
+    pytest.importorskip("soxr")
+    model = Classifier(**QUICK).fit(written(tmp_path / "tones"))
+    fast = [Sound(np.repeat(tone(number), 2), 2 * RATE) for number in range(4)]
+    assert model.predict(fast).tolist() == ["low", "high"] * 2
+
+
+def test_texts_are_refused_by_a_classifier_of_sounds(tmp_path: Path) -> None:
+    model = Classifier(**QUICK).fit(written(tmp_path / "tones"))
+    with pytest.raises(DataError, match="expected sounds, as in training, got texts"):
+        model.predict(["a text"])
+
+
+def test_a_damaged_sound_is_named(tmp_path: Path) -> None:
+    folder = written(tmp_path / "tones")
+    path = folder / "low" / "0.wav"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(DataError, match=r"low/0\.wav|0\.wav"):
+        Classifier(**QUICK).fit(folder)
