@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, TypeAlias
+from typing import ClassVar, Protocol, Self, TypeAlias, TypeGuard
 
+import narwhals as nw
 import numpy as np
+from narwhals.dependencies import is_into_dataframe
 from pydantic import Field
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.audio import SOUNDS, Clip, read_clip
-from unrolled.data.read.files import Places
+from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.manifests import path_column, read_recordings
 from unrolled.data.read.records import iterate_records
@@ -22,6 +24,7 @@ from unrolled.fields.audio import Audio
 from unrolled.fields.sound import AudioOptions, Sound, resample
 from unrolled.inputs.columns import LABEL_NAMES, LabelColumns
 from unrolled.inputs.input import Fields, Input, ReadSource
+from unrolled.inputs.series import SeriesInput
 from unrolled.nn.reading.masks import MaskedReader
 from unrolled.nn.reading.reader import Reader, SeriesReader
 from unrolled.options import Options
@@ -56,10 +59,9 @@ class AudioGroups(Protocol):
 class AudioInput(Input[AudioGroups]):
     """Sounds of any length, read from their files when their features are asked for."""
 
-    kind, field, lines, head_dropout = "sounds", "audio", False, 0.3
-    encoder: ClassVar[Mapping[str, object]] = {
-        "cell": "gru", "hidden_size": 64, "bidirectional": True, "layers": 2, "dropout": 0.2,
-    }  # fmt: skip
+    kind, field, lines, head_dropout = "sounds", "audio", False, SeriesInput.head_dropout
+    # As for other series: no other was tried on sounds.
+    encoder: ClassVar[Mapping[str, object]] = SeriesInput.encoder
 
     def __init__(self, recordings: Sequence[Recording]) -> None:
         self.recordings = list(recordings)
@@ -68,9 +70,9 @@ class AudioInput(Input[AudioGroups]):
     @classmethod
     def recognises(cls, source: object, columns: LabelColumns) -> bool:
         """Folders that hold sound files, tables with a column of their paths, and lists of `Sound`s."""
-        if is_path(source) and Path(source).is_dir():
+        if _is_folder(source):
             return any(file.suffix.lower() in SOUNDS or file.name == "wav.scp" for file in visible_files(Path(source)))
-        if holds_columns(source) or (is_path(source) and Path(source).suffix.lower() in TABLES):
+        if holds_columns(source) or (is_path(source) and suffix(source) in TABLES):
             # Who names a column of texts means them, though the table may name their recordings, too.
             return columns.text is None and _names_sounds(source)
         return isinstance(source, list) and bool(source) and all(isinstance(item, Sound) for item in source)
@@ -80,19 +82,19 @@ class AudioInput(Input[AudioGroups]):
         if isinstance(source, list) and not holds_columns(source):
             return ReadSource(cls(source), Places("the sounds", "row", np.arange(len(source))), columns)
         found = read_recordings(source)
-        inputs, labels, remarks = cls(found.columns["audio"]), None, tuple[str, ...]()
-        if labelled:
-            column = columns.label or next((name for name in LABEL_NAMES if name in found.columns), None)
-            if column not in found.columns:
-                raise DataError(
-                    f"{found.source}: expected a column of labels beside the sounds, but none has a usual name; say "
-                    f"which with label=. It has: {listed(found.columns)}."
-                )
-            labels, columns = found.columns[column], LabelColumns(columns.text, column, columns.names)
-            remarks = (f"sounds: {len(inputs):,} recordings; labels: column {column!r}",)
-            if is_path(source) and Path(source).is_dir():
-                remarks = (f"sounds: {len(inputs):,} recordings; labels: the names of their folders",)
-        return ReadSource(inputs, found.places, columns, labels, filed=True, remarks=remarks)
+        inputs = cls(found.columns["audio"])
+        if not labelled:
+            return ReadSource(inputs, found.places, columns, filed=True)
+        column = columns.label or next((name for name in LABEL_NAMES if name in found.columns), None)
+        if column not in found.columns:
+            raise DataError(
+                f"{found.source}: expected a column of labels beside the sounds, but none has a usual name; say which "
+                f"with label=. It has: {listed(found.columns)}."
+            )
+        where = "the names of their folders" if _is_folder(source) else f"column {column!r}"
+        said = (f"sounds: {len(inputs):,} recordings; labels: {where}",)
+        columns = LabelColumns(columns.text, column, columns.names)
+        return ReadSource(inputs, found.places, columns, found.columns[column], filed=True, remarks=said)
 
     @classmethod
     def of(cls, values: Sequence[Recording], options: AudioGroups) -> Self:
@@ -140,8 +142,15 @@ class AudioInput(Input[AudioGroups]):
         return cls([Sound(field.draw(random), field.options.rate) for random in draw])
 
 
+def _is_folder(source: object) -> TypeGuard[str | Path]:
+    return is_path(source) and Path(source).is_dir()
+
+
 def _names_sounds(source: object) -> bool:
     """Whether a table's first row names a sound file."""
+    if is_into_dataframe(source):
+        # The rest of a large table is not to be converted for it.
+        source = nw.from_native(source).head(1).to_native()
     try:
         first = next(iter(iterate_records(source)), {})
     except DataError:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
 import numpy as np
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.read.files import Places
+from unrolled.data.read.folders import read_folders
 from unrolled.errors import OptionError
 from unrolled.inputs.columns import LabelColumns
 from unrolled.nn.reading.reader import Reader
@@ -49,6 +51,13 @@ class Input(ABC, Generic[Groups]):
     @abstractmethod
     def read(cls, source: object, columns: LabelColumns, options: Groups, *, labelled: bool) -> ReadSource:
         """A source of this kind. labelled: labels that stand beside the inputs are looked for, too."""
+
+    @classmethod
+    def of_folder(cls, source: str | Path, columns: LabelColumns, options: Groups) -> ReadSource:
+        """The inputs of a folder with a folder for each class, whose name is their label."""
+        found = read_folders(source)
+        inputs = cls.of(found.columns[cls.field], options)
+        return ReadSource(inputs, found.places, columns, found.columns["label"], filed=True)
 
     @classmethod
     @abstractmethod

@@ -12,7 +12,7 @@ from pydantic import Field
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places, suffix
-from unrolled.data.read.folders import SERIES, read_folders
+from unrolled.data.read.folders import SERIES
 from unrolled.data.read.label_first import is_label_first, read_label_first
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.series import read_series
@@ -70,8 +70,7 @@ class SeriesInput(Input[SeriesGroups]):
     @classmethod
     def read(cls, source: object, columns: LabelColumns, options: SeriesGroups, *, labelled: bool) -> ReadSource:
         if is_path(source) and Path(source).is_dir():
-            found = read_folders(source)
-            return ReadSource(cls(found.columns["series"]), found.places, columns, found.columns["label"], filed=True)
+            return cls.of_folder(source, columns, options)
         if is_path(source) and suffix(source) not in FILES and (rows := read_label_first(source)) is not None:
             said = f"{rows.source}: a series a row, its label first, and no header, as in the UCR archive"
             return ReadSource(cls(rows.values), rows.places, columns, rows.labels, filed=True, remarks=(said,))

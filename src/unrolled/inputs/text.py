@@ -10,7 +10,6 @@ import numpy as np
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.read.files import Places
-from unrolled.data.read.folders import read_folders
 from unrolled.data.read.records import Records, comments_above, read_records
 from unrolled.data.read.sources import holds_columns, holds_texts, is_path, is_several
 from unrolled.errors import DataError
@@ -66,10 +65,7 @@ class TextInput(Input[TextGroups]):
     @classmethod
     def read(cls, source: object, columns: LabelColumns, options: TextGroups, *, labelled: bool) -> ReadSource:
         if is_path(source) and Path(source).is_dir():
-            found = read_folders(source)
-            return ReadSource(
-                cls.of(found.columns["text"], options), found.places, columns, found.columns["label"], filed=True
-            )
+            return cls.of_folder(source, columns, options)
         if is_path(source) or holds_columns(source):
             return cls._of_table(source, columns, options, labelled)
         items = list(source) if is_several(source) else []
