@@ -1,1 +1,1 @@
-"""How output time relates to input time: `pool`, `each`, `next`, `decode`, and forecasts; knows no task."""
+"""How output time relates to input time: `pool`, `each`, `next`, `ctc`, `decode`, and forecasts; knows no task."""

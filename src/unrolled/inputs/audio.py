@@ -148,6 +148,8 @@ def _is_folder(source: object) -> TypeGuard[str | Path]:
 
 def _names_sounds(source: object) -> bool:
     """Whether a table's first row names a sound file."""
+    if isinstance(source, Mapping) and path_column(list(map(str, source))) is None:
+        return False
     if is_into_dataframe(source):
         # The rest of a large table is not to be converted for it.
         source = nw.from_native(source).head(1).to_native()

@@ -18,6 +18,8 @@ from unrolled.nn.cell import Cell
 from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, MLSTM, RGLRU, RNN, SLSTM, MinGRU, MinLSTM, make_cell, register_cell
 from unrolled.nn.cells.rglru import RGLRUState
 from unrolled.nn.reading.embedding import Embedding
+from unrolled.nn.reading.frames import StackedReader
+from unrolled.nn.reading.masks import MaskedReader
 from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
 from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.nn.recurrent import Recurrent
@@ -70,7 +72,9 @@ __all__ = [
     "SLSTM",
     "SLSTMState",
     "SLSTMBlock",
+    "MaskedReader",
     "SeriesReader",
+    "StackedReader",
     "SpellingEncoder",
     "Stack",
     "Stepper",

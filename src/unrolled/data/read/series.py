@@ -2,52 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from unrolled.data.batch.batching import Rows
 from unrolled.data.read.arff import read_arff
 from unrolled.data.read.arrays import read_arrays
 from unrolled.data.read.door import reader, require_file
 from unrolled.data.read.files import Places, file_name, suffix
+from unrolled.data.read.labelled import LabelledValues
 from unrolled.data.read.ts import read_ts
 from unrolled.errors import DataError, listed
 
 __all__ = ["Series", "read_series"]
 
 
-@dataclass(frozen=True, eq=False)
-class Series:
-    """n series of D channels each, of any lengths.
-
-    Args:
-        values: (T_i, D) float64 each, NaN where missing.
-        labels: one text a series, or None.
-        source: the file's name, or words for what is in memory.
-        places: where each series came from.
-    """
-
-    values: list[np.ndarray]
-    labels: list[str] | None
-    source: str
-    places: Places
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def place(self, index: int) -> str:
-        """Where series `index` came from, for messages: "line 15 of x.ts", "row 2 of the arrays"."""
-        return self.places.of(index)
-
-    def select(self, rows: Sequence[int] | Rows) -> Series:
-        """The series given, in that order; each keeps its place."""
-        chosen = np.asarray(rows, np.int64).tolist()
-        labels = None if self.labels is None else [self.labels[i] for i in chosen]
-        return Series([self.values[i] for i in chosen], labels, self.source, self.places.select(rows))
+class Series(LabelledValues[np.ndarray]):
+    """n series of D channels each, of any lengths: (T_i, D) float64, NaN where missing."""
 
 
 @reader

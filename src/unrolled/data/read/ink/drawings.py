@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from unrolled.data.batch.batching import Rows
 from unrolled.data.read.door import check_grown, reader, require_file
 from unrolled.data.read.files import Places, file_name, read_bytes, suffix
 from unrolled.data.read.ink.clock import TIMES, Times
@@ -17,6 +15,7 @@ from unrolled.data.read.ink.inkml import parse_inkml
 from unrolled.data.read.ink.omniglot import parse_omniglot
 from unrolled.data.read.ink.quickdraw import iterate_quickdraw
 from unrolled.data.read.ink.stroke3 import read_stroke3
+from unrolled.data.read.labelled import LabelledValues
 from unrolled.data.read.lines import visible_files
 from unrolled.errors import DataError, OptionError, listed, suggest
 from unrolled.fields.ink import Drawing
@@ -29,34 +28,8 @@ _LINES = (".ndjson", ".jsonl")
 _PACKED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
-@dataclass(frozen=True, eq=False)
-class Drawings:
-    """n drawings.
-
-    Args:
-        values: the strokes of each.
-        labels: one text a drawing, or None.
-        source: the name of the file or folder.
-        places: where each drawing came from.
-    """
-
-    values: list[Drawing]
-    labels: list[str] | None
-    source: str
-    places: Places
-
-    def __len__(self) -> int:
-        return len(self.values)
-
-    def place(self, index: int) -> str:
-        """Where drawing `index` came from: "Latin/character01/0683_01.txt", "line 4 of cat.ndjson"."""
-        return self.places.of(index)
-
-    def select(self, rows: Sequence[int] | Rows) -> Drawings:
-        """The drawings given, in that order; each keeps its place."""
-        chosen = np.asarray(rows, np.int64).tolist()
-        labels = None if self.labels is None else [self.labels[i] for i in chosen]
-        return Drawings([self.values[i] for i in chosen], labels, self.source, self.places.select(rows))
+class Drawings(LabelledValues[Drawing]):
+    """n drawings: the strokes of each."""
 
 
 @reader
