@@ -50,6 +50,19 @@ def test_a_folder_of_sounds_is_learned_from_saved_and_asked(tmp_path: Path) -> N
     model.check()
 
 
+def test_a_file_or_a_flat_folder_is_asked_and_has_no_labels_to_learn_from(tmp_path: Path) -> None:
+    model = Classifier(**QUICK).fit(written(tmp_path / "tones"))
+    for number in (1, 3, 2):
+        (tmp_path / "new").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "new" / f"{number}.wav", tone(number), RATE)
+    assert model.predict(tmp_path / "new").tolist() == ["high", "low", "high"]
+    assert model.predict(tmp_path / "new" / "2.wav").tolist() == ["low"]
+    with pytest.raises(DataError, match=r"2\.wav has no labels: give them as y"):
+        Classifier(**QUICK).fit(tmp_path / "new" / "2.wav")
+    with pytest.raises(DataError, match="There is no file"):
+        model.predict(tmp_path / "new" / "9.wav")
+
+
 def test_a_list_of_recordings_gives_what_its_folder_gives(tmp_path: Path) -> None:
     folder = written(tmp_path / "tones")
     files = sorted(folder.rglob("*.wav"))

@@ -69,9 +69,11 @@ class AudioInput(Input[AudioGroups]):
 
     @classmethod
     def recognises(cls, source: object, columns: LabelColumns) -> bool:
-        """Folders that hold sound files, tables with a column of their paths, and lists of `Sound`s."""
+        """Sound files, folders of them, tables with a column of their paths, and lists of `Sound`s."""
         if _is_folder(source):
             return any(file.suffix.lower() in SOUNDS or file.name == "wav.scp" for file in visible_files(Path(source)))
+        if is_path(source) and suffix(source) in SOUNDS:
+            return True
         if holds_columns(source) or (is_path(source) and suffix(source) in TABLES):
             # Who names a column of texts means them, though the table may name their recordings, too.
             return columns.text is None and _names_sounds(source)
@@ -81,6 +83,8 @@ class AudioInput(Input[AudioGroups]):
     def read(cls, source: object, columns: LabelColumns, options: AudioGroups, *, labelled: bool) -> ReadSource:
         if isinstance(source, list) and not holds_columns(source):
             return ReadSource(cls(source), Places("the sounds", "row", np.arange(len(source))), columns)
+        if is_path(source) and (suffix(source) in SOUNDS or (_is_folder(source) and not labelled)):
+            return cls._of_files(Path(source), columns)
         found = read_recordings(source)
         inputs = cls(found.columns["audio"])
         if not labelled:
@@ -95,6 +99,15 @@ class AudioInput(Input[AudioGroups]):
         said = (f"sounds: {len(inputs):,} recordings; labels: {where}",)
         columns = LabelColumns(columns.text, column, columns.names)
         return ReadSource(inputs, found.places, columns, found.columns[column], filed=True, remarks=said)
+
+    @classmethod
+    def _of_files(cls, path: Path, columns: LabelColumns) -> ReadSource:
+        """A sound file, or all that stand in a folder and below it, whatever they are of."""
+        files = [file for file in visible_files(path) if file.suffix.lower() in SOUNDS] if path.is_dir() else [path]
+        names = tuple(file.relative_to(path).as_posix() if path.is_dir() else file.name for file in files)
+        clips = [Clip(file, place=name if path.is_dir() else "") for file, name in zip(files, names, strict=True)]
+        places = Places(path.name, "file", np.arange(len(files)), names)
+        return ReadSource(cls(clips), places, columns, filed=True)
 
     @classmethod
     def of(cls, values: Sequence[Recording], options: AudioGroups) -> Self:
