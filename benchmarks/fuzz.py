@@ -66,6 +66,7 @@ def samples(folder: Path) -> dict[str, Path]:
     """A whole file for each reader."""
     import numpy as np
     import pyarrow as pa
+    import soundfile
     from pyarrow import parquet
 
     days = [str(date(2024, 1, 1) + timedelta(i)) for i in range(60)]
@@ -90,6 +91,11 @@ def samples(folder: Path) -> dict[str, Path]:
         "series.ts": ts, "vectors.vec": "".join(f"w{i} 0.5 -1.5 2e-3\n" for i in range(20)),
         "tables/up/a.csv": "1,2\n3,4\n", "tables/down/b.csv": "5,2\n3,4\n1,1\n",
         "texts/up/a.txt": "some words\n", "texts/down/b.txt": "others\n",
+        "sounds.jsonl": "".join(f'{{"audio_filepath": "sound.wav", "text": "a", "offset": 0.{i}}}\n' for i in (0, 1)),
+        "ink.txt": "START\n" + "".join(f"{i},{-i},{20 * i}\n" for i in range(20)) + "BREAK\n3,4,500\nBREAK\n",
+        "ink.inkml": '<ink xmlns="http://www.w3.org/2003/InkML"><annotation type="truth">a</annotation>'
+        + "<trace>1 2, 3 4, 5.5 6</trace><trace>7 8, 9 10</trace></ink>\n",
+        "ink.ndjson": '{"word": "cat", "drawing": [[[1, 2, 3], [4, 5, 6]], [[7], [8]]]}\n' * 9,
     }  # fmt: skip
     found: dict[str, Path] = {}
     for name, text in texts.items():
@@ -104,13 +110,25 @@ def samples(folder: Path) -> dict[str, Path]:
     parquet.write_table(arrow, folder / "table.parquet", compression="snappy")
     parquet.write_table(lists, folder / "records.parquet", compression="zstd", row_group_size=10)
     np.save(folder / "series.npy", np.arange(24.0).reshape(4, 3, 2))
+    soundfile.write(folder / "sound.wav", np.sin(np.arange(2000) / 9), 8000)
+    soundfile.write(folder / "sound.flac", np.sin(np.arange(2000) / 9), 8000)
+    np.savez_compressed(folder / "ink.npz", train=np.ones((9, 3), np.int16), train_lengths=np.array([4, 5]))
     for name in ("up", "down"):
         (folder / "arrays" / name).mkdir(parents=True)
         np.save(folder / "arrays" / name / "c.npy", np.arange(6.0).reshape(3, 2))
     np.savez_compressed(
         folder / "series.npz", x=np.ones((3, 4, 1)), y=np.array(["a", "b", "c"]), lengths=np.array([1, 2, 4])
     )
-    for name in ("table.parquet", "records.parquet", "series.npy", "series.npz", "arrays/up/c.npy"):
+    for name in (
+        "table.parquet",
+        "records.parquet",
+        "series.npy",
+        "series.npz",
+        "arrays/up/c.npy",
+        "sound.wav",
+        "sound.flac",
+        "ink.npz",
+    ):
         found[name] = folder / name
     return found
 
@@ -118,6 +136,9 @@ def samples(folder: Path) -> dict[str, Path]:
 def readers() -> dict[str, Callable[[Path], object]]:
     """How the files are read, by the names of their samples."""
     from unrolled import data, tasks
+    from unrolled.data.read.audio import read_clip, read_sound
+    from unrolled.data.read.ink import read_drawings
+    from unrolled.data.read.manifests import read_recordings
     from unrolled.inputs.columns import LabelColumns
     from unrolled.tasks.reading.labelled import read_examples
     from unrolled.tasks.reading.pairs import PairColumns, read_pairs
@@ -149,6 +170,9 @@ def readers() -> dict[str, Callable[[Path], object]]:
         "tags.csv": lambda path: read_tagged(path, None, shape),
         "pairs.tsv": lambda path: read_pairs(path, None, PairColumns(), shape, shape),
         "running.txt": lambda path: read_running(path, shape),
+        "sound.wav": read_sound, "sound.flac": read_sound,
+        "sounds.jsonl": lambda path: [read_clip(clip) for clip in read_recordings(path).columns["audio"]],
+        "ink.txt": read_drawings, "ink.inkml": read_drawings, "ink.ndjson": read_drawings, "ink.npz": read_drawings,
         "tables/up/a.csv": folders, "texts/up/a.txt": folders, "arrays/up/c.npy": folders,
     }  # fmt: skip
 
