@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from unrolled.align.crf import LinearChainCRF
 from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.align.each import Each, EachOptions, Tagged
 from unrolled.align.next import Next, NextOptions
 from unrolled.align.pool import Labelled, Pool, PoolOptions
+from unrolled.heads.crf import LinearChainCRF
 from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader

@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import unrolled.align.crf
 import unrolled.align.each
 import unrolled.align.next
 import unrolled.align.pool
+import unrolled.heads.crf
 from unrolled.align.decode import Decode
 from unrolled.align.pool import Pool
 from unrolled.fields.tags import Tags
@@ -112,8 +112,8 @@ def test_tags_learned_in_the_padding_are_caught(
 
     monkeypatch.setattr(unrolled.align.each, "valid_mask", everywhere)
     if model.fields["tags"].scheme != "none":
-        monkeypatch.setattr(unrolled.align.crf, "valid_mask", everywhere)
-        monkeypatch.setattr(unrolled.align.crf, "zero_padding", lambda x, lengths: x)
+        monkeypatch.setattr(unrolled.heads.crf, "valid_mask", everywhere)
+        monkeypatch.setattr(unrolled.heads.crf, "zero_padding", lambda x, lengths: x)
     with pytest.raises(BrokenLaw, match="padding"):
         model.check()
 

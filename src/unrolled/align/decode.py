@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from unrolled.align.bridge import Bridge, carried
-from unrolled.align.copying import Copies, Pointer, copies_of, known_targets
-from unrolled.align.softmax import LOGITS, OutputLayer
 from unrolled.check import check_size
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import BEGIN, END, UNKNOWN
+from unrolled.heads.pointer import Copies, Pointer, copies_of, known_targets
+from unrolled.heads.softmax import LOGITS, OutputLayer
 from unrolled.nn.build import EncoderOptions, Rate, make_encoder
 from unrolled.nn.reading.attention import Attention, Memory
 from unrolled.nn.reading.embedding import Embedding

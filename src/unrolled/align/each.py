@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from unrolled.align.crf import LinearChainCRF
 from unrolled.align.mode import evaluating
 from unrolled.check import check_size
 from unrolled.errors import OptionError, ShapeError
+from unrolled.heads.crf import LinearChainCRF
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.embedding import check_codes
 from unrolled.nn.reading.reader import Reader, check_reader, encode

@@ -9,9 +9,9 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from unrolled.align.bridge import Bridge
-from unrolled.align.softmax import OutputLayer, SampledSoftmax
 from unrolled.check import check_size
 from unrolled.errors import DataError, NotStreamable, OptionError
+from unrolled.heads.softmax import OutputLayer, SampledSoftmax
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.recurrent import Recurrent

@@ -8,10 +8,11 @@ import pytest
 import torch
 from forecast_windows import BARE, FULL, direct, random_windows, wave_windows
 
-from unrolled.align.forecast import LIKELIHOODS, DirectForecast, DirectOptions
+from unrolled.align.forecast import DirectForecast, DirectOptions
 from unrolled.data.panel.arrays import Sizes
 from unrolled.data.panel.windows import WindowBatch
 from unrolled.errors import OptionError, ShapeError
+from unrolled.heads.number.likelihood import LIKELIHOODS
 from unrolled.nn import CELLS, Bidirectional
 from unrolled.state import map_state
 
@@ -51,7 +52,7 @@ def test_an_encoder_that_reads_both_ways_goes_on_from_the_ends_of_both() -> None
     one, both = (direct(BARE, **SMALL, segment=2, bidirectional=ways) for ways in (False, True))
     encoder = both.encoder
     assert isinstance(encoder, Bidirectional)
-    assert both.head.in_features == 2 * one.head.in_features
+    assert both.head.input_size == 2 * one.head.in_features
     u, q = torch.randn(3, 5, 6, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
     state = encoder(u)[1]
     longer = encoder.forward_layer(torch.cat([u, q[:, None]], 1))[0][:, -1]

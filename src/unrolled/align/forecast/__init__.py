@@ -3,15 +3,12 @@
 from unrolled.align.forecast.autoregressive import AutoregressiveForecast
 from unrolled.align.forecast.direct import DirectForecast
 from unrolled.align.forecast.inputs import Forecast
-from unrolled.align.forecast.likelihood import LIKELIHOODS, make_likelihood
 from unrolled.align.forecast.options import AutoregressiveOptions, DirectOptions
 
 __all__ = [
-    "LIKELIHOODS",
     "AutoregressiveForecast",
     "DirectForecast",
     "DirectOptions",
     "Forecast",
     "AutoregressiveOptions",
-    "make_likelihood",
 ]

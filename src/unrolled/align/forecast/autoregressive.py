@@ -20,10 +20,11 @@ from unrolled.align.forecast.inputs import (
     frame_window,
     linear_or_none,
 )
-from unrolled.align.forecast.likelihood import make_likelihood
 from unrolled.align.forecast.options import AutoregressiveOptions
 from unrolled.align.mode import evaluating
 from unrolled.check import check_size
+from unrolled.heads.number.head import NumberHead
+from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.nn.build import make_encoder
 from unrolled.score.forecast import check_levels
 from unrolled.state import map_state, select_rows
@@ -40,7 +41,7 @@ class AutoregressiveForecast(nn.Module):
     """One step ahead, fed back: trained by teacher forcing, forecast by sample paths.
 
         u_t = relu(W [v_(t-1), missing_(t-1), past-only covariates_(t-1)] + K (covariates known at t) + V static + b)
-        y_t, s_t = encoder step from s_(t-1);   raw = head(dropout(y_t)) gives the distribution of the value at t
+        y_t, s_t = encoder step from s_(t-1);   raw = W drop(y_t) + b gives the distribution of the value at t
         v = (value - level) / scale of the window
 
     A missing value enters as 0 with its flag at 1, in training as in prediction; it is never replaced by a guess.
@@ -64,7 +65,7 @@ class AutoregressiveForecast(nn.Module):
         self.embed_static = linear_or_none(covariates.static_width, hidden)
         self.encoder = make_encoder(hidden, options)
         self.dropout = nn.Dropout(options.dropout)
-        self.head = nn.Linear(self.encoder.output_size, sizes.target * self.likelihood.width)
+        self.head = NumberHead(self.encoder.output_size, sizes.target, self.likelihood)
 
     def loss(self, batch: Window, state: None = None) -> tuple[Tensor, Tensor, None]:
         """Sum of the losses over known values of the horizon (or of all steps), number of terms, and no state."""
@@ -131,8 +132,7 @@ class AutoregressiveForecast(nn.Module):
         return part
 
     def _distribution(self, y: Tensor, frame: Frame) -> Tensor:
-        raw = self.head(self.dropout(y)).view(*y.shape[:2], self.sizes.target, self.likelihood.width)
-        return self.likelihood.parameters(raw, frame.level, frame.scale)
+        return self.head.distribution(self.dropout(y), frame.level, frame.scale)
 
     def _roll(self, batch: Window, noise: Tensor | None) -> Tensor:
         """(batch, samples, horizon, targets): noise (batch, samples, horizon, targets, noise), or None for means."""

@@ -18,9 +18,10 @@ from unrolled.align.forecast.inputs import (
     frame_window,
     linear_or_none,
 )
-from unrolled.align.forecast.likelihood import make_likelihood
 from unrolled.align.forecast.options import DirectOptions
 from unrolled.align.mode import evaluating
+from unrolled.heads.number.head import NumberHead
+from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.nn.build import make_encoder
 from unrolled.state import select_rows
 
@@ -35,7 +36,7 @@ class DirectForecast(nn.Module):
         q_j = [position_j, U (static, future covariates of segment j)]
         y_j = one step of the encoder from s with input q_j,   j = 1 .. ceil(horizon / p), all at once
               (of both directions, where it reads both ways: each goes on from where it has ended)
-        raw = head(dropout(y_j))                         p * targets * likelihood.width numbers
+        raw = W drop(y_j) + b                            p * targets * likelihood.width numbers
 
     A look-back that p does not divide is padded on the left with steps that are missing, so nothing is dropped; a
     horizon that p does not divide is cut after its last step. Missing values enter as 0 with their flag at 1.
@@ -64,7 +65,7 @@ class DirectForecast(nn.Module):
         self.position = nn.Parameter(torch.randn(self.segments, hidden - beside))
         self.embed_context = linear_or_none(context, beside)
         self.dropout = nn.Dropout(options.dropout)
-        self.head = nn.Linear(self.encoder.output_size, p * sizes.target * self.likelihood.width)
+        self.head = NumberHead(self.encoder.output_size, p * sizes.target, self.likelihood)
 
     def loss(self, batch: Window, state: None = None) -> tuple[Tensor, Tensor, None]:
         """Sum of the losses over known targets, number of terms, and no state: windows do not continue each other."""
@@ -111,7 +112,7 @@ class DirectForecast(nn.Module):
             query = torch.cat([query, self._context(batch, static, self.embed_context.weight)], -1)
         each = torch.arange(rows, device=query.device).repeat_interleave(m)
         y = self._step(query.reshape(rows * m, -1), select_rows(state, each))
-        raw: Tensor = self.head(self.dropout(y)).view(rows, m * p, self.sizes.target, self.likelihood.width)
+        raw = self.head.raw(self.dropout(y)).view(rows, m * p, self.sizes.target, self.likelihood.width)
         return raw[:, : self.options.horizon]
 
     def _step(self, x: Tensor, state: object) -> Tensor:

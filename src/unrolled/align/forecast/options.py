@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue, model_validator
 
-from unrolled.align.forecast.likelihood import LIKELIHOODS, make_likelihood
+from unrolled.heads.number.likelihood import LIKELIHOODS, make_likelihood
 from unrolled.nn.build import EncoderOptions, ForwardOptions
 
 __all__ = ["DirectOptions", "ForecastOptions", "AutoregressiveOptions"]

@@ -8,12 +8,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, JsonValue, field_validator
 
-from unrolled.align.forecast.likelihood import LIKELIHOODS
 from unrolled.align.forecast.options import AutoregressiveOptions, DirectOptions
 from unrolled.check import check_choice
 from unrolled.data.panel.step import Step
 from unrolled.errors import OptionError
 from unrolled.fields.number import SCALINGS
+from unrolled.heads.number.likelihood import LIKELIHOODS
 from unrolled.nn.build import EncoderOptions, ForwardOptions
 from unrolled.options import Options
 from unrolled.tasks.options import TaskOptions
@@ -66,7 +66,7 @@ class DistributionOptions(Options):
     direct one: segment (steps folded into one), static_inputs ("both": encoder and decoder are told which series it is
     and what is constant in it; "decoder" alone, as in SegRNN). Of the autoregressive one: samples (paths drawn).
 
-    levels: central bands in percent. likelihood: a name of `unrolled.align.forecast.LIKELIHOODS`, with its
+    levels: central bands in percent. likelihood: a name of `unrolled.heads.number.likelihood.LIKELIHOODS`, with its
     likelihood_options; None is "quantile", or "student-t" for the autoregressive decoder.
     """
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from unrolled.align.crf import ILLEGAL, LinearChainCRF
 from unrolled.errors import DataError, OptionError, ShapeError
+from unrolled.heads.crf import ILLEGAL, LinearChainCRF
 
 LENGTHS = torch.tensor([5, 3, 1, 0, 4])
 TIME = 5

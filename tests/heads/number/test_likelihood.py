@@ -9,8 +9,8 @@ from scipy import stats
 from torch import Tensor
 from torch.nn.functional import huber_loss
 
-from unrolled.align.forecast.likelihood import LIKELIHOODS, Likelihood, make_likelihood
 from unrolled.errors import DataError, OptionError
+from unrolled.heads.number.likelihood import LIKELIHOODS, Likelihood, make_likelihood
 
 LEVELS = (0.05, 0.1, 0.5, 0.9, 0.95)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import special, stats
 
-from unrolled.align.forecast.special import beta_cdf, negative_binomial_quantile, student_t_quantile
+from unrolled.heads.number.special import beta_cdf, negative_binomial_quantile, student_t_quantile
 
 DF = torch.tensor([2.0, 2.001, 2.3, 3.0, 4.7, 10.0, 50.0, 1e3, 1e6], dtype=torch.float64)
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear, log_softmax
 
-from unrolled.align import softmax as room
-from unrolled.align.softmax import OutputLayer, SampledSoftmax, linear_cross_entropy, target_log_probs
 from unrolled.errors import OptionError
+from unrolled.heads import softmax as room
+from unrolled.heads.softmax import OutputLayer, SampledSoftmax, linear_cross_entropy, target_log_probs
 from unrolled.nn import Embedding
 
 # Sums of about fifty terms of size ten in float64.

@@ -1,4 +1,4 @@
-"""What a forecast head says about one value: a point, a set of quantiles, or a distribution.
+"""What a head says about one value: a point, a set of quantiles, or a distribution.
 
 A head gives `width` raw numbers a value. `parameters` turns them into constrained numbers in the space of the target
 (a positive deviation, rising quantiles); loss, quantiles, mean and draws are functions of those.
@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import huber_loss, softplus
 
-from unrolled.align.forecast.special import exact, negative_binomial_quantile, student_t_quantile
 from unrolled.check import check_choice
 from unrolled.errors import DataError, OptionError, listed, suggest
+from unrolled.heads.number.special import exact, negative_binomial_quantile, student_t_quantile
 from unrolled.score.forecast import check_levels
 
 __all__ = [

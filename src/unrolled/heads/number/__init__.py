@@ -1,0 +1,1 @@
+"""Numbers: a value, quantiles, or a distribution of each."""
