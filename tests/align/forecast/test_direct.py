@@ -52,7 +52,7 @@ def test_an_encoder_that_reads_both_ways_goes_on_from_the_ends_of_both() -> None
     one, both = (direct(BARE, **SMALL, segment=2, bidirectional=ways) for ways in (False, True))
     encoder = both.encoder
     assert isinstance(encoder, Bidirectional)
-    assert both.head.input_size == 2 * one.head.in_features
+    assert both.head.input_size == 2 * one.head.input_size
     u, q = torch.randn(3, 5, 6, dtype=torch.float64), torch.randn(3, 6, dtype=torch.float64)
     state = encoder(u)[1]
     longer = encoder.forward_layer(torch.cat([u, q[:, None]], 1))[0][:, -1]
