@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from unrolled.data import Series, read_series
+from unrolled.data.read.arrays import read_arrays
 from unrolled.errors import DataError
 
 HEADER = """\
@@ -122,6 +123,11 @@ def test_numpy_files_give_series(tmp_path: Path) -> None:
         read_series(tmp_path / "a.npz", labels=["a", "b"])
 
 
+def test_an_array_without_values_is_read_as_it_is(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 7, 3)), none=np.zeros((0, 3)))
+    assert read_arrays(tmp_path / "a.npz", "a.npz")["none"].shape == (0, 3)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -132,6 +138,7 @@ def test_numpy_files_give_series(tmp_path: Path) -> None:
         ({"x": np.zeros((2, 3, 1, 1))}, r"as \(N, T, D\) or \(N, T\), but got"),
         ({"x": np.array([{}])}, "holds an array of object"),
         ({}, "holds no arrays"),
+        ({"x": np.zeros((1 << 17, 0))}, "claims an array of shape"),
     ],
 )
 def test_a_numpy_file_that_does_not_fit_is_refused(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:

@@ -14,6 +14,9 @@ from unrolled.errors import DataError, foreign_told, listed
 
 __all__ = ["read_arrays"]
 
+# An array without values may be so long, though the file does not pay for it: that much is walked through in no time.
+LONGEST_EMPTY = 1 << 16
+
 
 def read_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
     """The arrays of an .npz file by name, or that of an .npy file as "x". Raises DataError; nothing is unpickled."""
@@ -51,7 +54,8 @@ def _array(file: IO[bytes], size: int, name: str) -> np.ndarray:
     for part in shape:
         count *= part
     # Of arrays without values, too, a length is walked through.
-    if not kind.itemsize or any(not 0 <= part <= size for part in shape) or count * kind.itemsize > size:
+    longest = max(size, LONGEST_EMPTY)
+    if not kind.itemsize or any(not 0 <= part <= longest for part in shape) or count * kind.itemsize > size:
         raise DataError(
             f"{name} claims an array of shape ({listed(shape)}) of {kind}, {count * kind.itemsize:,} bytes, but holds "
             f"{size:,}: get the whole file."
