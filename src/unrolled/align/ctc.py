@@ -11,6 +11,7 @@ from torch.nn.functional import ctc_loss
 from unrolled.align.mode import evaluating
 from unrolled.check import check_lengths, check_size
 from unrolled.errors import DataError, NonFiniteError, NotStreamable, OptionError, ShapeError
+from unrolled.fields.text import BLANK
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.embedding import check_codes
 from unrolled.nn.reading.frames import frames_of
@@ -19,12 +20,9 @@ from unrolled.nn.recurrent import Recurrent
 from unrolled.options import Options
 from unrolled.padding import Padded, valid_mask, zero_padding
 
-__all__ = ["BLANK", "CTC", "CTCOptions", "Transcribed"]
+__all__ = ["CTC", "CTCOptions", "Transcribed"]
 
 S = TypeVar("S")
-
-BLANK = 0
-"""The code that says nothing."""
 
 
 class Transcribed(NamedTuple):

@@ -20,9 +20,11 @@ from unrolled.types import Json
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
 
-__all__ = ["BEGIN", "END", "PAD", "SPECIALS", "UNKNOWN", "Text"]
+__all__ = ["BEGIN", "BLANK", "END", "PAD", "SPECIALS", "UNKNOWN", "Text"]
 
 PAD, UNKNOWN, BEGIN, END = range(4)
+BLANK = PAD
+"""The code that says nothing, at a frame of connectionist temporal classification: no text holds it."""
 SPECIALS = ("<pad>", UNKNOWN_TOKEN, "<s>", "</s>")
 LEVELS = ("word", "char", "subword")
 SPLITS = ("punctuation", "space")

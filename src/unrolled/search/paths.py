@@ -15,12 +15,10 @@ from torch import Tensor
 
 from unrolled.check import check_size
 from unrolled.errors import DataError, LengthsError, NonFiniteError, ShapeError, listed
+from unrolled.fields.text import BLANK
 from unrolled.search.step import SLACK
 
-__all__ = ["BLANK", "EndPoint", "Spelled", "as_frames", "as_rows", "best_path", "path_of", "split_words"]
-
-BLANK = 0
-"""The code that says nothing."""
+__all__ = ["EndPoint", "Spelled", "as_frames", "as_rows", "best_path", "path_of", "split_words"]
 
 
 class Spelled(NamedTuple):

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from unrolled.check import check_size
 from unrolled.errors import OptionError, ShapeError
+from unrolled.fields.text import BLANK
 from unrolled.search.fusion import Scorer
-from unrolled.search.paths import BLANK, Spelled, as_frames, as_rows, path_of
+from unrolled.search.paths import Spelled, as_frames, as_rows, path_of
 
 __all__ = ["Labelling", "PrefixSearch", "SoFar", "prefix_search"]
 
