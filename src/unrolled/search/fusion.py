@@ -13,7 +13,7 @@ from unrolled.errors import DataError, OptionError
 from unrolled.search.step import CodeStep, ask
 from unrolled.state import leaves
 
-__all__ = ["HotWords", "Lexicon", "ModelScorer", "Scorer", "Units", "Weighted"]
+__all__ = ["HotWords", "Lexicon", "ModelScorer", "Scorer", "Units", "Weighted", "check_spelling"]
 
 S = TypeVar("S")
 
@@ -113,13 +113,30 @@ class ModelScorer(Generic[S]):
     def begin(self) -> _Model[S]:
         return self.first
 
+    def ahead(self, state: _Model[S], codes: np.ndarray) -> np.ndarray:
+        """log p of each of the codes (n,), if it came next: (n,)."""
+        own = codes if self.codes is None else np.array(self.codes)[codes]
+        return self._told(state, own)
+
     def score(self, state: _Model[S], code: int) -> tuple[float, _Model[S]]:
         own = code if self.codes is None else self.codes[code]
-        log_probs, after = state.ahead()
-        return float(log_probs[own]), _Model(own, after, self.step)
+        [value] = self._told(state, np.array([own]))
+        return float(value), _Model(own, state.ahead()[1], self.step)
 
     def end(self, state: _Model[S]) -> float:
         return 0.0 if self.last is None else float(state.ahead()[0][self.last])
+
+    def _told(self, state: _Model[S], own: np.ndarray) -> np.ndarray:
+        """log p of the model's own codes (n,)."""
+        log_probs = state.ahead()[0]
+        wrong = own[(own < 0) | (own >= len(log_probs))]
+        if len(wrong):
+            raise DataError(
+                f"ModelScorer: codes must lie in 0..{len(log_probs) - 1}, which the model gives log-probabilities for, "
+                f"got {wrong[0]}; encode with the vocabulary of the model."
+            )
+        found: np.ndarray = log_probs[own]
+        return found
 
 
 class _Node:
@@ -164,9 +181,7 @@ class Lexicon:
             raise OptionError(f"Lexicon: unknown must be None or a number of at least 0, got {unknown!r}.")
         self.missing = -math.inf if unknown is None else -float(unknown)
         for word in words:
-            _check_spelling("Lexicon", word)
-            if not self.separators.isdisjoint(word):
-                raise DataError(f"Lexicon: a word must hold no separator, got {list(word)}; give each word by itself.")
+            check_spelling("Lexicon", word, self.separators)
             self.root.place(word)[-1].whole = 0.0
         if not self.root.children and unknown is None:
             raise DataError("Lexicon: expected at least one word, got none.")
@@ -214,7 +229,7 @@ class HotWords:
     def __init__(self, phrases: Mapping[tuple[int, ...], float], separators: Collection[int]) -> None:
         self.root, self.separators = _Node(), frozenset(separators)
         for phrase, bonus in phrases.items():
-            _check_spelling("HotWords", phrase)
+            check_spelling("HotWords", phrase)
             if not (math.isfinite(bonus) and bonus > 0):
                 raise OptionError(f"HotWords: a bonus must be a number above 0, got {bonus!r} for {list(phrase)}.")
             if phrase[0] in self.separators or phrase[-1] in self.separators:
@@ -244,9 +259,12 @@ class HotWords:
         return math.fsum(node.whole for node in nodes if node.whole is not None)
 
 
-def _check_spelling(owner: str, codes: Sequence[int]) -> None:
+def check_spelling(owner: str, codes: Sequence[int], separators: Collection[int] = ()) -> None:
+    """A spelling must hold codes, none of them blank or one of the separators."""
     if not codes or min(codes) < 1:
         raise DataError(f"{owner}: a spelling must hold codes of at least 1, got {list(codes)}; leave out blanks.")
+    if not set(separators).isdisjoint(codes):
+        raise DataError(f"{owner}: a word must hold no separator, got {list(codes)}; give each word by itself.")
 
 
 def _number(owner: str, name: str, value: float) -> float:
