@@ -17,7 +17,7 @@ from unrolled.errors import OptionError
 from unrolled.inputs.columns import LabelColumns
 from unrolled.nn.reading.reader import Reader
 
-__all__ = ["Fields", "Input", "ReadSource", "known_inputs", "register_input"]
+__all__ = ["Fields", "Input", "ReadSource", "input_of", "known_inputs", "register_input"]
 
 Groups = TypeVar("Groups")
 Kind = TypeVar("Kind", bound="type[Input[Any]]")
@@ -66,6 +66,11 @@ class Input(ABC, Generic[Groups]):
 
     @abstractmethod
     def __len__(self) -> int: ...
+
+    @property
+    def filled(self) -> np.ndarray:
+        """(N,) bool: which inputs hold anything at all."""
+        return np.ones(len(self), bool)
 
     @abstractmethod
     def fit(self, rows: np.ndarray, options: Groups) -> Fields:
@@ -130,3 +135,8 @@ def register_input(kind: Kind) -> Kind:
 def known_inputs() -> tuple[type[Input[Any]], ...]:
     """All kinds, in the order in which a source is shown to them."""
     return tuple(_KINDS)
+
+
+def input_of(fields: Fields) -> type[Input[Any]]:
+    """The kind whose field is among these."""
+    return next(kind for kind in known_inputs() if kind.field in fields)

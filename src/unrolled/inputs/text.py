@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 
@@ -18,30 +18,42 @@ from unrolled.inputs.columns import TEXT_NAMES, LabelColumns, check_guessed, tab
 from unrolled.inputs.input import Fields, Input, ReadSource
 from unrolled.inputs.texts import (
     SpellingOptions,
-    TextOptions,
     Texts,
+    WordOptions,
     make_embedding,
     make_spelling,
     random_texts,
     width_of,
 )
+from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.reader import Reader, WordReader
 
-__all__ = ["TextInput"]
+__all__ = ["TextInput", "TextUse"]
 
 # Features of a token's vector where nothing says how many.
 WIDTH = 100
-# Of single features that the encoder reads of a text, and of its whole words.
-READING_DROPOUT, WORD_DROPOUT = 0.5, 0.3
+
+
+class TextUse(NamedTuple):
+    """How a task reads texts where nothing else is asked for, by measurement.
+
+    word_dropout: of whole tokens. dropout: of single features that the encoder reads. extended: words of a file of
+    vectors are known though training lacks them; not where what is read is also written.
+    """
+
+    word_dropout: float = 0.3
+    dropout: float = 0.5
+    extended: bool = True
 
 
 class TextGroups(Protocol):
     """The options of a task that texts need."""
 
     owner: ClassVar[str]
+    use: ClassVar[TextUse]
 
     @property
-    def text(self) -> TextOptions: ...
+    def text(self) -> WordOptions: ...
     @property
     def spelled(self) -> SpellingOptions: ...
     @property
@@ -95,8 +107,12 @@ class TextInput(Input[TextGroups]):
     def __len__(self) -> int:
         return len(self.texts)
 
+    @property
+    def filled(self) -> np.ndarray:
+        return self.texts.saying
+
     def fit(self, rows: np.ndarray, options: TextGroups) -> Fields:
-        vectors = self.texts.vectors(options.text)
+        vectors = self.texts.vectors(options.text) if options.use.extended else None
         fields: Fields = {"text": self.texts.fit(rows, options.text, () if vectors is None else vectors.words)}
         if options.spelled.spelling != "none":
             fields["spelling"] = Spelling.fit(self.texts.spelled(rows))
@@ -111,13 +127,18 @@ class TextInput(Input[TextGroups]):
 
     @classmethod
     def reader(cls, inputs: Self | None, fields: Fields, options: TextGroups, width: int | None) -> Reader:
+        spelling = make_spelling(fields.get("spelling"), options.spelled)
+        dropped = options.use.dropout if options.reading_dropout is None else options.reading_dropout
+        return WordReader(cls.embedding(inputs, fields, options, width), spelling, dropped)
+
+    @classmethod
+    def embedding(cls, inputs: Self | None, fields: Fields, options: TextGroups, width: int | None) -> Embedding:
+        """The vectors of the tokens alone, from which `reader` starts; width: where no embedding_size is asked for."""
         words = options.text
         if words.embedding_dropout is None:
-            words = words.model_copy(update={"embedding_dropout": WORD_DROPOUT})
+            words = words.model_copy(update={"embedding_dropout": options.use.word_dropout})
         vectors = None if inputs is None else inputs.texts.vectors(words)
-        dropped = READING_DROPOUT if options.reading_dropout is None else options.reading_dropout
-        embedding = make_embedding(fields["text"], words, width or WIDTH, vectors)
-        return WordReader(embedding, make_spelling(fields.get("spelling"), options.spelled), dropped)
+        return make_embedding(fields["text"], words, width or WIDTH, vectors)
 
     @classmethod
     def say(cls, fields: Fields) -> list[str]:

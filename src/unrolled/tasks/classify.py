@@ -17,7 +17,7 @@ from unrolled.data.read.sources import is_delimited
 from unrolled.fields.category import Category
 from unrolled.fields.spoken import spelled_as
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import Input, known_inputs
+from unrolled.inputs.input import Input, input_of
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
 from unrolled.tasks.batches import per_row
@@ -167,7 +167,7 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
     @property
     def kind(self) -> type[Input[Any]]:
         """The kind of inputs that it learned from."""
-        return next(kind for kind in known_inputs() if kind.field in self.fields)
+        return input_of(self.fields)
 
     def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> Fields:
         return {"label": corpus.classes(rows), **corpus.inputs.fit(rows, self.options)}

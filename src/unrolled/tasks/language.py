@@ -16,7 +16,8 @@ from unrolled.check import check_size
 from unrolled.data.batch.stream import Stream
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN
-from unrolled.inputs.texts import TextOptions, Texts, make_embedding, random_texts, width_of
+from unrolled.inputs.text import TextInput, TextUse
+from unrolled.inputs.texts import SpellingOptions, TextOptions, Texts, random_texts
 from unrolled.nn.build import ForwardOptions
 from unrolled.search import sample, stream
 from unrolled.state import map_state
@@ -50,6 +51,10 @@ class LanguageOptions(TaskOptions):
         "spelling_size": "for what it reads is what it writes; choose level='char'",
         "reading_dropout": "use input_dropout",
     }
+
+    use: ClassVar[TextUse] = TextUse(word_dropout=0.0, dropout=0.0, extended=False)
+    spelled: ClassVar[SpellingOptions] = SpellingOptions()
+    reading_dropout: ClassVar[None] = None
 
     text: TextOptions = TextOptions(lower=False)
     encoder: ForwardOptions = ForwardOptions()
@@ -203,7 +208,7 @@ class LanguageModel(SequenceTask[Running, Stream]):
             return complete(net, self.fields["text"], prefix, k, first=self._first)
 
     def make_fields(self, corpus: Running, rows: np.ndarray) -> Fields:
-        return {"text": corpus.lines.fit(rows, self.options.text)}
+        return corpus.lines.fit(rows, self.options)
 
     def make_data(self, corpus: Running, rows: np.ndarray) -> Stream:
         codes, starts = running_codes(corpus, rows, self.fields["text"])
@@ -217,9 +222,10 @@ class LanguageModel(SequenceTask[Running, Stream]):
     def make_net(self, corpus: Running | None = None) -> nn.Module:
         chosen, text, head = self.options, self.fields["text"], self.options.head
         level = chosen.text.level
-        vectors = None if corpus is None else corpus.lines.vectors(chosen.text)
-        self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
-        embedding = make_embedding(text, chosen.text, self.notes.width or WIDTH[level], vectors)
+        lines = None if corpus is None else corpus.lines
+        if lines is not None:
+            self.notes = replace(self.notes, width=lines.width(chosen))
+        embedding = TextInput.embedding(lines, self.fields, chosen, self.notes.width or WIDTH[level])
         encoder = chosen.make_encoder(embedding.output_size, cell=CELL, hidden_size=HIDDEN[level])
         return Next(embedding, encoder, text.size, head.settled(level, text.size))
 
@@ -248,7 +254,8 @@ class LanguageModel(SequenceTask[Running, Stream]):
         texts = random_texts(self.fields["text"], generators(seed, rows))
         sizes = np.array([len(text) + 1 for text in texts], np.int64)
         ends = "" if self.options.text.level == "word" else "\n"
-        return Running(Texts([text + ends for text in texts], self.options.text.shape), np.array([0]), sizes)
+        lines = TextInput(Texts([text + ends for text in texts], self.options.text.shape))
+        return Running(lines, np.array([0]), sizes)
 
     @property
     def _streams(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal, Self, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 import numpy as np
 from pydantic import Field
@@ -16,21 +16,14 @@ from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places
 from unrolled.errors import DataError, ModelFileError, listed
-from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags
 from unrolled.fields.tokens import learned_scheme, scheme_of, spans, split_spaces
 from unrolled.fields.tokens.chunks import SCHEMES
-from unrolled.inputs.texts import (
-    SpellingOptions,
-    Texts,
-    WordOptions,
-    make_embedding,
-    make_spelling,
-    random_texts,
-    width_of,
-)
+from unrolled.inputs.input import Input, input_of
+from unrolled.inputs.plain import parted
+from unrolled.inputs.text import TextUse
+from unrolled.inputs.texts import SpellingOptions, WordOptions
 from unrolled.nn.build import Rate
-from unrolled.nn.reading.reader import WordReader
 from unrolled.options import Options
 from unrolled.score.classes import accuracy
 from unrolled.score.spans import span_f1
@@ -39,8 +32,7 @@ from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions
-from unrolled.tasks.reading.plain import parted
-from unrolled.tasks.reading.tagged import TaggedSentences, in_scheme, read_tagged, read_untagged, said_of
+from unrolled.tasks.reading.tagged import TaggedExamples, in_scheme, read_tagged, read_untagged, said_of
 from unrolled.tasks.reports import TagReport
 from unrolled.train import Callback, TrainOptions
 
@@ -66,6 +58,8 @@ class TaggerOptions(TaskOptions):
     owner = "Tagger"
     absent: ClassVar[Mapping[str, str]] = {"level": "for tags belong to words, which are what it reads"}
 
+    use: ClassVar[TextUse] = TextUse(word_dropout=0.1, dropout=0.3)
+
     text: WordOptions = WordOptions(split="space", min_count=2, embedding_dropout=0.1)
     spelled: SpellingOptions = SpellingOptions(spelling="cnn")
     reading_dropout: Rate | None = Field(
@@ -75,8 +69,6 @@ class TaggerOptions(TaskOptions):
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
-ENCODER: dict[str, object] = {"cell": "lstm", "hidden_size": 128, "bidirectional": True}
-WIDTH = 100
 EPOCHS, PATIENCE = 30, 5
 
 
@@ -95,7 +87,7 @@ class TaggerNotes(Notes):
             raise ModelFileError(f"load: expected a scheme of tags ({listed(SCHEMES)}), got {self.scheme[:40]!r}.")
 
 
-class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
+class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
     """Learns from tagged sentences: part-of-speech tags, named entities, any other label of words.
 
     options: any of `TaggerOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
@@ -171,31 +163,24 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
         chunks = span_f1([spans(tags) for tags in gold], [spans(tags) for tags in found]) if self._chunked else None
         return TagReport(accuracy(*flat), chunks)
 
-    def make_fields(self, corpus: TaggedSentences, rows: np.ndarray) -> Fields:
-        vectors = corpus.words.vectors(self.options.text)
-        text = corpus.words.fit(rows, self.options.text, () if vectors is None else vectors.words)
+    def make_fields(self, corpus: TaggedExamples, rows: np.ndarray) -> Fields:
         tags = Tags.fit([self._learned((corpus.tags or [])[i]) for i in rows.tolist()], self._scheme)
-        fields: Fields = {"text": text, "tags": tags}
-        if self.options.spelled.spelling != "none":
-            fields["spelling"] = Spelling.fit(corpus.words.spelled(rows))
-        return fields
+        return {**corpus.inputs.fit(rows, self.options), "tags": tags}
 
-    def make_data(self, corpus: TaggedSentences, rows: np.ndarray) -> Examples[Tagged]:
-        words = corpus.words.column(self.fields["text"], self.fields.get("spelling"))
-        lengths = corpus.words.lengths(words)
+    def make_data(self, corpus: TaggedExamples, rows: np.ndarray) -> Examples[Tagged]:
+        inputs, lengths = corpus.inputs.column(self.fields)
         known = corpus.tags or [[""] * int(n) for n in lengths]
         codes = Ragged.from_list((self.fields["tags"].encode(self._learned(each)) for each in known), np.int64)
-        return Examples(Tagged, (words, TagColumn(codes)), lengths).select(rows)
+        return Examples(Tagged, (inputs, TagColumn(codes)), lengths).select(rows)
 
-    def make_net(self, corpus: TaggedSentences | None = None) -> nn.Module:
+    def make_net(self, corpus: TaggedExamples | None = None) -> nn.Module:
         chosen, tags = self.options, self.fields["tags"]
-        vectors = None if corpus is None else corpus.words.vectors(chosen.text)
-        self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
-        spelled = make_spelling(self.fields.get("spelling"), chosen.spelled)
-        embedding = make_embedding(self.fields["text"], chosen.text, self.notes.width or WIDTH, vectors)
-        reader = WordReader(embedding, spelled, chosen.reading_dropout or 0.0)
+        inputs = None if corpus is None else corpus.inputs
+        if inputs is not None:
+            self.notes = replace(self.notes, width=inputs.width(chosen))
+        reader = self.kind.reader(inputs, self.fields, chosen, self.notes.width)
         crf = self._chunked if chosen.head.crf is None else chosen.head.crf
-        encoder = chosen.make_encoder(reader.output_size, **ENCODER)
+        encoder = chosen.make_encoder(reader.output_size, **self.kind.encoder)
         options = EachOptions(crf=crf, dropout=chosen.head.head_dropout)
         return Each(reader, encoder, tags.size, options, tags.legal() if crf else None)
 
@@ -203,7 +188,7 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
         stopped: dict[str, object] = {"patience": PATIENCE} if scored else {}
         return self.options.training(learning_rate=2e-3, epochs=EPOCHS, **stopped)
 
-    def score_on(self, corpus: TaggedSentences, rows: np.ndarray) -> Callable[[nn.Module], float]:
+    def score_on(self, corpus: TaggedExamples, rows: np.ndarray) -> Callable[[nn.Module], float]:
         """1 - F1 of chunks, or the share of wrong tags."""
         data, gold = self.make_data(corpus, rows), [(corpus.tags or [])[i] for i in rows.tolist()]
         wanted = [spans(tags) for tags in gold]
@@ -219,19 +204,23 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
 
         return score
 
-    def made_up(self, seed: int, rows: int) -> TaggedSentences:
+    def made_up(self, seed: int, rows: int) -> TaggedExamples:
         draw = generators(seed, rows)
-        words = [text.split() or ["a"] for text in random_texts(self.fields["text"], draw)]
-        values = self.fields["tags"].values
-        tags = [[values[int(r.integers(len(values)))] for _ in line] for r, line in zip(draw, words, strict=True)]
-        places = Places("the made-up sentences", "row", np.arange(rows))
-        return TaggedSentences(Texts(words, self.options.text.shape, words=True), tags, places)
+        inputs, values = self.kind.made_up(self.fields, self.options, draw), self.fields["tags"].values
+        steps = inputs.column(self.fields)[1].tolist()
+        tags = [[values[code] for code in r.integers(len(values), size=n)] for r, n in zip(draw, steps, strict=True)]
+        return TaggedExamples(inputs, tags, Places("the made-up examples", "row", np.arange(rows)))
+
+    @property
+    def kind(self) -> type[Input[Any]]:
+        """The kind of inputs that it learned from."""
+        return input_of(self.fields)
 
     @property
     def _chunked(self) -> bool:
         return bool(self.fields["tags"].scheme != "none")
 
-    def _read(self, source: object) -> TaggedSentences:
+    def _read(self, source: object) -> TaggedExamples:
         return read_tagged(source, self.notes.column, self.options.text.shape)
 
     @property
@@ -244,7 +233,7 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
         """Tags as the network knows them: repaired, and in its scheme."""
         return in_scheme(tags, self._scheme)
 
-    def _check_known(self, corpus: TaggedSentences) -> None:
+    def _check_known(self, corpus: TaggedExamples) -> None:
         """Raises `DataError` where training has seen none of the tags."""
         known = set(self.fields["tags"].values)
         came = {tag for tags in corpus.tags or [] for tag in self._learned(tags)}
@@ -254,7 +243,7 @@ class Tagger(SequenceTask[TaggedSentences, Examples[Tagged]]):
                 f"({listed(sorted(came), 6)}): choose the column of tags, or write them as in training."
             )
 
-    def _tags(self, corpus: TaggedSentences) -> list[list[str]]:
+    def _tags(self, corpus: TaggedExamples) -> list[list[str]]:
         return self._decoded(self.make_data(corpus, np.arange(len(corpus))), self.fitted())
 
     def _decoded(self, data: Examples[Tagged], net: nn.Module) -> list[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 from pydantic import Field
@@ -17,9 +17,10 @@ from unrolled.data.batch.examples import Examples, PaddedColumn, TagColumn
 from unrolled.data.read.sources import is_delimited
 from unrolled.errors import OptionError
 from unrolled.fields.text import Text
-from unrolled.inputs.texts import TextOptions, Texts, make_embedding, random_texts, width_of
+from unrolled.inputs.input import Input, input_of
+from unrolled.inputs.text import TextInput, TextUse
+from unrolled.inputs.texts import SpellingOptions, TextOptions
 from unrolled.nn.build import Rate
-from unrolled.nn.reading.reader import WordReader
 from unrolled.score.text import bleu, chrf, rouge
 from unrolled.state import map_state
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
@@ -46,6 +47,9 @@ class TranslatorOptions(TaskOptions):
         "spelling": "for level='subword' and 'char' read the inside of words",
         "spelling_size": "for level='subword' and 'char' read the inside of words",
     }
+
+    use: ClassVar[TextUse] = TextUse(word_dropout=0.0, dropout=0.0, extended=False)
+    spelled: ClassVar[SpellingOptions] = SpellingOptions()
 
     text: TextOptions = TextOptions(level="subword", lower=False, max_size=5000)
     reading_dropout: Rate | None = Field(default=0.2, description="Dropout of features that the encoder reads.")
@@ -135,7 +139,7 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         if not 1 <= check_size("predict", "nbest", nbest) <= width:
             raise OptionError(f"predict: nbest must be from 1 to the width of {width}, got {nbest}.")
         pairs = read_sources(sources, self._columns(sources), self._shape)
-        saying, how = np.flatnonzero(pairs.sources.saying), Search(width, nbest, length_penalty, no_repeat)
+        saying, how = np.flatnonzero(pairs.sources.filled), Search(width, nbest, length_penalty, no_repeat)
         written = self._writer().write(pairs, self.make_data(pairs, saying), how, saying)
         found = dict(zip(saying.tolist(), written, strict=True))
         return [found.get(row, [("", 0.0)]) for row in range(len(pairs))]
@@ -172,20 +176,20 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
 
     def make_fields(self, corpus: Pairs, rows: np.ndarray) -> Fields:
         assert corpus.targets is not None
-        words = self.options.text
-        return {"source": corpus.sources.fit(rows, words), "target": corpus.targets.fit(rows, words)}
+        read = corpus.sources.fit(rows, self.options)
+        # Texts on both sides: the field of the sources has a name of its own.
+        sources = {"source" if name == TextInput.field else name: field for name, field in read.items()}
+        return {**sources, "target": corpus.targets.fit(rows, self.options)[TextInput.field]}
 
     def make_data(self, corpus: Pairs, rows: np.ndarray) -> Examples[Pair]:
-        source, target = self.fields["source"], self.fields["target"]
-        reading = corpus.sources.column(source)
-        lengths = corpus.sources.lengths(reading)
-        copies = None
+        target, copies = self.fields["target"], None
+        reading, lengths = corpus.sources.column(self._sides[0])
         if self.options.head.copying == "pointer":
-            places, known, _ = copied(corpus, source, target)
+            places, known, _ = copied(corpus, self.fields["source"], target)
             copies = TagColumn(places)
             writing = None if known is None else PaddedColumn(known)
         else:
-            writing = None if corpus.targets is None else PaddedColumn(corpus.targets.codes(target))
+            writing = None if corpus.targets is None else PaddedColumn(corpus.targets.texts.codes(target))
         if writing is not None:
             lengths = lengths + writing.ragged.lengths + 1
         return Examples(Pair, (reading, writing, copies), lengths).select(rows)
@@ -196,13 +200,13 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         self.notes = replace(self.notes, longest=int(writing.ragged.lengths[rows].max(initial=0)))
 
     def make_net(self, corpus: Pairs | None = None) -> nn.Module:
-        chosen, source, target = self.options, self.fields["source"], self.fields["target"]
-        vectors = None if corpus is None else corpus.sources.vectors(chosen.text)
-        self.notes = replace(self.notes, width=width_of(chosen.text, vectors, self.notes.width, chosen.owner))
-        words = make_embedding(source, chosen.text, self.notes.width or WIDTH, vectors)
-        reader = WordReader(words, None, chosen.reading_dropout or 0.0)
+        chosen, (source, target) = self.options, self._sides
+        inputs = None if corpus is None else corpus.sources
+        if inputs is not None:
+            self.notes = replace(self.notes, width=inputs.width(chosen))
+        reader = self.kind.reader(inputs, source, chosen, self.notes.width or WIDTH)
         encoder = chosen.make_encoder(reader.output_size, **ENCODER)
-        embedding = make_embedding(target, chosen.text, WIDTH, None)
+        embedding = TextInput.embedding(None, target, chosen, WIDTH)
         inner, head = chosen.encoder.over(**ENCODER), chosen.head
         options = DecodeOptions(
             cell=inner.cell,
@@ -216,7 +220,7 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
             sampling=head.sampling,
             copying=head.copying,
         )
-        return Decode(reader, encoder, embedding, target.size, options)
+        return Decode(reader, encoder, embedding, self.fields["target"].size, options)
 
     def make_training(self, data: Examples[Pair], *, scored: bool) -> TrainOptions:
         # A small set is cut into batches small enough for some steps an epoch.
@@ -234,13 +238,26 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
 
     def made_up(self, seed: int, rows: int) -> Pairs:
         draw = generators(seed, rows)
-        sides = [Texts(random_texts(self.fields[side], draw), self._shape) for side in ("source", "target")]
-        return Pairs(sides[0], sides[1])
+        source, target = self._sides
+        sources = self.kind.made_up(source, self.options, draw)
+        return Pairs(sources, TextInput.made_up(target, self.options, draw))
 
     @property
     def columns(self) -> PairColumns:
         """The columns of a table that hold the texts, as in the training data."""
         return PairColumns(*self.notes.columns)
+
+    @property
+    def kind(self) -> type[Input[Any]]:
+        """The kind of sources that it learned from."""
+        return input_of(self._sides[0])
+
+    @property
+    def _sides(self) -> tuple[Fields, Fields]:
+        """The fields of the sources and of the targets, under the names that their kinds give them."""
+        named = {TextInput.field if name == "source" else name: field for name, field in self.fields.items()}
+        target = {TextInput.field: named.pop("target")}
+        return named, target
 
     @property
     def _shape(self) -> Text:

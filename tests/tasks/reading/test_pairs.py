@@ -25,13 +25,13 @@ def texts(side: Any) -> list[str]:
 
 def pairs(source: Any, target: Any = None, /, **columns: Any) -> list[tuple[str, str]]:
     found = read_pairs(source, target, PairColumns(**columns), WORDS, WORDS)
-    return list(zip(texts(found.sources), texts(found.targets), strict=True))
+    return list(zip(texts(found.words), texts(found.targets.texts), strict=True))
 
 
 def sources(source: Any, /, **columns: Any) -> list[str]:
     found = read_sources(source, PairColumns(**columns), WORDS)
     assert found.targets is None
-    return texts(found.sources)
+    return texts(found.words)
 
 
 WANTED = list(zip(SOURCES, TARGETS, strict=True))

@@ -17,7 +17,7 @@ LETTERS = Text("char", False, "punctuation", SPECIALS)
 
 
 def fitted(running: Any, shape: Text) -> Text:
-    forms = running.lines.interned.forms
+    forms = running.lines.texts.interned.forms
     return Text.from_counts(forms, np.ones(len(forms)), level=shape.level, lower=False, split="punctuation")
 
 

@@ -115,9 +115,8 @@ def evaluate(call: Call[Tagger], file: Truth, column: Column = None) -> Whole:
 
 def about(finished: Finished[Tagger]) -> list[str]:
     fields = finished.model.fields
-    parts = [fields["text"].describe(), f"{fields['tags'].size} tags"]
-    parts += [fields["spelling"].describe()] if "spelling" in fields else []
-    return told(finished, parts)
+    first, *more = finished.model.kind.say(fields)
+    return told(finished, [first, f"{fields['tags'].size} tags", *more])
 
 
 def closing(finished: Finished[Tagger]) -> list[str]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from unrolled.errors import OptionError
 from unrolled.fields.sound import AudioOptions
 from unrolled.inputs.audio import AugmentOptions
 from unrolled.inputs.series import SeriesOptions
+from unrolled.inputs.text import TextUse
 from unrolled.inputs.texts import SpellingOptions, TextOptions
 from unrolled.nn.build import Rate
 from unrolled.tasks.options import TaskOptions
@@ -21,6 +24,8 @@ class InputOptions(TaskOptions):
     text: `TextOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. audio: `AudioOptions`. augment:
     `AugmentOptions`. reading_dropout: of single features of what the encoder reads.
     """
+
+    use: ClassVar[TextUse] = TextUse()
 
     text: TextOptions = TextOptions()
     spelled: SpellingOptions = SpellingOptions()

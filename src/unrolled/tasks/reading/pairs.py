@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from unrolled.data.read.records import comments_above, iterate_records
 from unrolled.data.read.sources import holds_columns, is_path, is_several, require_text
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.text import UNKNOWN, Text
+from unrolled.inputs.input import Input
+from unrolled.inputs.text import TextInput
 from unrolled.inputs.texts import Texts
 from unrolled.types import TABLES
 
@@ -59,9 +61,18 @@ class PairColumns:
 class Pairs:
     """n sources, and as many targets; targets is None where they are not known."""
 
-    sources: Texts
-    targets: Texts | None
+    sources: Input[Any]
+    targets: TextInput | None
     remarks: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> Texts:
+        """The texts of the sources, for what copies words of them."""
+        if not isinstance(self.sources, TextInput):
+            raise OptionError(
+                f"Translator: words are copied from texts, got {self.sources.kind} as sources; give copying='none'."
+            )
+        return self.sources.texts
 
     def __len__(self) -> int:
         return len(self.sources)
@@ -82,7 +93,7 @@ def read_pairs(source: object, target: object, columns: PairColumns, source_shap
         check_table(source)
         pairs, how = rows_of(source, columns), columns.said
         above = () if columns.names else comments_above(source)
-    sources, targets = Texts.side_by_side(pairs, (source_shape, target_shape))
+    sources, targets = map(TextInput, Texts.side_by_side(pairs, (source_shape, target_shape)))
     if not len(sources):
         raise DataError("Translator: expected pairs of texts, got none: give at least one.")
     return Pairs(sources, targets, (*above, f"pairs: {len(sources):,}, {how}"))
@@ -91,13 +102,14 @@ def read_pairs(source: object, target: object, columns: PairColumns, source_shap
 def read_sources(source: object, columns: PairColumns, shape: Text) -> Pairs:
     """Texts without targets: a list of texts or of dialogues, a table with the source column, or a file of lines."""
     if is_path(source) and suffix(source) not in TABLES:
-        return Pairs(Texts(read_lines(source), shape), None)
+        return Pairs(TextInput(Texts(read_lines(source), shape)), None)
     if is_path(source) or holds_columns(source):
         rows = iterate_records(source, [columns.turns or columns.source], names=columns.names)
         values = (next(iter(row.values())) for row in rows)
         read = _text if columns.turns is None else lambda turns: joined(turns, columns.context)
-        return Pairs(Texts(map(read, values), shape), None)
-    return Pairs(Texts([joined(text, columns.context) for text in _texts(source, "sources")], shape), None)
+        return Pairs(TextInput(Texts(map(read, values), shape)), None)
+    texts = [joined(text, columns.context) for text in _texts(source, "sources")]
+    return Pairs(TextInput(Texts(texts, shape)), None)
 
 
 def check_table(source: object) -> None:
@@ -124,10 +136,10 @@ def copied(pairs: Pairs, source: Text, target: Text) -> tuple[Ragged, Ragged | N
         the j-th distinct one of its row; the targets' codes, in which a word that only the source knows has that
         number, too; and those words of each row.
     """
-    sources, forms = _forms(pairs.sources, source)
+    sources, forms = _forms(pairs.words, source)
     table = target.codes_of(forms)
     codes = Ragged(table[sources.values], sources.offsets)
-    wanted, names = (None, []) if pairs.targets is None else _forms(pairs.targets, target)
+    wanted, names = (None, []) if pairs.targets is None else _forms(pairs.targets.texts, target)
     known = None if wanted is None else Ragged(target.codes_of(names)[wanted.values], wanted.offsets)
     beyond: list[list[str]] = []
     for row in range(len(codes)):

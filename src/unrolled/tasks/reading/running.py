@@ -14,6 +14,7 @@ from unrolled.data.read.lines import lines_of, read_lines
 from unrolled.data.read.sources import holds_columns, is_path, is_several, require_text
 from unrolled.errors import DataError
 from unrolled.fields.text import END, Text
+from unrolled.inputs.text import TextInput
 from unrolled.inputs.texts import Texts
 from unrolled.options import Options
 
@@ -32,7 +33,7 @@ class Running:
     """Lines of text. starts: the numbers of the lines that begin a document. characters: (lines,) of each, its end
     included."""
 
-    lines: Texts
+    lines: TextInput
     starts: np.ndarray
     characters: np.ndarray
     remarks: tuple[str, ...] = ()
@@ -62,7 +63,7 @@ def read_running(source: object, shape: Text) -> Running:
                 # At word level a line ends with END; elsewhere its end is a character like any other.
                 yield line if shape.level == "word" else line + "\n"
 
-    lines = Texts(everything(), shape)
+    lines = TextInput(Texts(everything(), shape))
     if not len(lines):
         raise DataError("LanguageModel: expected text, got none: give a file with at least one line.")
     begun = np.unique([start for start in starts if start < len(sizes)])
@@ -72,7 +73,7 @@ def read_running(source: object, shape: Text) -> Running:
 
 def running_codes(running: Running, rows: np.ndarray, text: Text) -> tuple[np.ndarray, np.ndarray | None]:
     """The codes of a run of lines one after another, and where documents begin; None where it is all one text."""
-    codes = running.lines.codes(text)
+    codes = running.lines.texts.codes(text)
     if len(rows) and len(rows) == int(rows[-1]) - int(rows[0]) + 1:
         first, last = codes.offsets[rows[0]], codes.offsets[rows[-1] + 1]
         part = Ragged(codes.values[first:last], codes.offsets[rows[0] : rows[-1] + 2] - first)

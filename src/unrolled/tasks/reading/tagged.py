@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +15,12 @@ from unrolled.data.read.tag_tables import read_tag_table
 from unrolled.errors import DataError
 from unrolled.fields.text import Text
 from unrolled.fields.tokens import learned_scheme, odd_tags, split_spaces, write_chunks
+from unrolled.inputs.input import Input
+from unrolled.inputs.plain import parts_marks
+from unrolled.inputs.text import TextInput
 from unrolled.inputs.texts import Texts
-from unrolled.tasks.reading.plain import parts_marks
 
-__all__ = ["TaggedSentences", "in_scheme", "read_tagged", "read_untagged", "said_of"]
+__all__ = ["TaggedExamples", "in_scheme", "read_tagged", "read_untagged", "said_of"]
 
 
 # So many remarks are made of tags.
@@ -25,20 +28,20 @@ MOST = 6
 
 
 @dataclass(frozen=True, eq=False)
-class TaggedSentences:
-    """Sentences: their words, and their tags, None where they are not known. marks: see `parts_marks`."""
+class TaggedExamples:
+    """Inputs with a tag for each step; tags is None where they are not known. marks: see `parts_marks`."""
 
-    words: Texts
+    inputs: Input[Any]
     tags: list[list[str]] | None
     places: Places
     remarks: tuple[str, ...] = ()
     marks: bool = False
 
     def __len__(self) -> int:
-        return len(self.words)
+        return len(self.inputs)
 
 
-def read_tagged(source: object, column: str | int | None, shape: Text) -> TaggedSentences:
+def read_tagged(source: object, column: str | int | None, shape: Text) -> TaggedExamples:
     """A CoNLL file with the tags in a column, what was read of one, or a pair (sentences, tags)."""
     if isinstance(source, Sentences) or is_path(source):
         return _of_file(source, column, shape, tagged=True)
@@ -49,7 +52,7 @@ def read_tagged(source: object, column: str | int | None, shape: Text) -> Tagged
 
 def read_untagged(
     source: object, column: str | int | None, shape: Text, split: Callable[[str], list[str]]
-) -> TaggedSentences:
+) -> TaggedExamples:
     """A CoNLL file, or sentences as lists of words; a string is parted by `split`."""
     if isinstance(source, Sentences) or is_path(source):
         return _of_file(source, column, shape, tagged=False)
@@ -61,7 +64,7 @@ def in_scheme(tags: Sequence[str], scheme: str) -> list[str]:
     return list(tags) if scheme == "none" else write_chunks(tags, scheme)
 
 
-def said_of(corpus: TaggedSentences, scheme: str) -> tuple[str, ...]:
+def said_of(corpus: TaggedExamples, scheme: str) -> tuple[str, ...]:
     """What was understood of words and tags: their marks, their scheme, and tags that do not fit it."""
     marks = ("plain text: punctuation marks are parted from words, as they are here",) if corpus.marks else ()
     if scheme == "none":
@@ -75,7 +78,7 @@ def said_of(corpus: TaggedSentences, scheme: str) -> tuple[str, ...]:
     return (*corpus.remarks, *marks, *found[:MOST])
 
 
-def _of_file(source: object, column: str | int | None, shape: Text, *, tagged: bool) -> TaggedSentences:
+def _of_file(source: object, column: str | int | None, shape: Text, *, tagged: bool) -> TaggedExamples:
     remarks: tuple[str, ...] = ()
     if isinstance(source, Sentences):
         found = source
@@ -83,13 +86,13 @@ def _of_file(source: object, column: str | int | None, shape: Text, *, tagged: b
         found, remarks = table
     else:
         found = read_conll(str(source), column)
-    words, remarks = Texts(found.words, shape, words=True), (*found.remarks, *remarks)
-    return TaggedSentences(words, found.tags if tagged else None, found.places, remarks, parts_marks(found.words))
+    words, remarks = _sentences(found.words, shape), (*found.remarks, *remarks)
+    return TaggedExamples(words, found.tags if tagged else None, found.places, remarks, parts_marks(found.words))
 
 
 def _in_memory(
     sentences: object, tags: object, shape: Text, split: Callable[[str], list[str]] = split_spaces
-) -> TaggedSentences:
+) -> TaggedExamples:
     lines, own = _listed(sentences, "sentences"), None if tags is None else _listed(tags, "tags")
     if own is not None and len(own) != len(lines):
         raise DataError(f"Tagger: expected tags for each of the {len(lines)} sentences, got {len(own)}; pair them up.")
@@ -99,13 +102,17 @@ def _in_memory(
         for row, line in enumerate(lines)
     ]
     if own is None:
-        return TaggedSentences(Texts(words, shape, words=True), None, places)
+        return TaggedExamples(_sentences(words, shape), None, places)
     known = [_texts(each, "tags", places.of(row)) for row, each in enumerate(own)]
     for row, (line, each) in enumerate(zip(words, known, strict=True)):
         if len(line) != len(each):
             raise DataError(f"Tagger: {places.of(row)} has {len(line)} words but {len(each)} tags; give one a word.")
     words, known, remarks = _without_empty(words, known, places)
-    return TaggedSentences(Texts(words, shape, words=True), known, places, remarks, parts_marks(words))
+    return TaggedExamples(_sentences(words, shape), known, places, remarks, parts_marks(words))
+
+
+def _sentences(words: Sequence[Sequence[str]], shape: Text) -> TextInput:
+    return TextInput(Texts(words, shape, words=True))
 
 
 def _without_empty(

@@ -160,5 +160,5 @@ class Writer:
 
 def _forms(pairs: Pairs, row: int) -> list[str]:
     """The words of one source as they came; none where it was not split into words."""
-    texts = pairs.sources
+    texts = pairs.words
     return [texts.interned.forms[code] for code in texts.interned.tokens[row]] if texts.whole is None else []

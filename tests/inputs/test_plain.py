@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from unrolled.inputs.plain import parted, parts_marks
 from unrolled.tasks import Tagger
-from unrolled.tasks.reading.plain import parted, parts_marks
 
 
 @pytest.mark.parametrize(("text", "words"), [
