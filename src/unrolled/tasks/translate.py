@@ -185,7 +185,7 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         target, copies = self.fields["target"], None
         reading, lengths = corpus.sources.column(self._sides[0])
         if self.options.head.copying == "pointer":
-            places, known, _ = copied(corpus, self.fields["source"], target)
+            places, known, _ = copied(corpus, self.fields.get("source"), target)
             copies = TagColumn(places)
             writing = None if known is None else PaddedColumn(known)
         else:
@@ -269,7 +269,7 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
 
     def _writer(self) -> Writer:
         net, fields = cast("Decode[object]", self.fitted()), self.fields
-        return Writer(net, fields["source"], fields["target"], self.options.head.copying, self.notes.longest)
+        return Writer(net, fields.get("source"), fields["target"], self.options.head.copying, self.notes.longest)
 
     def _read(self, source: object, target: object = None) -> Pairs:
         return read_pairs(source, target, self._columns(source), self._shape, self._shape)

@@ -128,7 +128,7 @@ def joined(text: object, context: int) -> str:
     return TURN.join(_text(turn) for turn in list(text)[-context:])
 
 
-def copied(pairs: Pairs, source: Text, target: Text) -> tuple[Ragged, Ragged | None, list[list[str]]]:
+def copied(pairs: Pairs, source: Text | None, target: Text) -> tuple[Ragged, Ragged | None, list[list[str]]]:
     """What a pointer may copy.
 
     Returns:
@@ -136,7 +136,8 @@ def copied(pairs: Pairs, source: Text, target: Text) -> tuple[Ragged, Ragged | N
         the j-th distinct one of its row; the targets' codes, in which a word that only the source knows has that
         number, too; and those words of each row.
     """
-    sources, forms = _forms(pairs.words, source)
+    # Where the sources have words, they have the field of words.
+    sources, forms = _forms(pairs.words, cast("Text", source))
     table = target.codes_of(forms)
     codes = Ragged(table[sources.values], sources.offsets)
     wanted, names = (None, []) if pairs.targets is None else _forms(pairs.targets.texts, target)

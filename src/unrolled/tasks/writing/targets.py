@@ -90,12 +90,15 @@ class _Batch(NamedTuple):
 
 
 class Writer:
-    """A fitted decoder with its two fields. longest: tokens of the longest target in training."""
+    """A fitted decoder with the field of its targets, and that of its sources if they are texts.
+
+    longest: tokens of the longest target in training.
+    """
 
     def __init__(
         self,
         net: Decode[object],
-        source: Text,
+        source: Text | None,
         target: Text,
         copying: Literal["none", "unknown", "pointer"],
         longest: int,
