@@ -190,3 +190,21 @@ def test_new_data_that_cannot_be_used_leave_no_output(fitted: Path, shell: Any, 
     (tmp_path / "no-labels.csv").write_text("text\ngreat\n")
     assert "label" in shell.mistake("evaluate", run, str(tmp_path / "no-labels.csv"))
     assert len(shell.ok("predict", run, str(tmp_path / "no-labels.csv")).splitlines()) == 2
+
+
+def test_a_table_of_series_is_learned_and_other_tables_are_classified(shell: Any, tmp_path: Path) -> None:
+    draw, rows = np.random.default_rng(0), ["who,at,x,kind"]
+    for series in range(40):
+        for step in range(4):
+            x = (1 if series % 2 else -1) * step + 0.1 * draw.normal()
+            rows.append(f"n{series},{step},{x:.3f},{('down', 'up')[series % 2]}")
+    train, test, run = tmp_path / "train.csv", tmp_path / "test.csv", str(tmp_path / "run")
+    train.write_text("\n".join(rows))
+    test.write_text("\n".join(rows[:25]))
+    said = shell.ok("fit", "classify", str(train), "--id", "who", "--time", "at", "--test", str(test), "--epochs", "8",
+                    "--set", "learning_rate=0.03", "--hidden-size", "8", "-o", run)  # fmt: skip
+    assert "series: 40 by column 'who', a row for each step" in said
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert scores["accuracy"] > 0.8
+    assert json.loads(shell.ok("evaluate", run, str(test), "--json")) == scores
+    assert len(shell.ok("predict", run, str(test)).splitlines()) == 7

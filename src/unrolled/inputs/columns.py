@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from unrolled.data.panel.steps import AS_SEEN, StepColumns
 from unrolled.data.read.records import Records
 from unrolled.data.read.table_layout import is_datum
 from unrolled.errors import DataError, listed
@@ -19,17 +20,20 @@ SOME, FEW = 50, 200
 ROWS, AGAIN = 10, 5
 HELP = (
     "a classifier reads texts, or series from .ts, .arff and .npz files, a folder of files for each class, or a .tsv "
-    "file with a label and then the values in each row and no header"
+    "file with a label and then the values in each row and no header, or a table with a row for each step and a column "
+    "that names the series, see id="
 )
 
 
 @dataclass(frozen=True)
 class LabelColumns:
-    """Which columns of a table hold the text and its label; names: of all columns, where a file has no header."""
+    """Which columns of a table hold the text and its label, or the steps of series; names: of all columns, where a file
+    has no header."""
 
     text: str | None = None
     label: str | None = None
     names: tuple[str, ...] | None = None
+    steps: StepColumns = AS_SEEN
 
     @property
     def parts(self) -> tuple[tuple[str | None, str | None], tuple[str, ...] | None]:

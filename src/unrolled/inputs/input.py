@@ -13,11 +13,11 @@ import numpy as np
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.read.files import Places
 from unrolled.data.read.folders import read_folders
-from unrolled.errors import OptionError
+from unrolled.errors import DataError, OptionError
 from unrolled.inputs.columns import LabelColumns
 from unrolled.nn.reading.reader import Reader
 
-__all__ = ["Fields", "Input", "ReadSource", "input_of", "known_inputs", "register_input"]
+__all__ = ["Fields", "Input", "ReadSource", "check_kind", "input_of", "known_inputs", "register_input"]
 
 Groups = TypeVar("Groups")
 Kind = TypeVar("Kind", bound="type[Input[Any]]")
@@ -140,3 +140,9 @@ def known_inputs() -> tuple[type[Input[Any]], ...]:
 def input_of(fields: Fields) -> type[Input[Any]]:
     """The kind whose field is among these."""
     return next(kind for kind in known_inputs() if kind.field in fields)
+
+
+def check_kind(owner: str, wanted: str, inputs: Input[Any]) -> None:
+    """Raises `DataError` where inputs are of another kind than `wanted`."""
+    if len(inputs) and inputs.kind != wanted:
+        raise DataError(f"{owner}: expected {wanted}, as in training, got {inputs.kind}; give {wanted}.")

@@ -11,14 +11,16 @@ from pydantic import Field
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.ragged import Ragged
+from unrolled.data.panel.steps import StepTable, is_table, names_series, read_steps
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.folders import SERIES
 from unrolled.data.read.label_first import is_label_first, read_label_first
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.series import read_series
-from unrolled.data.read.sources import holds_columns, holds_texts, is_path, is_several
+from unrolled.data.read.sources import holds_columns, holds_texts, is_delimited, is_path, is_several
+from unrolled.errors import DataError
 from unrolled.fields.numbers import Numbers
-from unrolled.inputs.columns import LabelColumns
+from unrolled.inputs.columns import LABEL_NAMES, TEXT_NAMES, LabelColumns
 from unrolled.inputs.input import Fields, Input, ReadSource
 from unrolled.nn.reading.reader import Reader, SeriesReader
 from unrolled.options import Options
@@ -59,18 +61,23 @@ class SeriesInput(Input[SeriesGroups]):
     @classmethod
     def recognises(cls, source: object, columns: LabelColumns) -> bool:
         """Files of series, folders of tables and arrays of numbers; a table with the label first where no columns are
-        named.
+        named, and one with a row for each step where a column names the series.
         """
         if is_path(source) and Path(source).is_dir():
             return any(suffix(file) in SERIES for file in visible_files(Path(source)))
         if is_path(source):
-            return suffix(source) in FILES or (columns == LabelColumns() and is_label_first(source))
-        return is_several(source) and not holds_columns(source) and not holds_texts(source)
+            first = columns == LabelColumns() and is_label_first(source)
+            return suffix(source) in FILES or first or _holds_steps(source, columns)
+        if holds_columns(source):
+            return _holds_steps(source, columns)
+        return is_several(source) and not holds_texts(source)
 
     @classmethod
     def read(cls, source: object, columns: LabelColumns, options: SeriesGroups, *, labelled: bool) -> ReadSource:
         if is_path(source) and Path(source).is_dir():
             return cls.of_folder(source, columns, options)
+        if _holds_steps(source, columns):
+            return cls._of_steps(source, columns, labelled)
         if is_path(source) and suffix(source) not in FILES and (rows := read_label_first(source)) is not None:
             said = f"{rows.source}: a series a row, its label first, and no header, as in the UCR archive"
             return ReadSource(cls(rows.values), rows.places, columns, rows.labels, filed=True, remarks=(said,))
@@ -78,6 +85,17 @@ class SeriesInput(Input[SeriesGroups]):
             return ReadSource(cls(()), Places("the inputs", "row", np.arange(0)), columns)
         series = read_series(source)
         return ReadSource(cls(series.values), series.places, columns, series.labels, filed=is_path(source))
+
+    @classmethod
+    def _of_steps(cls, source: object, columns: LabelColumns, labelled: bool) -> ReadSource:
+        """A table with a row for each step; a label belongs to all rows of a series."""
+        found = read_steps(
+            source, columns.steps, columns.label, LABEL_NAMES, option="label", labelled=labelled, names=columns.names
+        )
+        labels = None if found.labels is None else [_one_label(found, i) for i in range(len(found.ids))]
+        settled = LabelColumns(None, found.label or columns.label, columns.names, found.columns)
+        filed = is_delimited(source)
+        return ReadSource(cls(found.values), found.places, settled, labels, filed=filed, remarks=found.remarks)
 
     @classmethod
     def of(cls, values: Sequence[np.ndarray], options: SeriesGroups) -> Self:
@@ -108,3 +126,24 @@ class SeriesInput(Input[SeriesGroups]):
     @classmethod
     def made_up(cls, fields: Fields, options: SeriesGroups, draw: Sequence[np.random.Generator]) -> Self:
         return cls([fields["series"].draw(random) for random in draw])
+
+
+def _holds_steps(source: object, columns: LabelColumns) -> bool:
+    """Whether a table has a row for each step of series, by the columns named or the names of the columns."""
+    if columns.text is not None:
+        return False
+    named = columns.steps.id is not None and is_table(source)
+    return named or names_series(source, columns.names, TEXT_NAMES)
+
+
+def _one_label(found: StepTable, series: int) -> object:
+    """The label that the rows of a series have in common; None where none has any."""
+    told = [(step, label) for step, label in enumerate((found.labels or [])[series]) if label is not None]
+    for step, label in told:
+        if label != told[0][1]:
+            raise DataError(
+                f"Column {found.label!r} changes within series {found.ids[series]!r}, from {told[0][1]!r} to {label!r} "
+                f"in {found.row(series, step)}, but a classifier learns one label for each series: choose another "
+                "column with label=, or learn a label for each row with a Tagger."
+            )
+    return told[0][1] if told else None

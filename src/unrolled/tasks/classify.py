@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -12,6 +12,7 @@ from torch import nn
 
 from unrolled.align.pool import Labelled, Pool
 from unrolled.data.batch.examples import CodeColumn, Examples
+from unrolled.data.panel.steps import StepColumns
 from unrolled.data.read.files import Places
 from unrolled.data.read.sources import is_delimited
 from unrolled.fields.category import Category
@@ -57,13 +58,15 @@ SMALL = 1000
 @dataclass(frozen=True)
 class ClassifierNotes(Notes):
     """columns: of the texts and of the labels; names: of all columns, where a file had no header. labels: what they
-    were, as in `LabelledExamples`. temperature: what makes the probabilities right. width: of the file of vectors."""
+    were, as in `LabelledExamples`. temperature: what makes the probabilities right. width: of the file of vectors.
+    steps: the parts of `StepColumns`."""
 
     columns: tuple[str | None, str | None] = (None, None)
     names: tuple[str, ...] | None = None
     labels: str = "text"
     temperature: float = 1.0
     width: int | None = None
+    steps: tuple[str | None, str | None, tuple[str, ...] | None] = (None, None, None)
 
 
 class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
@@ -90,6 +93,8 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         *,
         text: str | None = None,
         label: str | None = None,
+        id: str | None = None,
+        time: str | None = None,
         names: Sequence[str] | None = None,
         valid: object = 0.1,
         refit: bool = True,
@@ -108,6 +113,8 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
             y: one label for each input, also beside a table of texts alone. Whole numbers and booleans come back from
                 `predict` as what they are, anything else as text.
             text, label, names: columns of a table, and the names of all columns where a file has no header.
+            id, time: of a table of series, whose rows are their steps: which series, and when. Its other columns of
+                numbers are the channels.
             valid: examples that decide when to stop and that calibrate the probabilities: a part of these (0.1), a
                 source of the same kind, or (inputs, labels). 0: none, then `epochs` are trained to the end.
             refit: learn from the part that decided when to stop, too, in the end.
@@ -116,11 +123,13 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         Raises:
             DataError, OptionError: the data or an option cannot be used, in one sentence.
         """
-        columns = LabelColumns(text, label, None if names is None else tuple(names))
+        columns = LabelColumns(text, label, None if names is None else tuple(names), StepColumns(id, time))
         corpus = read_examples(source, y, columns, self.options, labelled=True)
+        columns.steps.check_used(corpus.columns.steps)
         corpus.check_classes()
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        with self.anew(ClassifierNotes(*corpus.columns.parts, corpus.kind)):
+        steps = astuple(corpus.columns.steps)
+        with self.anew(ClassifierNotes(*corpus.columns.parts, corpus.kind, steps=steps)):
             part, later = given_source(valid, self._read)
             corpus.check_held(later)
             return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=corpus.remarks)
@@ -232,7 +241,8 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
 
     def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
         """A source as `fit` reads it, with the columns that it found."""
-        columns = LabelColumns(*self.notes.columns, self.notes.names if is_delimited(source) else None)
+        names = self.notes.names if is_delimited(source) else None
+        columns = LabelColumns(*self.notes.columns, names, StepColumns(*self.notes.steps))
         return read_examples(source, y, columns, self.options, labelled=labelled)
 
     def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:

@@ -20,7 +20,7 @@ from unrolled.data.read.codes import COUNT
 from unrolled.data.read.door import reader
 from unrolled.data.read.table import read_table, require_columns, row_name, source_name
 from unrolled.data.read.times import TimeForm, Times, read_times
-from unrolled.data.read.values import is_text, number_column, text_column
+from unrolled.data.read.values import id_column, is_text, number_column, text_column
 from unrolled.errors import DataError, OptionError, listed
 
 if TYPE_CHECKING:
@@ -244,14 +244,7 @@ def _known_series(table: pa.Table, name: str | None, panel: Panel) -> np.ndarray
 def _series(table: pa.Table, name: str | None) -> tuple[tuple[str, ...], np.ndarray]:
     if name is None:
         return ("",), np.zeros(table.num_rows, np.int64)
-    values, codes = text_column(table, name)
-    missing = np.flatnonzero(codes < 0)
-    if len(missing):
-        raise DataError(
-            f"Id column {name!r} of {source_name(table)} has no value in "
-            f"{row_name(table, int(missing[0]))}: name the series there."
-        )
-    return values, codes
+    return id_column(table, name)
 
 
 def _targets_are_numbers(table: pa.Table, columns: Columns) -> None:

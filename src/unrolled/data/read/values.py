@@ -71,6 +71,22 @@ def text_column(table: pa.Table, name: str) -> tuple[tuple[str, ...], np.ndarray
     return tuple(encoded.dictionary.to_pylist()), codes
 
 
+def id_column(table: pa.Table, name: str) -> tuple[tuple[str, ...], np.ndarray]:
+    """A column that names the series of each row, as (names in order of appearance, codes int64 (N,)).
+
+    Raises:
+        DataError: a row has no name.
+    """
+    values, codes = text_column(table, name)
+    missing = np.flatnonzero(codes < 0)
+    if len(missing):
+        raise DataError(
+            f"Id column {name!r} of {source_name(table)} has no value in "
+            f"{row_name(table, int(missing[0]))}: name the series there."
+        )
+    return values, codes
+
+
 def plain_column(table: pa.Table, name: str) -> pa.Array:
     """The column in one piece, without dictionary or view."""
     import pyarrow as pa

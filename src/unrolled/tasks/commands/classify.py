@@ -11,11 +11,13 @@ from unrolled.model.describe import Answer, Asked, Call, Command, Description, F
 from unrolled.tasks.commands.reading import csv_row, header_in, header_of, holds_lines, table_of, together, under_names
 from unrolled.tasks.commands.results import classes, evaluate_next, learning, scored, told
 from unrolled.tasks.commands.words import (
+    At,
     Cell,
     File,
     HiddenSize,
     Layers,
     Names,
+    Series,
     Test,
     Truth,
     Valid,
@@ -44,6 +46,8 @@ def fit(
     file: Source,
     text: Annotated[str | None, Word("Column of the texts.", "COLUMN")] = None,
     label: Annotated[str | None, Word("Column of the classes.", "COLUMN")] = None,
+    id: Series = None,
+    time: At = None,
     names: Names = None,
     valid: Valid = None,
     test: Test = None,
@@ -55,9 +59,9 @@ def fit(
     """Learn which class a text, a series of numbers or a sound belongs to: sentiment, topic, speaker, action, gesture.
 
     A table has a column of texts, or of paths of sound files, and one of labels, which are seen where only one choice
-    makes sense. A folder has a folder for each class, with its texts (.txt), series (.csv, .npy) or sounds (.wav,
-    .flac, .mp3) as files. An .npz file holds the arrays x
-    (series, steps, features), y (a class each) and, where series have several lengths, lengths.
+    makes sense; or a row for each step of series (--id). A folder has a folder for each class, with its texts (.txt),
+    series (.csv, .npy) or sounds (.wav, .flac, .mp3) as files. An .npz file holds the arrays x (series, steps,
+    features), y (a class each) and, where series have several lengths, lengths.
 
     \b
       unrolled fit classify reviews.csv --text review --label stars --plot
@@ -69,7 +73,7 @@ def fit(
     part, valid_file = part_or_file(valid)
     return Asked(
         {"source": file, "valid": valid_file, "test": test},
-        reading={"text": text, "label": label, "names": column_names(names) or None},
+        reading={"text": text, "label": label, "id": id, "time": time, "names": column_names(names) or None},
         options={"cell": cell, "hidden_size": hidden_size, "layers": layers, "vectors": vectors},
         held=part_of(part),
     )

@@ -13,6 +13,7 @@ from unrolled.types import TABLES
 
 __all__ = [
     "CELLS",
+    "At",
     "Beam",
     "Cell",
     "Column",
@@ -24,6 +25,7 @@ __all__ = [
     "MaxMinutes",
     "Names",
     "Seed",
+    "Series",
     "Set",
     "Test",
     "Truth",
@@ -57,6 +59,8 @@ Valid = Annotated[
 Test = Annotated[str | None, Word("Score the model on this file once it is trained.", "FILE")]
 Names = Annotated[str | None, Word("Names of all columns, for a table without a header.", "A,B,...")]
 Column = Annotated[str | None, Word("Column of the tags, as upos or xpos, or a number from 0.", "NAME|NUMBER")]
+Series = Annotated[str | None, Word("Column that names the series of a row, in a table of series.", flags=("--id",))]
+At = Annotated[str | None, Word("Column of the time of a row, in a table of series.", flags=("--time",))]
 Beam = Annotated[int | None, Word("Hypotheses followed.  [default: 5]", least=1)]
 
 # What every fit takes.

@@ -14,7 +14,7 @@ from unrolled.errors import DataError, listed
 from unrolled.fields.category import Category
 from unrolled.fields.spoken import in_order, one_spelling, written_number
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import Input, ReadSource, known_inputs
+from unrolled.inputs.input import Input, ReadSource, check_kind, known_inputs
 from unrolled.tasks.reading.options import InputOptions
 
 __all__ = ["LabelledExamples", "read_examples"]
@@ -77,9 +77,7 @@ class LabelledExamples:
 
     def check_kind(self, owner: str, wanted: str) -> None:
         """Raises `DataError` where the inputs are of another kind than `wanted`."""
-        came = self.inputs.kind
-        if len(self) and came != wanted:
-            raise DataError(f"{owner}: expected {wanted}, as in training, got {came}; give {wanted}.")
+        check_kind(owner, wanted, self.inputs)
 
 
 def read_examples(
