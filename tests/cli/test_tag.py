@@ -129,3 +129,23 @@ def test_what_was_understood_is_printed_and_kept(shell: Any, tmp_path: Path, mon
     assert load(tmp_path / "one").understood[0] == "tags: the column 'x'"
     told = json.loads(shell.ok(*words, "-o", str(tmp_path / "two"), "--json"))
     assert told["understood"] == ["tags: the column 'x'", "tags: chunks in BIO"]
+
+
+def test_a_table_of_series_is_learned_tagged_and_scored(shell: Any, tmp_path: Path) -> None:
+    draw, rows = np.random.default_rng(0), ["who,at,x,state"]
+    for series in range(30):
+        for step, high in enumerate((np.cumsum(draw.random(6) < 0.3) % 2).tolist()):
+            rows.append(f"n{series},{step},{4 * high + 0.1 * draw.normal():.3f},{('rest', 'walk')[high]}")
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text("\n".join(rows))
+    test.write_text("\n".join([rows[0], *rows[1:19]]))
+    run = str(tmp_path / "run")
+    said = shell.ok("fit", "tag", str(train), "--column", "state", "--id", "who", "--time", "at", "--test", str(test),
+                    "--epochs", "12", "--set", "learning_rate=0.03", "--hidden-size", "8", "-o", run)  # fmt: skip
+    assert "series of 1 channel" in said
+    assert "channels: x" in said
+    scores = json.loads((tmp_path / "run" / "scores.json").read_text())
+    assert json.loads(shell.ok("evaluate", run, str(test), "--json")) == scores
+    blocks = shell.ok("predict", run, str(test)).strip().split("\n\n")
+    assert [len(block.splitlines()) for block in blocks] == [6, 6, 6]
+    assert {tag for block in blocks for tag in block.splitlines()} <= {"rest", "walk"}

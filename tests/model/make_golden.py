@@ -102,6 +102,20 @@ def _tagged(chunks: bool, **options: Any) -> Made:
     }
 
 
+def _watched(**options: Any) -> Made:
+    """A table of series with a row for each step, high or low, in no order of time."""
+    rows: dict[str, list[Any]] = {"run": [], "at": [], "level": [], "noise": [], "state": []}
+    for row in range(30):
+        r = _draw(7, row)
+        for step, high in enumerate((np.cumsum(r.random(int(r.integers(3, 9))) < 0.3) % 2).tolist()):
+            level = 4 * high + r.normal(0, 0.3) if step else None
+            for name, value in zip(rows, (f"r{row}", -step, level, r.normal(), ["low", "high"][high]), strict=True):
+                rows[name].append(value)
+    model = Tagger(batch_size=8, **SHORT, **options).fit(rows, column="state", id="run", time="at", valid=0.2)
+    asked = [[[4.0, 0.5], [0.3, 1.0], [0.0, 0.0]], [[0.1, 0.2]], [[3.0, 0.0], [5.0, -1.0]]]
+    return model, {"sentences": asked, "tags": [["high", "low", "low"], ["low"], ["high", "high"]]}
+
+
 def _told(count: int) -> list[str]:
     """Documents of a few lines that say the same things in many orders."""
     lines = [f"{who} {how} the {what}." for who, how, what in zip(PEOPLE, [*VERBS, "sees"], THINGS, strict=True)]
@@ -187,6 +201,7 @@ MAKERS: dict[str, Callable[[], Made]] = {
         False, spelling="lstm", cell="slstm", hidden_size=8, bidirectional=False, layers=2, input_dropout=0.1
     ),
     "tag-words-crf": lambda: _tagged(False, crf=True, spelling="none", cell="rnn", hidden_size=6),
+    "tag-series": lambda: _watched(cell="gru", hidden_size=6, layers=1, crf=True, scaling="robust"),
     "language-word": lambda: _speaking(
         cell="lstm", hidden_size=8, layers=2, zoneout=[0.05, 0.3], weight_dropout=0.2, embedding_dropout=0.1,
         activation_penalty=1.0, slowness_penalty=1.0,

@@ -1,9 +1,9 @@
-"""Tagging: a tag for every word of a sentence, such as its part of speech or the named entity it belongs to."""
+"""Tagging: a tag for every step: the part of speech of a word, the entity it belongs to, what a sensor sees."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, cast
 
@@ -14,13 +14,15 @@ from torch import nn
 from unrolled.align.each import Each, EachOptions, Tagged
 from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
+from unrolled.data.panel.steps import StepColumns
 from unrolled.data.read.files import Places
 from unrolled.errors import DataError, ModelFileError, listed
 from unrolled.fields.tags import Tags
 from unrolled.fields.tokens import learned_scheme, scheme_of, spans, split_spaces
 from unrolled.fields.tokens.chunks import SCHEMES
-from unrolled.inputs.input import Input, input_of
+from unrolled.inputs.input import Input, check_kind, input_of
 from unrolled.inputs.plain import parted
+from unrolled.inputs.series import SeriesOptions
 from unrolled.inputs.text import TextUse
 from unrolled.inputs.texts import SpellingOptions, WordOptions
 from unrolled.nn.build import Rate
@@ -51,8 +53,9 @@ class TagOptions(Options):
 class TaggerOptions(TaskOptions):
     """Every option of a `Tagger`, in groups.
 
-    text: `WordOptions`. spelled: `SpellingOptions`. reading_dropout: of single features of what the encoder reads.
-    encoder: `EncoderOptions`. head: `TagOptions`. train: `BatchedOptions`.
+    text: `WordOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. reading_dropout: of single features of
+    what the encoder reads; left out: 0.3 of words, none of series. encoder: `EncoderOptions`. head: `TagOptions`.
+    train: `BatchedOptions`.
     """
 
     owner = "Tagger"
@@ -62,8 +65,9 @@ class TaggerOptions(TaskOptions):
 
     text: WordOptions = WordOptions(split="space", min_count=2, embedding_dropout=0.1)
     spelled: SpellingOptions = SpellingOptions(spelling="cnn")
+    series: SeriesOptions = SeriesOptions()
     reading_dropout: Rate | None = Field(
-        default=0.3, description="Dropout of single features of what the encoder reads."
+        default=None, description="Dropout of single features of what the encoder reads."
     )
     head: TagOptions = TagOptions()
 
@@ -75,12 +79,13 @@ EPOCHS, PATIENCE = 30, 5
 @dataclass(frozen=True)
 class TaggerNotes(Notes):
     """column: of the tags, None as `read_conll` chooses. scheme: of the tags that came. width: of vectors. marks: see
-    `parts_marks`."""
+    `parts_marks`. steps: the parts of `StepColumns`."""
 
     column: str | int | None = None
     scheme: str = "none"
     width: int | None = None
     marks: bool = False
+    steps: tuple[str | None, str | None, tuple[str, ...] | None] = (None, None, None)
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
@@ -88,7 +93,7 @@ class TaggerNotes(Notes):
 
 
 class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
-    """Learns from tagged sentences: part-of-speech tags, named entities, any other label of words.
+    """Learns from tagged sentences or series: part-of-speech tags, named entities, any label of words or of steps.
 
     options: any of `TaggerOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
     """
@@ -105,6 +110,8 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
         source: object,
         *,
         column: str | int | None = None,
+        id: str | None = None,
+        time: str | None = None,
         valid: object = 0.1,
         refit: bool = True,
         run: str | Path | None = None,
@@ -112,12 +119,16 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
         resume: bool = False,
         callbacks: Sequence[Callback] = (),
     ) -> Self:
-        """Learn from tagged sentences.
+        """Learn from tagged sentences or series.
 
         Args:
             source: a CoNLL file (a word and its tag a line, an empty line between sentences) or a CoNLL-U file, both
-                also .gz; or (sentences, tags), lists of lists.
+                also .gz; or (sentences, tags), lists of lists. Or series: a table with a row for each step, or
+                (series, tags), a list of arrays (T_i, D) and as many lists of T_i labels, texts or whole numbers, which
+                come back as texts.
             column: the column of the tags, by name (CoNLL-U: "upos", "xpos", ...) or number; None: upos, or the last.
+            id, time: of a table of series: which series a row belongs to, and when it was. Its other columns of numbers
+                are the channels.
             valid: a part of the sentences, or a source, that decides when to stop; 0: none.
             refit: learn from the part that decided when to stop, too, in the end.
             run, progress, resume, callbacks: as in `unrolled.train.fit`.
@@ -126,23 +137,35 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
         Raises DataError where the data or an option cannot be used, in one sentence.
         """
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        with self.anew(TaggerNotes(column)):
+        with self.anew(TaggerNotes(column, steps=(id, time, None))):
             corpus = self._read(source)
-            self.notes = replace(self.notes, scheme=scheme_of(corpus.tags or []), marks=corpus.marks)
+            StepColumns(id, time).check_used(corpus.steps)
+            self.notes = replace(
+                self.notes, scheme=scheme_of(corpus.tags or []), marks=corpus.marks, steps=astuple(corpus.steps),
+                column=corpus.column or column,
+            )  # fmt: skip
             remarks = said_of(corpus, self.notes.scheme)
             part, later = given_source(valid, lambda some, tags: self._read(some if tags is None else (some, tags)))
+            if later is not None:
+                check_kind("valid", corpus.inputs.kind, later.inputs)
             return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=remarks)
 
     def predict(self, sentences: object) -> list[list[str]]:
-        """The tags of each sentence: a file as in `fit`, or sentences as lists of words (`words` parts a string).
+        """The tags of each sentence or series: a file or table as in `fit`, sentences as lists of words (`words` parts
+        a string), or arrays. Series of a table come in the order of their first rows, their tags in that of time.
 
         Chunks come in the scheme of the training data.
         """
         self.fitted()
-        return self._tags(read_untagged(sentences, self.notes.column, self.options.text.shape, self.words))
+        steps = StepColumns(*self.notes.steps)
+        return self._tags(read_untagged(sentences, self.notes.column, self.options.text.shape, self.words, steps))
 
     def words(self, text: str) -> list[str]:
         """The words of a sentence: parted at spaces, and from punctuation marks where these stand alone in training."""
+        if not self.kind.lines:
+            raise DataError(
+                f"Tagger: expected {self.kind.kind}, as in training, got the text {text[:30]!r}; give some."
+            )
         return parted(text, self.fields["text"].knows) if self.notes.marks else split_spaces(text)
 
     def spans(self, sentences: object) -> list[list[tuple[str, int, int]]]:
@@ -221,7 +244,7 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
         return bool(self.fields["tags"].scheme != "none")
 
     def _read(self, source: object) -> TaggedExamples:
-        return read_tagged(source, self.notes.column, self.options.text.shape)
+        return read_tagged(source, self.notes.column, self.options.text.shape, StepColumns(*self.notes.steps))
 
     @property
     def _scheme(self) -> str:
@@ -244,6 +267,9 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
             )
 
     def _tags(self, corpus: TaggedExamples) -> list[list[str]]:
+        check_kind("Tagger", self.kind.kind, corpus.inputs)
+        if not len(corpus):
+            return []
         return self._decoded(self.make_data(corpus, np.arange(len(corpus))), self.fitted())
 
     def _decoded(self, data: Examples[Tagged], net: nn.Module) -> list[list[str]]:

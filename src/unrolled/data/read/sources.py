@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from pathlib import Path
 from typing import TypeGuard
 
@@ -16,7 +16,7 @@ from unrolled.data.read.table import DELIMITERS
 from unrolled.errors import DataError
 from unrolled.types import TABLES
 
-__all__ = ["holds_columns", "holds_texts", "is_delimited", "is_path", "is_several", "require_text"]
+__all__ = ["holds_columns", "holds_numbers", "holds_texts", "is_delimited", "is_path", "is_several", "require_text"]
 
 # Longer names are texts that somebody meant to put in a list.
 LONGEST_NAME = 200
@@ -69,3 +69,13 @@ def holds_texts(values: Iterable[object]) -> bool:
     if isinstance(values, np.ndarray) and values.dtype != object:
         return bool(values.dtype.kind == "U")
     return any(isinstance(value, str) for value in values)
+
+
+def holds_numbers(values: Iterable[object]) -> bool:
+    """Whether the values are series of numbers, as the first that holds anything shows."""
+    if isinstance(values, np.ndarray) and values.dtype != object:
+        return values.ndim > 1 and values.dtype.kind in "biuf"
+    first: object = next((each for each in values if isinstance(each, Sized) and len(each)), "")
+    while isinstance(first, list | tuple) and first:
+        first = first[0]
+    return not isinstance(first, str) and np.asarray(first).dtype.kind in "biuf"

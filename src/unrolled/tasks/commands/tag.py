@@ -10,11 +10,13 @@ from unrolled.model.describe import Answer, Asked, Call, Command, Description, F
 from unrolled.tasks.commands.reading import holds_lines, together
 from unrolled.tasks.commands.results import evaluate_next, learning, scored, told
 from unrolled.tasks.commands.words import (
+    At,
     Cell,
     Column,
     File,
     HiddenSize,
     Layers,
+    Series,
     Test,
     Truth,
     Valid,
@@ -29,10 +31,16 @@ if TYPE_CHECKING:
 
 __all__ = ["DESCRIPTION"]
 
+Source = Annotated[
+    str, Word('Tagged sentences: CoNLL or CoNLL-U (also .gz), or "-"; or a table of series.', "FILE", placed=True)
+]
+
 
 def fit(
-    file: Annotated[str, Word('Tagged sentences: CoNLL or CoNLL-U (also .gz), or "-".', "FILE", placed=True)],
+    file: Source,
     column: Column = None,
+    id: Series = None,
+    time: At = None,
     valid: Valid = None,
     test: Test = None,
     cell: Cell = None,
@@ -40,10 +48,10 @@ def fit(
     layers: Layers = None,
     vectors: Vectors = None,
 ) -> Asked:
-    """Learn a tag for every word: part of speech, named entities (BIO or IOBES), any label.
+    """Learn a tag for every word or step: part of speech, named entities (BIO or IOBES), any label.
 
     A file holds a word and its tag a line, in columns, and an empty line between sentences. Left out, the column is
-    upos in CoNLL-U and the last one elsewhere.
+    upos in CoNLL-U and the last one elsewhere. A table of series has a row for each step (--id, --time).
 
     \b
       unrolled fit tag train.conllu --column xpos --valid dev.conllu --test test.conllu
@@ -53,27 +61,34 @@ def fit(
     part, valid_file = part_or_file(valid)
     return Asked(
         {"source": file, "valid": valid_file, "test": test},
-        reading={"column": number_or_name(column)},
+        reading={"column": number_or_name(column), "id": id, "time": time},
         options={"cell": cell, "hidden_size": hidden_size, "layers": layers, "vectors": vectors},
         held=part_of(part),
     )
 
 
 def held(request: Request, role: str) -> tuple[object, ...]:
+    from unrolled.data.panel.steps import StepColumns
     from unrolled.data.read.conll import read_conll
     from unrolled.model.describe import held_files
+    from unrolled.tasks.reading.tagged import holds_steps
 
-    column = request.reading.get("column")
-    chosen = column if isinstance(column, str | int) else None
-    return tuple(read_conll(str(path), chosen) for path in held_files(request, role))
+    column, by = (request.reading.get(name) for name in ("column", "id"))
+    chosen, steps = column if isinstance(column, str | int) else None, StepColumns(by if isinstance(by, str) else None)
+    paths = map(str, held_files(request, role))
+    return tuple(path if holds_steps(path, steps) else read_conll(path, chosen) for path in paths)
 
 
 def predict(call: Call[Tagger], file: File) -> Iterator[Answer]:
-    """a word and its tag a line, an empty line between sentences
+    """a word and its tag a line, an empty line between sentences; of series a tag a line
 
     \b
       unrolled predict runs/tags sentences.txt -o tagged.conll
     """
+    if not call.model.kind.lines:
+        for tags in call.model.predict(file):
+            yield Answer("".join(f"{tag}\n" for tag in tags) + "\n", {"tags": tags})
+        return
     for words in _sentences(file, call.model.words):
         for line, tags in zip(words, call.model.predict(words), strict=True):
             pairs = list(zip(line, tags, strict=True))
@@ -110,6 +125,8 @@ def evaluate(call: Call[Tagger], file: Truth, column: Column = None) -> Whole:
     from unrolled.data.read.conll import read_conll
 
     chosen = call.model.notes.column if column is None else number_or_name(column)
+    if not call.model.kind.lines:
+        return scored(call.model.evaluate(file))
     return scored(call.model.evaluate(read_conll(file, chosen)))
 
 

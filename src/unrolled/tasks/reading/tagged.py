@@ -1,26 +1,31 @@
-"""Sentences with a tag for every word: what a tagger reads."""
+"""Sentences with a tag for every word, series with a label for every step: what a tagger reads."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
+from unrolled.data.panel.steps import AS_SEEN, StepColumns, is_table, names_series, read_steps
 from unrolled.data.read.conll import Sentences, read_conll
-from unrolled.data.read.files import Places
-from unrolled.data.read.sources import is_path, is_several
+from unrolled.data.read.files import Places, suffix
+from unrolled.data.read.series import read_series
+from unrolled.data.read.sources import holds_columns, holds_numbers, is_path, is_several
+from unrolled.data.read.tag_layout import TAG_NAMES, WORD_NAMES
 from unrolled.data.read.tag_tables import read_tag_table
-from unrolled.errors import DataError
+from unrolled.errors import DataError, listed
 from unrolled.fields.text import Text
 from unrolled.fields.tokens import learned_scheme, odd_tags, split_spaces, write_chunks
+from unrolled.inputs.columns import LABEL_NAMES
 from unrolled.inputs.input import Input
 from unrolled.inputs.plain import parts_marks
+from unrolled.inputs.series import FILES, SeriesInput
 from unrolled.inputs.text import TextInput
 from unrolled.inputs.texts import Texts
 
-__all__ = ["TaggedExamples", "in_scheme", "read_tagged", "read_untagged", "said_of"]
+__all__ = ["TaggedExamples", "holds_steps", "in_scheme", "read_tagged", "read_untagged", "said_of"]
 
 
 # So many remarks are made of tags.
@@ -29,34 +34,61 @@ MOST = 6
 
 @dataclass(frozen=True, eq=False)
 class TaggedExamples:
-    """Inputs with a tag for each step; tags is None where they are not known. marks: see `parts_marks`."""
+    """Inputs with a tag for each step; tags is None where they are not known. marks: see `parts_marks`.
+
+    step: what has a tag, in words. column, steps: where tags and series stood in a table.
+    """
 
     inputs: Input[Any]
     tags: list[list[str]] | None
     places: Places
     remarks: tuple[str, ...] = ()
     marks: bool = False
+    step: str = "word"
+    column: str | None = None
+    steps: StepColumns = AS_SEEN
 
     def __len__(self) -> int:
         return len(self.inputs)
 
 
-def read_tagged(source: object, column: str | int | None, shape: Text) -> TaggedExamples:
-    """A CoNLL file with the tags in a column, what was read of one, or a pair (sentences, tags)."""
+def read_tagged(source: object, column: str | int | None, shape: Text, steps: StepColumns = AS_SEEN) -> TaggedExamples:
+    """A CoNLL file with the tags in a column, what was read of one, or a pair (sentences, tags); a table with a row for
+    each step of series, or a pair (series, labels of their steps)."""
+    if holds_steps(source, steps):
+        return _of_table(source, column, steps, tagged=True)
     if isinstance(source, Sentences) or is_path(source):
         return _of_file(source, column, shape, tagged=True)
     if not isinstance(source, tuple) or len(source) != 2:
-        raise DataError(f"Tagger: expected a file, or a pair (sentences, tags), got {type(source).__name__}; give one.")
+        raise DataError(
+            "Tagger: expected a file, a pair (sentences, tags) or (series, tags), or a table whose column id= names "
+            f"series, got {type(source).__name__}; give one."
+        )
+    if _is_listed(source[0]) and holds_numbers(source[0]):
+        return _series(source[0], source[1])
     return _in_memory(source[0], source[1], shape)
 
 
 def read_untagged(
-    source: object, column: str | int | None, shape: Text, split: Callable[[str], list[str]]
-) -> TaggedExamples:
-    """A CoNLL file, or sentences as lists of words; a string is parted by `split`."""
+    source: object, column: str | int | None, shape: Text, split: Callable[[str], list[str]],
+    steps: StepColumns = AS_SEEN,
+) -> TaggedExamples:  # fmt: skip
+    """A CoNLL file, or sentences as lists of words; a string is parted by `split`. Or series, in a file, a table or an
+    array."""
+    if holds_steps(source, steps):
+        return _of_table(source, column, steps, tagged=False)
+    if (is_path(source) and suffix(source) in FILES) or (_is_listed(source) and holds_numbers(source)):
+        return _series(source, None)
     if isinstance(source, Sentences) or is_path(source):
         return _of_file(source, column, shape, tagged=False)
     return _in_memory(source, None, shape, split)
+
+
+def holds_steps(source: object, steps: StepColumns) -> bool:
+    """Whether a table has a row for each step of series: a column that names these is known or has a usual name."""
+    if isinstance(source, Sentences):
+        return False
+    return (steps.id is not None and is_table(source)) or names_series(source, None, WORD_NAMES)
 
 
 def in_scheme(tags: Sequence[str], scheme: str) -> list[str]:
@@ -66,6 +98,9 @@ def in_scheme(tags: Sequence[str], scheme: str) -> list[str]:
 
 def said_of(corpus: TaggedExamples, scheme: str) -> tuple[str, ...]:
     """What was understood of words and tags: their marks, their scheme, and tags that do not fit it."""
+    if corpus.step != "word":
+        kinds = sorted({tag for tags in corpus.tags or [] for tag in tags})
+        return (*corpus.remarks, f"tags: of each {corpus.step}, {len(kinds):,} classes ({listed(kinds, MOST)})")
     marks = ("plain text: punctuation marks are parted from words, as they are here",) if corpus.marks else ()
     if scheme == "none":
         return (*corpus.remarks, *marks, "tags: of words, which form no chunks (BIO, IOBES, BILOU, BMES, IOB1 would)")
@@ -88,6 +123,52 @@ def _of_file(source: object, column: str | int | None, shape: Text, *, tagged: b
         found = read_conll(str(source), column)
     words, remarks = _sentences(found.words, shape), (*found.remarks, *remarks)
     return TaggedExamples(words, found.tags if tagged else None, found.places, remarks, parts_marks(found.words))
+
+
+def _of_table(source: object, column: str | int | None, steps: StepColumns, *, tagged: bool) -> TaggedExamples:
+    found = read_steps(source, steps, column, (*TAG_NAMES, *LABEL_NAMES), option="column", labelled=tagged)
+    tags = None
+    if found.labels is not None:
+        tags = [
+            [_class(label, found.row(i, step)) for step, label in enumerate(some)]
+            for i, some in enumerate(found.labels)
+        ]
+    inputs = SeriesInput(found.values)
+    return TaggedExamples(
+        inputs, tags, found.places, found.remarks, step="step", column=found.label, steps=found.columns
+    )
+
+
+def _series(source: object, labels: object) -> TaggedExamples:
+    series = read_series(source)
+    if labels is None:
+        return TaggedExamples(SeriesInput(series.values), None, series.places, step="step")
+    own = _listed(labels, "tags")
+    if len(own) != len(series):
+        raise DataError(f"Tagger: expected tags for each of the {len(series)} series, got {len(own)}; pair them up.")
+    tags = list[list[str]]()
+    for i, each in enumerate(own):
+        place, steps = series.place(i), len(series.values[i])
+        told = list(each) if is_several(each) else [each]
+        if not is_several(each) or len(told) != steps:
+            raise DataError(f"Tagger: {place} has {steps} steps but {len(told)} tags; give one a step.")
+        tags.append([_class(label, place) for label in told])
+    return TaggedExamples(SeriesInput(series.values), tags, series.places, step="step")
+
+
+def _class(label: object, place: str) -> str:
+    """The label of a step as text, whole numbers as their digits."""
+    value = label.item() if isinstance(label, np.generic) else label
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if not isinstance(value, str | int) or value == "":
+        raise DataError(f"Tagger: expected a class as the tag of {place}, a text or a whole number, got {label!r}.")
+    return str(value)
+
+
+def _is_listed(source: object) -> TypeGuard[Sequence[object] | np.ndarray]:
+    """Whether values can be looked at without being used up."""
+    return isinstance(source, list | tuple | np.ndarray) and not holds_columns(source)
 
 
 def _in_memory(
