@@ -22,6 +22,7 @@ from unrolled.cli import main
 from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.lines import read_lines
+from unrolled.heads.softmax import SoftmaxHead
 from unrolled.inputs.texts import TextOptions, Texts, make_embedding, random_texts
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Whole, Word
 from unrolled.model.registry import register_task
@@ -125,7 +126,7 @@ class CaseRestorer(SequenceTask[Lines, Examples[Tagged]]):
     def make_net(self, corpus: Lines | None = None) -> nn.Module:
         reader = WordReader(make_embedding(self.fields["text"], self.options.text, 32, None))
         encoder = self.options.make_encoder(reader.output_size, cell="gru", hidden_size=64, bidirectional=True)
-        return Each(reader, encoder, 2, EachOptions())
+        return Each(reader, encoder, SoftmaxHead(encoder.output_size, 2), EachOptions())
 
     def make_training(self, data: Examples[Tagged], *, scored: bool) -> TrainOptions:
         return self.options.training(epochs=8, learning_rate=5e-3)

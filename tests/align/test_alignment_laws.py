@@ -17,7 +17,11 @@ from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.align.each import Each, EachOptions, Tagged
 from unrolled.align.next import Next, NextOptions
 from unrolled.align.pool import Labelled, Pool, PoolOptions
-from unrolled.heads.crf import LinearChainCRF
+from unrolled.heads.codes import CodeHead
+from unrolled.heads.crf import CRFHead, LinearChainCRF
+from unrolled.heads.number.head import NumberHead
+from unrolled.heads.number.likelihood import make_likelihood
+from unrolled.heads.softmax import SoftmaxHead
 from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
@@ -78,7 +82,7 @@ def word_reader() -> Reader:
 def pool(pooling: str, reader: Any = word_reader, kind: type[Pool] = Pool, **options: Any) -> Pool:
     read = reader()
     encoder = make_encoder(read.output_size, EncoderOptions(**{"hidden_size": 5, "cell": "gru"} | options))
-    return kind(read, encoder, CLASSES, PoolOptions(pooling=pooling))
+    return kind(read, encoder, SoftmaxHead(encoder.output_size, CLASSES), PoolOptions(pooling=pooling))
 
 
 def legal() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -90,7 +94,9 @@ def legal() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def each(crf: bool, reader: Any = word_reader, kind: type[Each] = Each, **options: Any) -> Each:
     read = reader()
     encoder = make_encoder(read.output_size, EncoderOptions(**{"hidden_size": 5} | options))
-    return kind(read, encoder, CLASSES, EachOptions(crf=crf), legal() if crf else None)
+    width = encoder.output_size
+    head = CRFHead(width, CLASSES, legal()) if crf else SoftmaxHead(width, CLASSES)
+    return kind(read, encoder, head, EachOptions())
 
 
 class Follow(nn.Module):
@@ -147,11 +153,34 @@ def translating(**options: Any) -> Decode:
 
 
 def pool_probabilities(module: Pool, batch: Labelled) -> Tensor:
-    return module.probabilities(batch.x)
+    assert isinstance(module.head, CodeHead)
+    return module.head.probabilities(module.vectors(batch.x))
 
 
 def tags_and_probabilities(module: Each, batch: Tagged) -> tuple[Tensor, Tensor]:
-    return module.predict(batch.x), module.probabilities(batch.x)
+    assert isinstance(module.head, CodeHead)
+    return module.predict(batch.x), module.head.probabilities(module.vectors(batch.x), batch.x.lengths)
+
+
+def pool_of_numbers(likelihood: str) -> Pool:
+    encoder = make_encoder(3, EncoderOptions(hidden_size=5))
+    head = NumberHead(5, 2, make_likelihood(likelihood, (0.5,)))
+    return Pool(SeriesReader(3), encoder, head, PoolOptions(pooling="mean"))
+
+
+def each_of_numbers(likelihood: str) -> Each:
+    encoder = make_encoder(3, EncoderOptions(hidden_size=5))
+    return Each(SeriesReader(3), encoder, NumberHead(5, 2, make_likelihood(likelihood, (0.5,))), EachOptions())
+
+
+def numbers(*shape: int) -> Tensor:
+    found = torch.randn(*shape, 2, generator=random())
+    return torch.where(found > 1, torch.nan, found)
+
+
+def valued(x: Padded) -> Tagged:
+    """Numbers for every step, some of them not known; all in the padding are."""
+    return Tagged(x, numbers(len(LENGTHS), TIME))
 
 
 POOLED: dict[str, Any] = {"batch": lambda: labelled(words()), "predict": pool_probabilities}
@@ -187,6 +216,18 @@ CASES: dict[str, dict[str, Any]] = {
     "each of series": OF_EACH | SERIES_OF_EACH | {"make": lambda: each(False, lambda: SeriesReader(3))},
     "each, chain": OF_EACH | {"make": lambda: each(True, **BOTH)},
     "each of series, chain": OF_EACH | SERIES_OF_EACH | {"make": lambda: each(True, lambda: SeriesReader(3))},
+    "pool of numbers": SERIES
+    | {
+        "make": lambda: pool_of_numbers("gaussian"),
+        "batch": lambda: Labelled(series(), numbers(len(LENGTHS))),
+        "predict": lambda module, batch: module.predict(batch.x),
+    },
+    "each of numbers": OF_EACH
+    | {
+        "make": lambda: each_of_numbers("quantile"),
+        "batch": lambda: valued(series()),
+        "predict": lambda module, batch: module.predict(batch.x).nan_to_num(),
+    },
     "a state carried": FOLLOWED | {"make": Follow},
     "next": STRETCHED | {"make": following},
     "next, rows of its own": STRETCHED | {"make": lambda: following(tied=False)},
@@ -218,11 +259,11 @@ class LastTime(Pool):
 
 
 class MeanOverRows(Pool):
-    """Shifts the logits by what the other rows of the batch have."""
+    """Shifts what the head sees by what the other rows of the batch have."""
 
-    def scores(self, x: Padded) -> Tensor:
-        logits = super().scores(x)
-        return logits - logits.mean(0) * torch.arange(CLASSES)
+    def vectors(self, x: Padded) -> Tensor:
+        y = super().vectors(x)
+        return y - y.mean(0) * torch.arange(y.shape[1])
 
 
 class FullChain(LinearChainCRF):
@@ -235,7 +276,8 @@ class FullChain(LinearChainCRF):
 class IgnoresLengths(Each):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.crf = FullChain(CLASSES)
+        assert isinstance(self.head, CRFHead)
+        self.head.chain = FullChain(CLASSES)
 
 
 class MeanLoss(Each):

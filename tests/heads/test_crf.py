@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import DataError, OptionError, ShapeError
-from unrolled.heads.crf import ILLEGAL, LinearChainCRF
+from unrolled.heads.crf import ILLEGAL, CRFHead, LinearChainCRF
 
 LENGTHS = torch.tensor([5, 3, 1, 0, 4])
 TIME = 5
@@ -257,3 +257,43 @@ def test_mistakes_are_told_in_one_sentence() -> None:
         crf.log_likelihood(scores, torch.full((2, 4), 3), lengths)
     with pytest.raises(OptionError, match="legal must be three bool masks"):
         LinearChainCRF(3, some_legal(2))
+
+
+@pytest.mark.parametrize("legal", [False, True], ids=["all", "some"])
+def test_draws_come_as_often_as_the_enumeration_of_all_paths_says(legal: bool) -> None:
+    crf, scores, draws = make(3, some_legal(3) if legal else None), trial(3), 4000
+    random = torch.Generator().manual_seed(0)
+    for row, length in enumerate(LENGTHS.tolist()):
+        drawn = crf.sample(scores[row].expand(draws, -1, -1), torch.full((draws,), length), random)
+        assert (drawn[:, length:] == -1).all()
+        if not length:
+            continue
+        paths, totals = all_paths(crf, scores[row], length)
+        code = (drawn[:, :length] * 3 ** torch.arange(length - 1, -1, -1)).sum(1)
+        shares = torch.bincount(code, minlength=len(paths)) / draws
+        p = totals.softmax(0)
+        # Six deviations of a share, and one draw for what is expected less than once.
+        assert ((shares - p).abs() <= 6 * (p * (1 - p) / draws).sqrt() + 1 / draws).all()
+
+
+def test_draws_of_ragged_rows_are_those_of_each_row() -> None:
+    crf, scores = make(3), trial(3)
+    drawn = crf.sample(scores, LENGTHS, torch.Generator().manual_seed(0))
+    garbage = torch.where((torch.arange(TIME) < LENGTHS[:, None])[..., None], scores, torch.nan)
+    assert torch.equal(drawn >= 0, torch.arange(TIME) < LENGTHS[:, None])
+    assert torch.equal(drawn, crf.sample(garbage, LENGTHS, torch.Generator().manual_seed(0)))
+    assert crf.sample(scores[:, :0], torch.zeros(len(LENGTHS), dtype=torch.long)).shape == (len(LENGTHS), 0)
+
+
+def test_the_head_is_the_chain_over_its_own_scores() -> None:
+    torch.manual_seed(0)
+    head, y = CRFHead(4, 3, some_legal(3)).double(), torch.randn(len(LENGTHS), TIME, 4, dtype=torch.float64)
+    scores, tags = y @ head.weight.T + head.bias, gold(3, True)
+    total, count = head.loss(y, tags, LENGTHS)
+    torch.testing.assert_close(total, -head.chain.log_likelihood(scores, tags, LENGTHS).sum())
+    assert int(count) == int((tags[torch.arange(TIME) < LENGTHS[:, None]] >= 0).sum())
+    assert torch.equal(head.best(y, LENGTHS), head.chain.viterbi(scores, LENGTHS)[0])
+    with pytest.raises(ShapeError, match=r"CRFHead: expected y \(batch, time, features\), got \(6, 4\)"):
+        head.best(torch.zeros(6, 4).double())
+    with pytest.raises(ShapeError, match=r"CRFHead: expected codes \(2, 3\), one a place, got \(2, 4\)"):
+        head.loss(torch.zeros(2, 3, 4).double(), torch.zeros(2, 4).long())

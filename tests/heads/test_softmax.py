@@ -183,7 +183,7 @@ def test_tied_rows_are_those_of_the_embedding_under_one_name(width: int) -> None
     hidden = torch.randn(3, 5)
     f = hidden if width == 5 else hidden @ layer.projection.weight.T  # type: ignore[union-attr]
     torch.testing.assert_close(layer(hidden), log_softmax(f @ embedding.weight.T + layer.bias, 1))
-    layer.loss(hidden, torch.tensor([4, 5, 6])).backward()
+    layer.loss(hidden, torch.tensor([4, 5, 6]))[0].backward()
     assert embedding.weight.grad is not None
 
 

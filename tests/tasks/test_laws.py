@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import unrolled.align.each
 import unrolled.align.next
 import unrolled.align.pool
 import unrolled.heads.crf
+import unrolled.heads.head
 from unrolled.align.decode import Decode
 from unrolled.align.pool import Pool
 from unrolled.fields.tags import Tags
@@ -110,7 +110,7 @@ def test_tags_learned_in_the_padding_are_caught(
     def everywhere(lengths: Tensor, steps: int) -> Tensor:
         return torch.ones(len(lengths), steps, dtype=torch.bool)
 
-    monkeypatch.setattr(unrolled.align.each, "valid_mask", everywhere)
+    monkeypatch.setattr(unrolled.heads.head, "valid_mask", everywhere)
     if model.fields["tags"].scheme != "none":
         monkeypatch.setattr(unrolled.heads.crf, "valid_mask", everywhere)
         monkeypatch.setattr(unrolled.heads.crf, "zero_padding", lambda x, lengths: x)

@@ -12,6 +12,7 @@ from unrolled.align.mode import evaluating
 from unrolled.check import check_lengths, check_size
 from unrolled.errors import DataError, NonFiniteError, NotStreamable, OptionError, ShapeError
 from unrolled.fields.text import BLANK
+from unrolled.heads.softmax import SoftmaxHead
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.embedding import check_codes
 from unrolled.nn.reading.frames import frames_of
@@ -64,7 +65,7 @@ class CTC(nn.Module, Generic[S]):
         self.reader = reader
         self.encoder = encoder
         self.dropout = nn.Dropout(options.dropout)
-        self.head = nn.Linear(encoder.output_size, size)
+        self.head = SoftmaxHead(encoder.output_size, size)
 
     def loss(self, batch: Transcribed, state: None = None) -> tuple[Tensor, Tensor, None]:
         """Sum over the rows of -log p(codes) in nats, the number of codes, and no state.
@@ -107,9 +108,7 @@ class CTC(nn.Module, Generic[S]):
         else:
             state = self._start(len(x.values)) if state is None else state
             y = self.head.weight.new_zeros(len(x.values), 0, self.encoder.output_size)
-        scores: Tensor = self.head(self.dropout(y))
-        # What follows sums exponentials: half precision would lose them.
-        return Padded(scores.to(torch.promote_types(scores.dtype, torch.float32)).log_softmax(-1), frames), state
+        return Padded(self.head.log_probs(self.dropout(y)), frames), state
 
     def log_probs(self, x: Padded) -> Padded:
         """log p of all codes (batch, frames, size), 0 in the padding, with the frames of each row, for a search."""

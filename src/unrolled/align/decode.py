@@ -155,7 +155,7 @@ class Decode(nn.Module, Generic[S]):
             self.attention = Attention(hidden, features, options.attention_size or hidden, options.attention)
             self.combine = nn.Linear(hidden + features, hidden)
         self.dropout = nn.Dropout(options.dropout)
-        self.output = OutputLayer(hidden, size, embedding if options.tied else None)
+        self.output = OutputLayer(hidden, size, embedding if options.tied else None, options.label_smoothing)
         self.pointer = Pointer(hidden + features + width, size) if options.copying == "pointer" else None
 
     def begin(self, source: Padded | Tensor, copies: Tensor | None = None) -> DecoderState:
@@ -194,13 +194,11 @@ class Decode(nn.Module, Generic[S]):
         """Sum of -log p in nats over the target codes and END, the number of those, and no state."""
         start, inputs, target = self._begin(batch)
         written = self._follow(inputs, batch.target.lengths + 1, start, self.options.sampling if self.training else 0.0)
+        if self.pointer is None:
+            total, count = self.output.loss(self._combined(written), target)
+            return total, count, None
         smoothing = self.options.label_smoothing if self.training else 0.0
-        given = target >= 0
-        if self.pointer is not None:
-            total = self._pointer_loss(written, start.copies, target, smoothing)
-        else:
-            total = self.output.loss(self._combined(written)[given], target[given], smoothing)
-        return total, given.sum(), None
+        return self._pointer_loss(written, start.copies, target, smoothing), (target >= 0).sum(), None
 
     def _begin(self, batch: Pair) -> tuple[DecoderState, Tensor, Tensor]:
         """The first state, the inputs and the targets (batch, time + 1); -1 after END."""

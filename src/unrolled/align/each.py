@@ -1,25 +1,20 @@
-"""Many to many of equal length: a tag for every step."""
+"""Many to many of equal length: something for every step, a tag or numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
-import numpy as np
-import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from unrolled.align.mode import evaluating
-from unrolled.check import check_size
-from unrolled.errors import OptionError, ShapeError
-from unrolled.heads.crf import LinearChainCRF
+from unrolled.align.pool import check_head_size
+from unrolled.errors import ShapeError
+from unrolled.heads.head import Head
 from unrolled.nn.build import Rate
-from unrolled.nn.reading.embedding import check_codes
 from unrolled.nn.reading.reader import Reader, check_reader, encode
 from unrolled.nn.recurrent import Recurrent
 from unrolled.options import Options
-from unrolled.padding import Padded, valid_mask, zero_padding
+from unrolled.padding import Padded
 
 __all__ = ["Each", "EachOptions", "Tagged"]
 
@@ -27,95 +22,59 @@ S = TypeVar("S")
 
 
 class Tagged(NamedTuple):
-    """Sequences and a tag for every step: (batch, time) int64 in 0 .. classes - 1, or -1 where it is not known."""
+    """Sequences and what is to be said of every step: codes (batch, time), -1 where one is not known, or numbers
+    (batch, time, values), NaN where one is not."""
 
     x: Padded
     tags: Tensor
 
 
 class EachOptions(Options):
-    """How the tags of a sequence are learned.
+    """dropout: rate in [0, 1), on the encoder's y, drawn for every step."""
 
-    crf: tags depend on their neighbours, in a `LinearChainCRF`; False: each by itself. dropout: rate in [0, 1), on the
-    encoder's y, drawn for every step.
-    """
-
-    crf: bool = False
     dropout: Rate = 0.0
 
 
 class Each(nn.Module, Generic[S]):
-    """A tag for every step of a sequence.
+    """What a head says of every step of a sequence.
 
-        scores_t = W drop(y_t) + b,   y = encoder(reader(x))
-        p(tag_t) = softmax(scores_t)                without a CRF
-        p(tags)  = CRF(scores)                      with one
+        y = encoder(reader(x))                  (batch, time, features)
+        p = head(drop(y))                       of each step by itself, or of each row as a whole: as the head has it
 
-    reader: turns inputs into vectors. encoder: any Recurrent over them. classes: the number of tags K. legal: which
-    tags may begin, follow and end, for the CRF alone (see `LinearChainCRF`).
+    reader: turns inputs into vectors. encoder: any Recurrent over them. head: any `Head` over its output_size.
 
-    Source: Huang et al. 2015, arXiv:1508.01991; with spelled words: Lample et al. 2016, Ma and Hovy 2016.
+    Source: with a chain over the tags: Huang et al. 2015, arXiv:1508.01991; with spelled words: Lample et al. 2016, Ma
+    and Hovy 2016.
     """
 
-    def __init__(
-        self,
-        reader: Reader,
-        encoder: Recurrent[S],
-        classes: int,
-        options: EachOptions,
-        legal: Sequence[np.ndarray | Tensor] | None = None,
-    ) -> None:
+    def __init__(self, reader: Reader, encoder: Recurrent[S], head: Head, options: EachOptions) -> None:
         super().__init__()
         check_reader("Each", reader, encoder)
-        if legal is not None and not options.crf:
-            raise OptionError("Each: legal tags need crf=True, got crf=False; leave one of them out.")
-        self.classes = check_size("Each", "classes", classes)
+        check_head_size("Each", encoder, head)
         self.options = options
         self.reader = reader
         self.encoder = encoder
         self.dropout = nn.Dropout(options.dropout)
-        self.head = nn.Linear(encoder.output_size, classes)
-        self.crf = LinearChainCRF(classes, legal) if options.crf else None
+        self.head = head
 
     def loss(self, batch: Tagged, state: None = None) -> tuple[Tensor, Tensor, None]:
-        """Sum of -log p(tags) in nats, the number of known tags, and no state.
-
-        With a CRF it is the sum over the rows of -log p of all their tags together, still counted by tags.
-        """
-        x, lengths = batch.x, batch.x.lengths
-        if batch.tags.shape != x.values.shape[:2]:
+        """The head's loss, summed over the steps whose tag is known, the number of known ones, and no state."""
+        x = batch.x
+        if batch.tags.shape[:2] != x.values.shape[:2]:
             raise ShapeError(
                 f"Each: tags must be (batch, time) = {tuple(x.values.shape[:2])}, got {tuple(batch.tags.shape)}; "
                 "give one tag a step, -1 in the padding."
             )
-        tags = torch.where(valid_mask(lengths, batch.tags.shape[1]), batch.tags, -1)
-        check_codes("Each", "tag", tags, -1, self.classes)
-        scores = self.scores(x)
-        if self.crf is not None:
-            total = -self.crf.log_likelihood(scores, tags, lengths).sum()
-        else:
-            total = cross_entropy(scores.flatten(0, 1), tags.flatten(), ignore_index=-1, reduction="sum")
-        return total, (tags >= 0).sum(), None
+        total, count = self.head.loss(self.vectors(x), batch.tags, x.lengths)
+        return total, count, None
 
-    def scores(self, x: Padded) -> Tensor:
-        """Scores of the tags (batch, time, K), with the gradient, in the mode that the module is in."""
+    def vectors(self, x: Padded) -> Tensor:
+        """What the head sees of each step, (batch, time, features), with the gradient, in the module's mode."""
         y, _ = encode(self.reader, self.encoder, x)
-        scores: Tensor = self.head(self.dropout(y))
-        # What follows sums exponentials: half precision would lose them.
-        return scores.to(torch.promote_types(scores.dtype, torch.float32))
+        dropped: Tensor = self.dropout(y)
+        return dropped
 
     def predict(self, x: Padded) -> Tensor:
-        """The best tags (batch, time), -1 in the padding: of each step by itself, or with a CRF of the whole row."""
+        """The head's best value for each step, dropout off, without gradients; -1 or NaN in the padding."""
         with evaluating(self):
-            scores = self.scores(x)
-            if self.crf is not None:
-                return self.crf.viterbi(scores, x.lengths)[0]
-            return torch.where(valid_mask(x.lengths, scores.shape[1]), scores.argmax(-1), -1)
-
-    def probabilities(self, x: Padded) -> Tensor:
-        """The probability of each tag at each step (batch, time, K), 0 in the padding; with a CRF the marginal one."""
-        with evaluating(self):
-            scores = self.scores(x)
-            if self.crf is not None:
-                return self.crf.marginals(scores, x.lengths)
-            return zero_padding(scores.softmax(-1), x.lengths)
+            return self.head.best(self.vectors(x), x.lengths)

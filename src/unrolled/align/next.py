@@ -148,7 +148,7 @@ class Next(nn.Module, Generic[S]):
         if self.training and self.sampled is not None:
             total = self.output.sampled_loss(hidden, wanted, self.sampled)
         else:
-            total = self.output.loss(hidden, wanted)
+            total, _ = self.output.loss(hidden, wanted)
         if self.training:
             total = total + count * self._penalty(y, dropped, batch)
         return total, count, state
@@ -164,7 +164,7 @@ class Next(nn.Module, Generic[S]):
         target = _known(batch)
         given = target >= 0
         hidden = self._locked(y, self.options.output_dropout)[given]
-        found = self.output.score(hidden, target[given])
+        found = self.output.log_prob(hidden, target[given])
         return found.new_zeros(given.shape).masked_scatter(given, found)
 
     def step(self, codes: Tensor, state: S) -> tuple[Tensor, S]:

@@ -1,4 +1,4 @@
-"""Many to one: a whole sequence is pooled into one vector, which tells its class."""
+"""Many to one: a whole sequence is pooled into one vector, of which a head predicts: its class, or numbers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import Generic, Literal, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from unrolled.align.mode import evaluating
-from unrolled.check import check_size
+from unrolled.errors import OptionError
+from unrolled.heads.head import Head
 from unrolled.nn.build import Rate
-from unrolled.nn.reading.embedding import check_codes
 from unrolled.nn.reading.reader import Reader, check_reader, encode
 from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.wrappers.bidirectional import Bidirectional
@@ -27,30 +26,26 @@ S = TypeVar("S")
 
 
 class Labelled(NamedTuple):
-    """Sequences and a label for each: (batch,) int64 in 0 .. classes - 1, or -1 where it is not known."""
+    """Sequences and what is to be said of each: codes (batch,), -1 where one is not known, or numbers (batch, values),
+    NaN where one is not."""
 
     x: Padded
     label: Tensor
 
 
 class PoolOptions(Options):
-    """How a sequence becomes one vector, and how its class is learned.
-
-    pooling: "last", "mean", "max" or "attention". dropout: rate in [0, 1), on the vector. label_smoothing: the share of
-    the target, in [0, 1), that goes to all classes alike; in training only.
-    """
+    """How a sequence becomes one vector: "last", "mean", "max" or "attention". dropout: rate in [0, 1), on that."""
 
     pooling: Literal["last", "mean", "max", "attention"] = "last"
     dropout: Rate = 0.0
-    label_smoothing: Rate = 0.0
 
 
 class Pool(nn.Module, Generic[S]):
-    """The class of a whole sequence.
+    """What a head says of a whole sequence.
 
-        y      = encoder(reader(x))                          (batch, time, features)
-        v      = pooled y over the valid steps t = 1 .. n
-        logits = W drop(v) + b
+        y = encoder(reader(x))                               (batch, time, features)
+        v = pooled y over the valid steps t = 1 .. n
+        p = head(drop(v))
 
         "last":      v = y_n; of what a backward layer gives, y_1
         "mean":      v = sum_t y_t / n
@@ -60,42 +55,38 @@ class Pool(nn.Module, Generic[S]):
     "last" goes by position in y: the features of a `Bidirectional` on top, whatever wraps it, are taken where each of
     its two layers has read the whole row. A row of length 0 has v = 0.
 
-    reader: turns inputs into vectors. encoder: any Recurrent over them. classes: the number of classes K.
+    reader: turns inputs into vectors. encoder: any Recurrent over them. head: any `Head` over its output_size.
 
     Source: attention: Zhou et al. 2016 (ACL P16-2034), eq. 9-11.
     """
 
-    def __init__(self, reader: Reader, encoder: Recurrent[S], classes: int, options: PoolOptions) -> None:
+    def __init__(self, reader: Reader, encoder: Recurrent[S], head: Head, options: PoolOptions) -> None:
         super().__init__()
         check_reader("Pool", reader, encoder)
-        self.classes = check_size("Pool", "classes", classes)
+        check_head_size("Pool", encoder, head)
         self.options = options
         self.reader = reader
         self.encoder = encoder
-        width = encoder.output_size
-        self.attention = nn.Parameter(torch.zeros(width)) if options.pooling == "attention" else None
+        pays_attention = options.pooling == "attention"
+        self.attention = nn.Parameter(torch.zeros(encoder.output_size)) if pays_attention else None
         self.dropout = nn.Dropout(options.dropout)
-        self.head = nn.Linear(width, classes)
+        self.head = head
 
     def loss(self, batch: Labelled, state: None = None) -> tuple[Tensor, Tensor, None]:
-        """Sum of -log p(label) in nats over the rows with a label, the number of them, and no state."""
-        check_codes("Pool", "label", batch.label, -1, self.classes)
-        logits = self.scores(batch.x)
-        smoothing = self.options.label_smoothing if self.training else 0.0
-        total = cross_entropy(logits, batch.label, ignore_index=-1, reduction="sum", label_smoothing=smoothing)
-        return total, (batch.label >= 0).sum(), None
+        """The head's loss, summed over the rows whose label is known, the number of known ones, and no state."""
+        total, count = self.head.loss(self.vectors(batch.x), batch.label)
+        return total, count, None
 
-    def scores(self, x: Padded) -> Tensor:
-        """Logits (batch, K), with the gradient, in the mode that the module is in."""
+    def vectors(self, x: Padded) -> Tensor:
+        """What the head sees of each row, (batch, features), with the gradient, in the mode that the module is in."""
         y, _ = encode(self.reader, self.encoder, x)
-        logits: Tensor = self.head(self.dropout(self.pooled(y, x.lengths)))
-        # What follows sums exponentials: half precision would lose them.
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+        dropped: Tensor = self.dropout(self.pooled(y, x.lengths))
+        return dropped
 
-    def probabilities(self, x: Padded) -> Tensor:
-        """(batch, K), dropout off, without gradients."""
+    def predict(self, x: Padded) -> Tensor:
+        """The head's best value for each row, dropout off, without gradients."""
         with evaluating(self):
-            return self.scores(x).softmax(-1)
+            return self.head.best(self.vectors(x))
 
     def pooled(self, y: Tensor, lengths: Tensor) -> Tensor:
         """y (batch, time, features), zero in the padding, as one vector a row (batch, features)."""
@@ -114,6 +105,15 @@ class Pool(nn.Module, Generic[S]):
             return (weights * y).sum(1)
         forwards = forward_features(self.encoder)
         return torch.cat([last_step(y[..., :forwards], lengths), y[:, 0, forwards:]], -1)
+
+
+def check_head_size(owner: str, encoder: Recurrent[S], head: Head) -> None:
+    """The head must take as many features as the encoder gives."""
+    if head.input_size != encoder.output_size:
+        raise OptionError(
+            f"{owner}: the head must take the {encoder.output_size} features that the encoder gives, got "
+            f"input_size={head.input_size}; make the two sizes equal."
+        )
 
 
 def forward_features(encoder: Recurrent[S]) -> int:

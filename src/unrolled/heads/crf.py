@@ -1,4 +1,4 @@
-"""A linear chain over tags: how likely a sequence of them is, and which is the best."""
+"""A linear chain over tags: how likely a sequence of them is, which is the best, and draws of it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from unrolled.check import check_size
 from unrolled.errors import OptionError, ShapeError
+from unrolled.heads.codes import CodeHead, draw_codes
 from unrolled.nn.reading.embedding import check_codes
 from unrolled.padding import last_step, valid_mask, zero_padding
 
-__all__ = ["ILLEGAL", "LinearChainCRF"]
+__all__ = ["ILLEGAL", "CRFHead", "LinearChainCRF"]
 
 ILLEGAL = -200.0
 """The score of a move that is not legal.
@@ -113,29 +115,56 @@ class LinearChainCRF(nn.Module):
             total = self._log_sum(leaf, torch.ones_like(leaf, dtype=torch.bool), lengths.clone()).sum()
             return torch.autograd.grad(total, leaf)[0]
 
+    def sample(self, scores: Tensor, lengths: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Tags drawn with the probability of the whole row (batch, time), -1 in the padding; without gradients.
+
+        The last tag is drawn by what all paths that end in it weigh, each one before by what leads to the tag after it.
+        """
+        self._check(scores, scores.shape[:2])
+        with torch.no_grad():
+            home, valid = scores.device, valid_mask(lengths, scores.shape[1])
+            scores, lengths, moves = self._exact(scores, lengths)
+            _, follow, end = (move.exp() for move in moves)
+            _, shares = self._walk(scores, torch.zeros_like(scores, dtype=torch.bool), moves)
+            tag, drawn = torch.zeros_like(lengths, dtype=torch.long), []
+            for t in range(scores.shape[1] - 1, -1, -1):
+                onward = torch.where((t + 1 < lengths)[:, None], follow.t()[tag], end)
+                # What is drawn in the padding leads nowhere: the last valid step looks at `end` alone.
+                tag = draw_codes(torch.where((t < lengths)[:, None], shares[t] * onward, 1), generator)
+                drawn.append(tag)
+            tags = torch.stack(drawn[::-1], 1) if drawn else valid.long()
+            return torch.where(valid, tags.to(home), -1)
+
     def _log_sum(self, scores: Tensor, allowed: Tensor, lengths: Tensor) -> Tensor:
         """log sum of exp(score) over all paths through `allowed` (batch, time, K) tags: (batch,) float64."""
         scores, lengths, moves = self._exact(scores, lengths)
         if not scores.shape[1]:
             return scores.sum((1, 2))
-        begin, follow, end = (move.exp() for move in moves)
-        allowed = allowed.to(scores.device)
-        top = torch.where(allowed, scores.detach(), -torch.inf).amax(2, keepdim=True)
-        weights = torch.where(allowed, scores - top, -torch.inf).exp().unbind(1)
-        masses, shares, share = [], [], begin * weights[0]
+        masses, shares = self._walk(scores, ~allowed.to(scores.device), moves)
+        # Steps of the padding were walked, but nothing after a row's last valid step is taken.
+        steps = zero_padding(masses, lengths).sum(1)
+        final = (last_step(torch.stack(shares, 1), lengths) * moves[2].exp()).sum(1)
+        full = lengths > 0
+        return torch.where(full, steps + torch.where(full, final, 1).log(), 0)
+
+    @staticmethod
+    def _walk(scores: Tensor, barred: Tensor, moves: tuple[Tensor, Tensor, Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Of each step, the log of what was divided out (batch, time), and what paths to each tag weigh, summing to 1.
+
+        scores in float64, padding included; barred (batch, time, K): tags that no path goes through.
+        """
+        begin, follow, _ = (move.exp() for move in moves)
+        top = torch.where(barred, -torch.inf, scores.detach()).amax(2, keepdim=True)
+        weights = torch.where(barred, -torch.inf, scores - top).exp().unbind(1)
+        masses, shares, share = [], list[Tensor](), begin
         for t, weight in enumerate(weights):
-            if t:
-                share = (share @ follow) * weight
-            # A scale divided out here and added below: a constant, through which no gradient need go.
+            share = (share @ follow if t else begin) * weight
+            # A scale divided out here and added by the caller: a constant, through which no gradient need go.
             mass = share.detach().sum(1, keepdim=True)
             share = share / mass
             masses.append(mass)
             shares.append(share)
-        # Steps of the padding were walked, but nothing after a row's last valid step is taken.
-        steps = zero_padding(torch.cat(masses, 1).log() + top[..., 0], lengths).sum(1)
-        final = (last_step(torch.stack(shares, 1), lengths) * end).sum(1)
-        full = lengths > 0
-        return torch.where(full, steps + torch.where(full, final, 1).log(), 0)
+        return (torch.cat(masses, 1).log() + top[..., 0] if masses else top[..., 0]), shares
 
     def _exact(self, scores: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, Tensor]]:
         """Scores with their padding at zero, lengths, and the scores of moves, all where float64 is to be had."""
@@ -151,6 +180,65 @@ class LinearChainCRF(nn.Module):
                 f"LinearChainCRF: scores must be (batch, time, {self.classes}) beside tags (batch, time), "
                 f"got {tuple(scores.shape)} and {tuple(shape)}; give one score for each tag and step."
             )
+
+
+class CRFHead(CodeHead):
+    """A code for each step of a row, all of them together: `LinearChainCRF` over scores of their own.
+
+        scores_t   = W y_t + b
+        p(codes)   = chain(scores)                          of a whole row
+        loss       = -log p(known codes), summed over rows, counted by known codes
+
+    Its places are the steps of rows, (batch, time, input_size); log_prob is one a row. A code that is not known is
+    summed over.
+
+    input_size: features of y. size: the number of codes. legal: which may begin, follow and end, see `LinearChainCRF`.
+
+    Source: Huang et al. 2015, arXiv:1508.01991.
+    """
+
+    def __init__(self, input_size: int, size: int, legal: Sequence[np.ndarray | Tensor] | None = None) -> None:
+        super().__init__()
+        self.input_size = check_size("CRFHead", "input_size", input_size)
+        self.size = check_size("CRFHead", "size", size)
+        # Its weights stand under the names and start as those of a linear layer.
+        plain = nn.Linear(input_size, size)
+        self.weight, self.bias = plain.weight, plain.bias
+        self.chain = LinearChainCRF(size, legal)
+
+    def scores(self, y: Tensor) -> Tensor:
+        """y (batch, time, input_size) -> (batch, time, size), in float32 or wider."""
+        scores = linear(y, self.weight, self.bias)
+        return scores.to(_wide(scores))
+
+    def loss(self, y: Tensor, target: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return -self.log_prob(y, target, lengths).sum(), (self.known(y, target, lengths) >= 0).sum()
+
+    def best(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The likeliest codes of each row, as a whole."""
+        return self.chain.viterbi(self.scores(y), _counts(y, lengths))[0]
+
+    def draw(self, y: Tensor, generator: torch.Generator | None = None, lengths: Tensor | None = None) -> Tensor:
+        return self.chain.sample(self.scores(y), _counts(y, lengths), generator)
+
+    def log_prob(self, y: Tensor, value: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """log p of the known codes of each row: (batch,)."""
+        scores = self.scores(zero_padding(y, lengths))
+        return self.chain.log_likelihood(scores, self.known(y, value, lengths), _counts(y, lengths))
+
+    def probabilities(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The marginal probability of each code at each step."""
+        return self.chain.marginals(self.scores(y), _counts(y, lengths))
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.size}"
+
+
+def _counts(y: Tensor, lengths: Tensor | None) -> Tensor:
+    """The steps of each row of y (batch, time, ...)."""
+    if y.ndim != 3:
+        raise ShapeError(f"CRFHead: expected y (batch, time, features), got {tuple(y.shape)}; give rows of steps.")
+    return torch.full((len(y),), y.shape[1], device=y.device) if lengths is None else lengths
 
 
 def _wide(scores: Tensor) -> torch.dtype:

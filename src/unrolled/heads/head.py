@@ -7,7 +7,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Head"]
+from unrolled.padding import valid_mask
+
+__all__ = ["Head", "marked"]
 
 
 class Head(nn.Module, ABC):
@@ -16,6 +18,8 @@ class Head(nn.Module, ABC):
     Places are the rows of a batch (batch, input_size), or the steps of rows (batch, time, input_size) with the lengths
     (batch,) of those; lengths None: all steps are there. What stands in the padding reaches nothing. Values have the
     shape of the places, or one more dimension where a place holds several.
+
+    `unrolled.testing.check_head` proves that a head keeps this contract; `Pool` and `Each` take any that does.
 
     input_size: features of y.
     """
@@ -46,3 +50,11 @@ class Head(nn.Module, ABC):
 
         0 where a value is not known. Raises `OptionError` where the head describes no distribution.
         """
+
+
+def marked(values: Tensor, lengths: Tensor | None, mark: float) -> Tensor:
+    """values (batch, time, ...) with `mark` in the padding; as they are where every step is there."""
+    if lengths is None:
+        return values
+    valid = valid_mask(lengths, values.shape[1])
+    return torch.where(valid.view(*valid.shape, *[1] * (values.ndim - 2)), values, mark)

@@ -58,6 +58,9 @@ class Pointer(nn.Module):
 
     The first term is 0 for a word beyond the vocabulary. A row without a source token has g = 1.
 
+    It is no `Head` but a mixture over another one: what it says of a place needs that head's log probabilities, the
+    weights of the attention and the words that the row's source holds, so that even the number of codes is the batch's.
+
     input_size: features of v. size: codes of the vocabulary.
 
     Source: See et al. 2017, arXiv:1704.04368, eq. 8-9.

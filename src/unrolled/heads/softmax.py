@@ -1,19 +1,23 @@
-"""Output layers over many codes and their losses: full (own or tied weights, a part at a time) and sampled."""
+"""One code of a few at a place; of many: full (own or tied weights, a part at a time) and sampled."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn.functional import cross_entropy, embedding, linear
 
-from unrolled.check import check_size
+from unrolled.check import check_rate, check_size
 from unrolled.errors import OptionError
+from unrolled.heads.codes import CodeHead, draw_codes
+from unrolled.heads.head import marked
 from unrolled.nn.reading.embedding import Embedding
+from unrolled.padding import zero_padding
 
-__all__ = ["OutputLayer", "SampledSoftmax", "linear_cross_entropy", "target_log_probs"]
+__all__ = ["OutputLayer", "SampledSoftmax", "SoftmaxHead", "linear_cross_entropy", "target_log_probs"]
 
 # Logits that exist at once, and the fewest rows of them: parts much smaller than this make the matrix products slow.
 LOGITS = 1 << 25
@@ -206,24 +210,86 @@ def _drawing_probabilities(size: int, samples: int) -> Tensor:
     return drawing
 
 
-class OutputLayer(nn.Module):
-    """Scores of all codes from a vector: W f + b, with f = P h where the widths differ.
+class SoftmaxHead(CodeHead):
+    """One code of a few at each place, each place by itself.
 
-    input_size: features of h. size: the number of codes. tied: an embedding whose rows serve as W; None gives the layer
-    a W of its own. Tied rows as wide as h take it as it is; others take P h, with a trained P (width, input_size).
+        scores = W y + b
+        p      = softmax(scores)
+        loss   = sum over known codes of -(1 - s) log p[code] - s mean_k log p[k]        s: smoothing, 0 in evaluation
+
+    input_size: features of y. size: the number of codes. smoothing: the share of the target, in [0, 1), that goes to
+    all codes alike; in training only.
+    """
+
+    def __init__(self, input_size: int, size: int, smoothing: float = 0.0) -> None:
+        super().__init__()
+        self.input_size = check_size("SoftmaxHead", "input_size", input_size)
+        self.size = check_size("SoftmaxHead", "size", size)
+        self.smoothing = check_rate("SoftmaxHead", "smoothing", smoothing)
+        # Its weights stand under the names and start as those of a linear layer.
+        plain = nn.Linear(input_size, size)
+        self.weight, self.bias = plain.weight, plain.bias
+
+    def scores(self, y: Tensor) -> Tensor:
+        """y (..., input_size) -> logits (..., size), in float32 or wider: half precision would lose what follows."""
+        return _wide(linear(y, self.weight, self.bias))
+
+    def log_probs(self, y: Tensor) -> Tensor:
+        """log p of all codes: (..., size), in float32 or wider."""
+        return self.scores(y).log_softmax(-1)
+
+    def loss(self, y: Tensor, target: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        codes = self.known(y, target, lengths)
+        logits, smoothing = self.scores(zero_padding(y, lengths)), self.smoothing if self.training else 0.0
+        total = cross_entropy(
+            logits.flatten(0, -2), codes.flatten(), ignore_index=-1, reduction="sum", label_smoothing=smoothing
+        )
+        return total, (codes >= 0).sum()
+
+    def best(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The likeliest code of each place."""
+        return marked(self.scores(y).argmax(-1), lengths, -1)
+
+    def draw(self, y: Tensor, generator: torch.Generator | None = None, lengths: Tensor | None = None) -> Tensor:
+        chances = self.scores(zero_padding(y, lengths)).softmax(-1)
+        return marked(draw_codes(chances.flatten(0, -2), generator).view(y.shape[:-1]), lengths, -1)
+
+    def log_prob(self, y: Tensor, value: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """log p of the code of each place: (...)."""
+        codes = self.known(y, value, lengths)
+        found = self.log_probs(zero_padding(y, lengths)).gather(-1, codes.clamp(min=0)[..., None])[..., 0]
+        return torch.where(codes >= 0, found, 0)
+
+    def probabilities(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return marked(self.scores(y).softmax(-1), lengths, 0)
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.size}" + (f", smoothing={self.smoothing}" if self.smoothing else "")
+
+
+class OutputLayer(CodeHead):
+    """One code of many at each place: W f + b is scored, with f = P y where the widths differ.
+
+    The loss is that of a `SoftmaxHead`, some rows at a time (`linear_cross_entropy`): all scores at once are never
+    held by loss, best, draw and log_prob.
+
+    input_size: features of y. size: the number of codes. tied: an embedding whose rows serve as W; None gives the layer
+    a W of its own. Tied rows as wide as y take it as it is; others take P y, with a trained P (width, input_size).
+    smoothing: the share of the target, in [0, 1), that goes to all codes alike; in training only.
 
     Source: tied weights: Press and Wolf 2016, arXiv:1608.05859; Inan et al. 2016, arXiv:1611.01462.
     """
 
-    def __init__(self, input_size: int, size: int, tied: Embedding | None = None) -> None:
+    def __init__(self, input_size: int, size: int, tied: Embedding | None = None, smoothing: float = 0.0) -> None:
         super().__init__()
+        self.input_size = check_size("OutputLayer", "input_size", input_size)
         width = input_size if tied is None else tied.output_size
         if tied is not None and len(tied.weight) != size:
             raise OptionError(
                 f"OutputLayer: a tied embedding must have a row for each of the {size} codes, got {len(tied.weight)}; "
                 "give tied=False or make the two sizes equal."
             )
-        self.size = size
+        self.size, self.smoothing = size, check_rate("OutputLayer", "smoothing", smoothing)
         self.projection = nn.Linear(input_size, width, bias=False) if width != input_size else None
         self.own = nn.Parameter(torch.empty(size, width)) if tied is None else None
         # In a tuple the embedding is not registered, so that its rows keep one name.
@@ -241,24 +307,56 @@ class OutputLayer(nn.Module):
         assert self._tied[0] is not None
         return self._tied[0].weight
 
-    def features(self, hidden: Tensor) -> Tensor:
+    def features(self, y: Tensor) -> Tensor:
         """What W multiplies: (..., input_size) -> (..., width)."""
-        return hidden if self.projection is None else self.projection(hidden)
+        return y if self.projection is None else self.projection(y)
 
-    def forward(self, hidden: Tensor) -> Tensor:
+    def forward(self, y: Tensor) -> Tensor:
         """log softmax over all codes: (..., input_size) -> (..., size), in float32 or wider."""
-        scores = linear(self.features(hidden), self.weight, self.bias)
-        return scores.to(torch.promote_types(scores.dtype, torch.float32)).log_softmax(-1)
+        return _wide(linear(self.features(y), self.weight, self.bias)).log_softmax(-1)
 
-    def loss(self, hidden: Tensor, target: Tensor, smoothing: float = 0.0) -> Tensor:
-        """The sum of -log p(target) over rows (rows, input_size), as `linear_cross_entropy`."""
-        return linear_cross_entropy(self.features(hidden), self.weight, self.bias, target, smoothing)
+    def loss(self, y: Tensor, target: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        rows, codes, given = self._given(y, target, lengths)
+        smoothing = self.smoothing if self.training else 0.0
+        total = linear_cross_entropy(self.features(rows), self.weight, self.bias, codes, smoothing)
+        return total, given.sum()
 
-    def sampled_loss(self, hidden: Tensor, target: Tensor, sampled: SampledSoftmax) -> Tensor:
-        """The same, with the denominator estimated by `sampled`."""
-        total: Tensor = sampled(self.features(hidden), self.weight, self.bias, target)
+    def sampled_loss(self, y: Tensor, target: Tensor, sampled: SampledSoftmax) -> Tensor:
+        """The sum of the losses, the denominator of each estimated by `sampled`."""
+        total: Tensor = sampled(self.features(y), self.weight, self.bias, target)
         return total
 
-    def score(self, hidden: Tensor, target: Tensor) -> Tensor:
-        """log p(target) of each row, (rows,): hidden (rows, input_size), target (rows,)."""
-        return target_log_probs(self.features(hidden), self.weight, self.bias, target)
+    def best(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The likeliest code of each place."""
+        return self._by_parts(y, lengths, lambda logits: logits.argmax(1))
+
+    def draw(self, y: Tensor, generator: torch.Generator | None = None, lengths: Tensor | None = None) -> Tensor:
+        return self._by_parts(y, lengths, lambda logits: draw_codes(logits.softmax(1), generator))
+
+    def log_prob(self, y: Tensor, value: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """log p of the code of each place: (...)."""
+        rows, codes, given = self._given(y, value, lengths)
+        found = target_log_probs(self.features(rows), self.weight, self.bias, codes)
+        return found.new_zeros(given.shape).masked_scatter(given, found)
+
+    def probabilities(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return marked(self(y).exp(), lengths, 0)
+
+    def _given(self, y: Tensor, codes: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The vectors and the codes of the places whose code is known, and which those are."""
+        codes = self.known(y, codes, lengths)
+        given = codes >= 0
+        return y[given], codes[given], given
+
+    def _by_parts(self, y: Tensor, lengths: Tensor | None, choose: Callable[[Tensor], Tensor]) -> Tensor:
+        """The code that `choose` finds by the logits (rows, size) of each place."""
+        rows = self.features(zero_padding(y, lengths)).flatten(0, -2)
+        found = torch.zeros(len(rows), dtype=torch.long, device=y.device)
+        for part in _parts(rows, self.weight):
+            found[part] = choose(_wide(linear(rows[part], self.weight, self.bias)))
+        return marked(found.view(y.shape[:-1]), lengths, -1)
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """Scores in float32 at least: what follows sums exponentials, which half precision would lose."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))

@@ -54,6 +54,11 @@ class Model(ABC):
     def laws(self) -> Sequence[Law]:
         """The laws of this task that can be tried on this model and the data it keeps."""
 
+    @classmethod
+    def renamed(cls, name: str) -> str:
+        """The name of a weight that a file of an earlier release may call `name`."""
+        return name
+
     @property
     def device(self) -> torch.device:
         """Where the network's weights are."""
@@ -110,7 +115,11 @@ def load(path: str | Path) -> Model:
 
 def _restore(task: type[Model], artefact: Artefact, path: str | Path) -> Model:
     arrays = {name.removeprefix("data."): t for name, t in artefact.tensors.items() if name.startswith("data.")}
-    weights = {name.removeprefix("weights."): t for name, t in artefact.tensors.items() if name.startswith("weights.")}
+    weights = {
+        task.renamed(name.removeprefix("weights.")): t
+        for name, t in artefact.tensors.items()
+        if name.startswith("weights.")
+    }
     try:
         # Files of before hold no word of what was understood.
         understood = artefact.content.pop("understood", ())

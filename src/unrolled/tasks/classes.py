@@ -19,7 +19,8 @@ __all__ = ["ClassOptions", "as_they_came", "draw_calibration", "draw_confusions"
 
 
 class ClassOptions(Options):
-    """How a class is told. pooling, head_dropout, label_smoothing: as in `PoolOptions`; None: chosen by what comes."""
+    """How a class is told. pooling, head_dropout: as in `PoolOptions`, None: chosen by what comes. label_smoothing: as
+    in `SoftmaxHead`."""
 
     pooling: Literal["last", "mean", "max", "attention"] | None = Field(
         default=None, description="How the steps of an input become one vector."
@@ -32,7 +33,6 @@ class ClassOptions(Options):
         return PoolOptions(
             pooling=self.pooling or "max",
             dropout=dropout if self.head_dropout is None else self.head_dropout,
-            label_smoothing=self.label_smoothing,
         )
 
 

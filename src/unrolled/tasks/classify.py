@@ -17,6 +17,7 @@ from unrolled.data.read.files import Places
 from unrolled.data.read.sources import is_delimited
 from unrolled.fields.category import Category
 from unrolled.fields.spoken import spelled_as
+from unrolled.heads.softmax import SoftmaxHead
 from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.input import Input, input_of
 from unrolled.score.calibration import fit_temperature, probabilities
@@ -191,9 +192,9 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         if inputs is not None:
             self.notes = replace(self.notes, width=inputs.width(chosen))
         reader = self.kind.reader(inputs, self.fields, chosen, self.notes.width)
-        pooled = head.settled(self.kind.head_dropout)
         encoder = chosen.make_encoder(reader.output_size, **self.kind.encoder)
-        return Pool(reader, encoder, len(self._classes), pooled)
+        classes = SoftmaxHead(encoder.output_size, len(self._classes), head.label_smoothing)
+        return Pool(reader, encoder, classes, head.settled(self.kind.head_dropout))
 
     def make_training(self, data: Examples[Labelled], *, scored: bool) -> TrainOptions:
         batch = BATCH if len(data) < SMALL else 2 * BATCH
@@ -268,7 +269,8 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
 
     def _logits(self, data: Examples[Labelled]) -> np.ndarray:
         net = cast("Pool[object]", self.fitted())
-        return np.stack(per_row(data, net, lambda batch: net.scores(batch.x))).astype(np.float64)
+        head = cast(SoftmaxHead, net.head)
+        return np.stack(per_row(data, net, lambda batch: head.scores(net.vectors(batch.x)))).astype(np.float64)
 
     def _probabilities(self, corpus: LabelledExamples) -> np.ndarray:
         if not len(corpus):

@@ -20,6 +20,8 @@ from unrolled.errors import DataError, ModelFileError, listed
 from unrolled.fields.tags import Tags
 from unrolled.fields.tokens import learned_scheme, scheme_of, spans, split_spaces
 from unrolled.fields.tokens.chunks import SCHEMES
+from unrolled.heads.crf import CRFHead
+from unrolled.heads.softmax import SoftmaxHead
 from unrolled.inputs.input import Input, check_kind, input_of
 from unrolled.inputs.plain import parted
 from unrolled.inputs.series import SeriesOptions
@@ -204,8 +206,9 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
         reader = self.kind.reader(inputs, self.fields, chosen, self.notes.width)
         crf = self._chunked if chosen.head.crf is None else chosen.head.crf
         encoder = chosen.make_encoder(reader.output_size, **self.kind.encoder)
-        options = EachOptions(crf=crf, dropout=chosen.head.head_dropout)
-        return Each(reader, encoder, tags.size, options, tags.legal() if crf else None)
+        width = encoder.output_size
+        head = CRFHead(width, tags.size, tags.legal()) if crf else SoftmaxHead(width, tags.size)
+        return Each(reader, encoder, head, EachOptions(dropout=chosen.head.head_dropout))
 
     def make_training(self, data: Examples[Tagged], *, scored: bool) -> TrainOptions:
         stopped: dict[str, object] = {"patience": PATIENCE} if scored else {}
@@ -238,6 +241,11 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
     def kind(self) -> type[Input[Any]]:
         """The kind of inputs that it learned from."""
         return input_of(self.fields)
+
+    @classmethod
+    def renamed(cls, name: str) -> str:
+        """The moves of the chain once stood beside the head."""
+        return f"head.chain.{name.removeprefix('crf.')}" if name.startswith("crf.") else name
 
     @property
     def _chunked(self) -> bool:

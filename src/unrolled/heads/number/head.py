@@ -8,9 +8,9 @@ from torch.nn.functional import linear
 
 from unrolled.check import check_size
 from unrolled.errors import OptionError, ShapeError, listed
-from unrolled.heads.head import Head
+from unrolled.heads.head import Head, marked
 from unrolled.heads.number.likelihood import LIKELIHOODS, Likelihood
-from unrolled.padding import valid_mask, zero_padding
+from unrolled.padding import zero_padding
 
 __all__ = ["NumberHead"]
 
@@ -49,10 +49,12 @@ class NumberHead(Head):
 
     def best(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The mean, or the median where only quantiles are learned: (..., values)."""
-        return _inside(self.likelihood.mean(self.distribution(y)), lengths)
+        return marked(self.likelihood.mean(self.distribution(zero_padding(y, lengths))), lengths, torch.nan)
 
     def draw(self, y: Tensor, generator: torch.Generator | None = None, lengths: Tensor | None = None) -> Tensor:
-        return _inside(self.likelihood.sample(self.distribution(y), generator), lengths)
+        # What stands in the padding may be anything, and the search for a draw of it would find no end.
+        drawn = self.likelihood.sample(self.distribution(zero_padding(y, lengths)), generator)
+        return marked(drawn, lengths, torch.nan)
 
     def log_prob(self, y: Tensor, value: Tensor, lengths: Tensor | None = None) -> Tensor:
         """log density of the known values of each place, for counts log p: (...), 0 where none is known."""
@@ -69,14 +71,7 @@ class NumberHead(Head):
                 f"NumberHead: expected targets {(*y.shape[:-1], self.values)}, {self.values} a place, got "
                 f"{tuple(target.shape)}; give NaN where a value is not known."
             )
-        return _inside(target, lengths).isfinite()
+        return marked(target, lengths, torch.nan).isfinite()
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.values}, likelihood={self.likelihood.name!r}"
-
-
-def _inside(values: Tensor, lengths: Tensor | None) -> Tensor:
-    """values (batch, time, n) with NaN in the padding."""
-    if lengths is None:
-        return values
-    return torch.where(valid_mask(lengths, values.shape[1])[..., None], values, torch.nan)
