@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
+    from unrolled.tasks.regress import Regressor
     from unrolled.tasks.tag import Tagger
     from unrolled.tasks.translate import Translator
 
@@ -27,6 +28,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "Model",
+    "Regressor",
     "Stepper",
     "Tagger",
     "Translator",
@@ -46,6 +48,7 @@ _HOMES = {
     "Forecaster": "unrolled.tasks.forecast",
     "LanguageModel": "unrolled.tasks.language",
     "Model": "unrolled.model",
+    "Regressor": "unrolled.tasks.regress",
     "Stepper": "unrolled.live",
     "Tagger": "unrolled.tasks.tag",
     "Translator": "unrolled.tasks.translate",

@@ -25,7 +25,9 @@ FILES = sorted(Path(unrolled.cli.__file__).parent.glob("*.py"))
 def test_the_command_line_names_no_task(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert "task ==" not in text
-    named = "|".join([*registry.described_tasks(), "Classifier", "Tagger", "LanguageModel", "Translator", "Forecaster"])
+    named = "|".join(
+        [*registry.described_tasks(), "Classifier", "Regressor", "Tagger", "LanguageModel", "Translator", "Forecaster"]
+    )
     # An example in the docstring of the package is no knowledge of the code.
     code = re.sub(r'^""".*?^"""', "", text, count=1, flags=re.M | re.S)
     assert not re.findall(rf"[\"'/.]({named})[\"'/.]|unrolled\.tasks\.({named})\b", code)

@@ -16,7 +16,7 @@ import numpy as np
 from test_golden import FOLDER, answers, names
 
 from unrolled.model.artefact import FORMAT
-from unrolled.tasks import Classifier, Forecaster, LanguageModel, Tagger, Translator
+from unrolled.tasks import Classifier, Forecaster, LanguageModel, Regressor, Tagger, Translator
 
 # A fitted model and what it is asked.
 Made = tuple[Any, dict[str, Any]]
@@ -72,6 +72,26 @@ def _gestured(**options: Any) -> Made:
     model = Classifier(batch_size=8, **SHORT, **options).fit(series[5:], labels[5:], valid=0.2)
     asked = [[[None if np.isnan(v) else v for v in step] for step in values.tolist()] for values in series[:5]]
     return model, {"inputs": asked, "labels": labels[:5]}
+
+
+def _levels(several: bool = False, **options: Any) -> Made:
+    """Series of any length, and the level that each is about."""
+    series, levels = [], []
+    for row in range(60):
+        r = _draw(7, row)
+        level = float(r.uniform(-20, 80))
+        series.append((level + r.normal(0, 5, (int(r.integers(3, 9)), 1))).round(3))
+        levels.append([round(level, 3), round(-2 * level, 3)] if several else round(level, 3))
+    model = Regressor(batch_size=8, hidden_size=6, **SHORT, **options).fit(series[5:], levels[5:], refit=several)
+    return model, {"inputs": [values.tolist() for values in series[:5]], "targets": levels[:5]}
+
+
+def _rated(**options: Any) -> Made:
+    texts, _ = _reviews(48)
+    worth = [sum((word in text) - (bad in text) for word, bad in zip(GOOD, BAD, strict=True)) for text in texts]
+    model = Regressor(embedding_size=6, batch_size=8, hidden_size=6, **SHORT, **options).fit(texts, worth)
+    asked = ["A fine song, warm and bright.", "a cold play", "", *texts[:2]]
+    return model, {"inputs": asked, "targets": [3, -1, 0, *worth[:2]]}
 
 
 def _journeys(count: int) -> tuple[list[list[str]], list[list[str]]]:
@@ -194,6 +214,9 @@ MAKERS: dict[str, Callable[[], Made]] = {
         cell="gru", hidden_size=4, bidirectional=True, layers=2, zoneout=0.1, residual="norm", recurrent_dropout=0.1
     ),
     "classify-series-rwkv7": lambda: _gestured(cell="rwkv7", hidden_size=8, scaling="robust", pooling="last"),
+    "regress-series": lambda: _levels(likelihood="quantile", levels=[50, 90], cell="gru"),
+    "regress-series-several": lambda: _levels(True, likelihood="student-t", pooling="last"),
+    "regress-texts": lambda: _rated(likelihood="point", pooling="max"),
     "tag-chunks": lambda: _tagged(
         True, scheme="IOBES", min_count=1, cell="lstm", cell_options={"coupled": True}, hidden_size=6,
     ),

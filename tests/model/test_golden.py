@@ -64,6 +64,8 @@ def test_a_golden_file_keeps_its_names(path: Path) -> None:
 def test_a_golden_file_is_packed_again_as_it_was(path: Path) -> None:
     before, model = read_artefact(path), load(path)
     content, arrays = model.pack()
+    # It stands beside what a task packs.
+    content["understood"] = list(model.understood)
     wanted = dict(before.content)
     # What was understood of the data is kept beside what the task itself packs.
     assert tuple(wanted.pop("understood", ())) == model.understood
@@ -121,6 +123,15 @@ def _classify(model: Any, inputs: list[Any], labels: list[Any]) -> dict[str, Any
     }
 
 
+def _regress(model: Any, inputs: list[Any], targets: list[Any]) -> dict[str, Any]:
+    given = [each if isinstance(each, str) else np.array(each, np.float64) for each in inputs]
+    return {
+        "predict": model.predict(given).tolist(),
+        "intervals": model.predict_interval(given).tolist(),
+        "evaluate": model.evaluate(given, targets).to_json(),
+    }
+
+
 def _tag(model: Any, sentences: list[list[str]], tags: list[list[str]]) -> dict[str, Any]:
     return {"predict": model.predict(sentences), "evaluate": model.evaluate((sentences, tags)).to_json()}
 
@@ -158,6 +169,7 @@ def _forecast(model: Any, rows: dict[str, list[Any]], future: dict[str, list[Any
 
 ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "classify": _classify,
+    "regress": _regress,
     "tag": _tag,
     "language": _language,
     "translate": _translate,

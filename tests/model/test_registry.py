@@ -13,8 +13,8 @@ from unrolled.model import registry
 from unrolled.model.registry import describe_task, find_task, known_tasks, register_task
 from unrolled.tasks.classify import Classifier
 
-OWN = {"classify": "Classifier", "tag": "Tagger", "language": "LanguageModel", "translate": "Translator",
-       "forecast": "Forecaster"}  # fmt: skip
+OWN = {"classify": "Classifier", "regress": "Regressor", "tag": "Tagger", "language": "LanguageModel",
+       "translate": "Translator", "forecast": "Forecaster"}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -19,9 +19,9 @@ SOME, FEW = 50, 200
 # Columns are told apart from so many rows on, where labels come so often each.
 ROWS, AGAIN = 10, 5
 HELP = (
-    "a classifier reads texts, or series from .ts, .arff and .npz files, a folder of files for each class, or a .tsv "
-    "file with a label and then the values in each row and no header, or a table with a row for each step and a column "
-    "that names the series, see id="
+    "classifiers and regressors read texts, or series from .ts, .arff and .npz files, a folder of files for each class "
+    "or a .tsv file with a label and then the values in each row and no header, or a table with a row for each step "
+    "and a column that names the series, see id="
 )
 
 

@@ -12,16 +12,18 @@ if TYPE_CHECKING:
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
     from unrolled.tasks.reading.pairs import PairColumns
+    from unrolled.tasks.regress import Regressor
     from unrolled.tasks.tag import Tagger
     from unrolled.tasks.translate import Translator
 
-__all__ = ["Classifier", "Forecaster", "LanguageModel", "PairColumns", "Tagger", "Translator"]
+__all__ = ["Classifier", "Forecaster", "LanguageModel", "PairColumns", "Regressor", "Tagger", "Translator"]
 
 _HOMES = {
     "Classifier": "classify",
     "Forecaster": "forecast",
     "LanguageModel": "language",
     "PairColumns": "pairs",
+    "Regressor": "regress",
     "Tagger": "tag",
     "Translator": "translate",
 }
@@ -29,6 +31,7 @@ _HOMES = {
 
 for _task, _name in (
     ("classify", "Classifier"),
+    ("regress", "Regressor"),
     ("tag", "Tagger"),
     ("language", "LanguageModel"),
     ("translate", "Translator"),

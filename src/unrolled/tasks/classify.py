@@ -27,7 +27,7 @@ from unrolled.tasks.classes import ClassOptions, as_they_came, draw_calibration,
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
-from unrolled.tasks.options import enough_epochs
+from unrolled.tasks.pooled import ENOUGH, pooled_net, pooled_training
 from unrolled.tasks.reading.labelled import LabelledExamples, read_examples
 from unrolled.tasks.reading.options import InputOptions
 from unrolled.train import Callback, TrainOptions
@@ -44,16 +44,6 @@ class ClassifierOptions(InputOptions):
     owner = "Classifier"
 
     head: ClassOptions = ClassOptions()
-
-
-# Chosen by measurement on the data of benchmarks/tasks.py.
-BATCH, EPOCHS, PATIENCE = 16, 60, 6
-# Steps that a small set is trained for at least.
-STEPS = 200
-# Fewer held-out examples than this say nothing about when to stop.
-ENOUGH = 100
-# Examples from which on larger batches pay.
-SMALL = 1000
 
 
 @dataclass(frozen=True)
@@ -191,19 +181,15 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         inputs = None if corpus is None else corpus.inputs
         if inputs is not None:
             self.notes = replace(self.notes, width=inputs.width(chosen))
-        reader = self.kind.reader(inputs, self.fields, chosen, self.notes.width)
-        encoder = chosen.make_encoder(reader.output_size, **self.kind.encoder)
-        classes = SoftmaxHead(encoder.output_size, len(self._classes), head.label_smoothing)
-        return Pool(reader, encoder, classes, head.settled(self.kind.head_dropout))
+        pooling = head.settled(self.kind.head_dropout)
+
+        def classes(features: int) -> SoftmaxHead:
+            return SoftmaxHead(features, len(self._classes), head.label_smoothing)
+
+        return pooled_net(inputs, self.fields, chosen, self.notes.width, pooling, classes)
 
     def make_training(self, data: Examples[Labelled], *, scored: bool) -> TrainOptions:
-        batch = BATCH if len(data) < SMALL else 2 * BATCH
-        epochs = enough_epochs(EPOCHS, len(data) // batch, STEPS)
-        usual: dict[str, object] = {"learning_rate": 2e-3, "epochs": epochs}
-        usual |= {"patience": PATIENCE} if scored else {"schedule": "cosine"}
-        if "token_budget" not in self.options.train.given():
-            usual["batch_size"] = batch
-        return self.options.training(**usual)
+        return pooled_training(self.options, data, scored=scored)
 
     def stops_by(self, held: int) -> bool:
         return held >= ENOUGH

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.data.batch.examples import CodeColumn, Examples
 from unrolled.model import Law, Model, load
 from unrolled.padding import Padded, valid_mask
 from unrolled.state import map_state
@@ -69,22 +70,29 @@ def _doubled(batch: Any) -> Any:
 
 def _padding(model: AnyTask) -> float:
     clean = _doubled(_whole(model))
-    spoilt = [("rubbish", _spoiled(clean))]
+    spoilt = [("rubbish", _spoiled(clean, _once_a_row(_data(model))))]
     return worst(padding_law(lambda batch: loss_and_gradients(_exact(model), batch), clean, spoilt))
 
 
-def _spoiled(batch: Any) -> Any:
+def _once_a_row(data: Any) -> set[int]:
+    """Which parts of a batch stand once a row, though they may be several numbers."""
+    parts = data.parts if isinstance(data, Examples) else ()
+    return {place for place, part in enumerate(parts) if isinstance(part, CodeColumn)}
+
+
+def _spoiled(batch: Any, once: set[int]) -> Any:
     """The batch with some steps more, and rubbish in the padding of everything that has steps."""
     if "lengths" in batch._fields:
         lengths = batch.lengths
     else:
         lengths = next(part.lengths for part in batch if isinstance(part, Padded))
     parts: list[Any] = []
-    for part in batch:
+    for place, part in enumerate(batch):
         if isinstance(part, Padded):
             parts.append(_dirty_words(part))
         else:
-            parts.append(part if part is None or part.ndim < 2 else _dirty(part, lengths))
+            single = part is None or place in once or part.ndim < 2
+            parts.append(part if single else _dirty(part, lengths))
     return type(batch)(*parts)
 
 

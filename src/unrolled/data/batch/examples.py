@@ -90,7 +90,7 @@ class WordColumn:
 
 
 class CodeColumn:
-    """One number an example, such as the code of its label; a batch is (B,), integers as int64."""
+    """One number an example, such as the code of its label, or several (N, V); a batch is (B,) or (B, V)."""
 
     def __init__(self, codes: np.ndarray) -> None:
         self.codes = codes
@@ -99,7 +99,7 @@ class CodeColumn:
         return len(self.codes)
 
     def take(self, rows: Rows) -> Tensor:
-        """(B,) int64, or floating as they are."""
+        """Integers as int64, or floating as they are."""
         return _tensor(self.codes[rows])
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from unrolled.errors import DataError
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Request, Whole, Word, sources
-from unrolled.tasks.commands.reading import csv_row, header_in, header_of, holds_lines, table_of, together, under_names
+from unrolled.tasks.commands.reading import csv_row, header_in, header_of, inputs_of, table_of, under_names
 from unrolled.tasks.commands.results import classes, evaluate_next, learning, scored, told
 from unrolled.tasks.commands.words import (
     At,
@@ -30,7 +29,7 @@ from unrolled.tasks.commands.words import (
 if TYPE_CHECKING:
     from unrolled.tasks.classify import Classifier
 
-__all__ = ["DESCRIPTION"]
+__all__ = ["DESCRIPTION", "Source", "arguments", "held"]
 
 Source = Annotated[
     str,
@@ -101,7 +100,7 @@ def predict(call: Call[Classifier], file: File, names: Names = None) -> Iterator
     """
     model = call.model
     values, first = model.classes_.tolist(), True
-    for source in _texts_or_file(call, file, names):
+    for source in inputs_of(call, file, names):
         found = model.predict_proba(source)
         if first:
             # Only now, so that a mistake in the file leaves no output behind.
@@ -112,23 +111,6 @@ def predict(call: Call[Classifier], file: File, names: Names = None) -> Iterator
             whole = {str(name): float(p) for name, p in zip(values, row, strict=True)}
             data = {"label": values[best], "probability": float(row[best]), "probabilities": whole}
             yield Answer(csv_row(call, values[best], f"{row[best]:.6f}"), data)
-
-
-def _texts_or_file(call: Call[Classifier], file: str, names: str | None) -> Iterator[object]:
-    from unrolled.data.read.label_first import is_label_first
-
-    series = not call.model.kind.lines and file != "-" and is_label_first(file)
-    if series or not holds_lines(file):
-        yield under_names(file, header_of(call, file, names))
-        return
-    if not call.model.kind.lines:
-        raise DataError(
-            f"predict: expected series of numbers in a .ts, .arff, .npy or .npz file or a folder, as the model learned "
-            f"from, got lines of text in {file!r}."
-        )
-    from unrolled.data.read.lines import read_lines
-
-    yield from together(read_lines(file), file)
 
 
 def evaluate(call: Call[Classifier], file: Truth, names: Names = None) -> Whole:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from unrolled.errors import DataError
 from unrolled.model.describe import Call, Request
 from unrolled.tasks.commands.words import column_names, is_table
 from unrolled.tasks.spreadsheet import csv_text
@@ -15,7 +16,7 @@ from unrolled.tasks.spreadsheet import csv_text
 if TYPE_CHECKING:
     from unrolled.data.read.records import Records
 
-__all__ = ["csv_row", "header_of", "holds_lines", "table_of", "together", "under_names"]
+__all__ = ["csv_row", "header_of", "holds_lines", "inputs_of", "table_of", "together", "under_names"]
 
 T = TypeVar("T")
 
@@ -80,6 +81,24 @@ def together(items: Iterable[T], file: str) -> Iterator[list[T]]:
     rest, typed = iter(items), file == "-" and sys.stdin.isatty()
     while some := list(islice(rest, 1 if typed else TOGETHER)):
         yield some
+
+
+def inputs_of(call: Call[Any], file: str, names: str | None) -> Iterator[object]:
+    """What a model of inputs of any kind is asked about: texts a line each, some at once, or a whole file or folder."""
+    from unrolled.data.read.label_first import is_label_first
+
+    series = not call.model.kind.lines and file != "-" and is_label_first(file)
+    if series or not holds_lines(file):
+        yield under_names(file, header_of(call, file, names))
+        return
+    if not call.model.kind.lines:
+        raise DataError(
+            f"predict: expected series of numbers in a .ts, .arff, .npy or .npz file or a folder, as the model learned "
+            f"from, got lines of text in {file!r}."
+        )
+    from unrolled.data.read.lines import read_lines
+
+    yield from together(read_lines(file), file)
 
 
 def csv_row(call: Call[Any], *fields: object) -> str:

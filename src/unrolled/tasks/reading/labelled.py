@@ -17,7 +17,7 @@ from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.input import Input, ReadSource, check_kind, known_inputs
 from unrolled.tasks.reading.options import InputOptions
 
-__all__ = ["LabelledExamples", "read_examples"]
+__all__ = ["LabelledExamples", "is_missing", "read_examples", "read_source"]
 
 # So many different numbers are classes however few rows there are; with fractions fewer, and never more than the last.
 FEW, FEW_FRACTIONS, MOST_FRACTIONS = 10, 5, 25
@@ -87,15 +87,30 @@ def read_examples(
 
     labelled: every example must have a label; else labels are not looked for.
     """
+    return _labelled(*read_source(source, labels, columns, options, labelled=labelled))
+
+
+def read_source(
+    source: object, labels: Iterable[object] | None, columns: LabelColumns, options: InputOptions, *, labelled: bool
+) -> tuple[ReadSource, Sequence[object] | None]:
+    """A source of any kind, and the labels in it or beside it, one for each input, whatever they are.
+
+    labelled: every example must have a label; else labels are not looked for, and None.
+    """
     kind, source = _recognised(source, columns, labelled)
     read = kind.read(source, columns, options, labelled=labelled and labels is None)
     if not labelled:
-        return _labelled(read, None)
+        return read, None
     if labels is None:
-        return _labelled(read, _own(read))
+        return read, _own(read)
     if read.labels is not None:
         raise DataError(f"{read.places.source!r} has labels of its own: leave y out.")
-    return _labelled(read, _matched(labels, len(read.inputs)))
+    return read, _matched(labels, len(read.inputs))
+
+
+def is_missing(label: object) -> bool:
+    """Whether a label is not there: None, an empty text, or a missing value in memory."""
+    return label is None or (label == "" if isinstance(label, str) else str(label) in MISSING)
 
 
 def _recognised(source: object, columns: LabelColumns, labelled: bool) -> tuple[type[Input[Any]], object]:
@@ -140,7 +155,7 @@ def _labelled(read: ReadSource, labels: Sequence[object] | None) -> LabelledExam
         place = read.places.of(row)
         if is_several(label):
             raise DataError(f"Expected one value as the label of {place}, but got {label!r}: give one class.")
-        if label is None or label == "" or (not isinstance(label, str) and str(label) in MISSING):
+        if is_missing(label):
             raise DataError(f"{place} has no label: fill it in or leave the example out.")
     kind = _kind(labels)
     said = [str(int(label)) if kind == "whole" and isinstance(label, int | float) else str(label) for label in labels]
@@ -185,6 +200,6 @@ def _check_measured(classes: set[str], count: int) -> None:
         some = listed(in_order(classes), 4)
         raise DataError(
             f"fit: expected classes as labels, but got {len(classes):,} different numbers in {count:,} rows ({some}): "
-            "measurements are for a regression, which a classifier cannot learn; make a few classes of them "
-            "('low', 'high'), or write each as a name ('n7') if it is one."
+            "measurements are for a regression, as a Regressor learns it; make a few classes of them ('low', 'high'), "
+            "or write each as a name ('n7') if it is one."
         )
