@@ -13,6 +13,7 @@ from unrolled.errors import OptionError
 from unrolled.heads.head import Head
 from unrolled.padding import valid_mask, zero_padding
 from unrolled.testing.book import gradients, padding_law
+from unrolled.testing.draws import SURE, require_frequencies, require_spread
 from unrolled.testing.proof import Proof
 
 __all__ = ["HEAD_LAWS", "check_head"]
@@ -25,12 +26,6 @@ GARBAGE = ((0.0, 0), (1e3, 1), (math.inf, 10**6), (math.nan, -7))
 
 DRAWS = 20_000
 """Draws of one place, or row, by which a distribution is judged."""
-
-SURE = 20.0
-"""A right head breaks one bound on its draws with probability exp(-20), 2e-9; that they are seeded makes it never."""
-
-FEWEST = 5
-"""Values that are expected less often than this are counted together, so that a chi-square holds."""
 
 SOME = 2
 """Steps of the row that is drawn."""
@@ -347,7 +342,8 @@ def _check_draw(bench: _Bench) -> None:
         drawn = _draws(bench, y)
         distinct, counts = torch.unique(drawn, dim=0, return_counts=True)
         if not drawn.is_floating_point():
-            _chi_square(bench, counts, bench.row_log_prob(y.expand(len(distinct), -1, -1), distinct))
+            log_p = bench.row_log_prob(y.expand(len(distinct), -1, -1), distinct)
+            require_frequencies(bench.require, counts, log_p, DRAWS)
             return
         # Numbers are judged one by one, with all others of the row unknown.
         for place in range(drawn[0].numel()):
@@ -360,33 +356,9 @@ def _judge_numbers(bench: _Bench, y: Tensor, drawn: Tensor, place: int) -> None:
     alone.view(len(found), -1)[:, place] = found
     log_p = bench.row_log_prob(y.expand(len(found), -1, -1), alone)
     if len(found) < DRAWS // 2:
-        _chi_square(bench, counts, log_p)
+        require_frequencies(bench.require, counts, log_p, DRAWS)
         return
-    # The mass between neighbouring draws by the trapezoid rule; that beyond the outermost is some 1 / draws a side.
-    mass = (log_p.exp()[1:] + log_p.exp()[:-1]) / 2 * found.diff()
-    shares = counts.cumsum(0)[1:] / DRAWS
-    gap = float((mass.cumsum(0) - shares).abs().max())
-    # Dvoretzky, Kiefer and Wolfowitz, with the constant of Massart 1990.
-    limit = math.sqrt((SURE + math.log(2)) / (2 * DRAWS)) + 2 * SURE / DRAWS
-    bench.require(gap <= limit, f"draws are spread {gap:.3f} off what log_prob says, chance explains {limit:.3f}")
-
-
-def _chi_square(bench: _Bench, counts: Tensor, log_p: Tensor) -> None:
-    """counts, log p of all distinct values that came; what came never or seldom is counted together."""
-    expected = DRAWS * log_p.exp()
-    common = expected >= FEWEST
-    seen = torch.cat([counts[common].double(), counts[~common].sum()[None].double()])
-    wanted = torch.cat([expected[common], (DRAWS - expected[common].sum())[None]])
-    bench.require(bool(wanted[-1] >= -1e-6 * DRAWS), f"the probabilities of values sum to {1 - wanted[-1] / DRAWS:.6f}")
-    if wanted[-1] < FEWEST:
-        bench.require(bool(seen[-1] <= FEWEST + 4 * SURE), "values come that log_prob holds to be all but impossible")
-        seen, wanted = seen[:-1], wanted[:-1]
-    statistic, freedom = float(((seen - wanted).square() / wanted).sum()), max(1, len(seen) - 1)
-    # Laurent and Massart 2000, lemma 1.
-    limit = freedom + 2 * math.sqrt(freedom * SURE) + 2 * SURE
-    bench.require(
-        statistic <= limit, f"the chi-square of draws against log_prob is {statistic:.0f}, chance explains {limit:.0f}"
-    )
+    require_spread(bench.require, found, counts, log_p, DRAWS)
 
 
 def _check_refusal(bench: _Bench) -> None:
