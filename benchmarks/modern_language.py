@@ -28,6 +28,7 @@ from torch import nn
 
 import unrolled as ur
 from unrolled.align.next import Next, NextOptions
+from unrolled.heads.softmax import OutputLayer
 from unrolled.nn import Embedding, make_cell
 
 PARAMETERS, SECONDS, HEADS, STEP = 1_000_000, 600.0, 4, 4
@@ -61,10 +62,10 @@ class Language(ur.LanguageModel):
 
 def network(size: int, contestant: Contestant, width: int, dropout: float) -> Next:
     """Embedding, layers and tied output over so many codes."""
-    options = NextOptions(tied=True, output_dropout=dropout)
-    if contestant is PLAIN:
-        return Next(Embedding(size, PLAIN_EMBEDDING), make_cell("lstm", PLAIN_EMBEDDING, width), size, options)
-    return Next(Embedding(size, width), Deep(contestant, width), size, options)
+    embedding = Embedding(size, PLAIN_EMBEDDING if contestant is PLAIN else width)
+    encoder = make_cell("lstm", PLAIN_EMBEDDING, width) if contestant is PLAIN else Deep(contestant, width)
+    head = OutputLayer(encoder.output_size, size, embedding)
+    return Next(embedding, encoder, head, NextOptions(output_dropout=dropout))
 
 
 @cache

@@ -21,10 +21,10 @@ from unrolled.heads.codes import CodeHead
 from unrolled.heads.crf import CRFHead, LinearChainCRF
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
-from unrolled.heads.softmax import SoftmaxHead
+from unrolled.heads.softmax import OutputLayer, SoftmaxHead
 from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.reading.embedding import Embedding
-from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
+from unrolled.nn.reading.reader import NumberReader, Reader, SeriesReader, WordReader
 from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.padding import Padded, valid_mask
 from unrolled.testing import LawBroken, check_alignment
@@ -132,8 +132,21 @@ def stretched() -> Stretched:
 
 
 def following(**options: Any) -> Next:
-    encoder = make_encoder(3, EncoderOptions(hidden_size=5, layers=2))
-    return Next(Embedding(CLASSES, 3), encoder, CLASSES, NextOptions(**options))
+    encoder, embedding = make_encoder(3, EncoderOptions(hidden_size=5, layers=2)), Embedding(CLASSES, 3)
+    tied = options.pop("tied", True)
+    return Next(embedding, encoder, OutputLayer(5, CLASSES, embedding if tied else None), NextOptions(**options))
+
+
+def following_numbers(likelihood: str) -> Next:
+    reader = NumberReader(2, known=1)
+    encoder = make_encoder(reader.output_size, EncoderOptions(hidden_size=5, layers=2))
+    return Next(reader, encoder, NumberHead(5, 2, make_likelihood(likelihood, (0.5,))), NextOptions())
+
+
+def stretched_numbers() -> Stretched:
+    """Numbers, some of them missing, beside one that is known."""
+    x = torch.cat([numbers(len(LENGTHS), TIME), torch.ones(len(LENGTHS), TIME, 1)], -1)
+    return Stretched(x, numbers(len(LENGTHS), TIME), LENGTHS, stretched().reset)
 
 
 def pair() -> Pair:
@@ -231,6 +244,8 @@ CASES: dict[str, dict[str, Any]] = {
     "a state carried": FOLLOWED | {"make": Follow},
     "next": STRETCHED | {"make": following},
     "next, rows of its own": STRETCHED | {"make": lambda: following(tied=False)},
+    "next, numbers": STRETCHED | {"make": lambda: following_numbers("student-t"), "batch": stretched_numbers},
+    "next, quantiles": STRETCHED | {"make": lambda: following_numbers("quantile"), "batch": stretched_numbers},
     "decode": PAIRED | {"make": translating},
     "decode, additive and fed back": PAIRED | {"make": lambda: translating(attention="additive", feeding=True)},
     "decode, dot": PAIRED | {"make": lambda: translating(attention="dot", tied=True)},

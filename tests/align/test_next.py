@@ -12,6 +12,7 @@ from torch import Tensor
 from unrolled.align.next import Next, NextOptions, Started
 from unrolled.data.batch.stream import Stretch
 from unrolled.errors import DataError, NotStreamable, OptionError, ShapeError
+from unrolled.heads.softmax import OutputLayer
 from unrolled.nn import GRU, EncoderOptions, make_encoder
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.state import leaves, select_rows
@@ -35,7 +36,10 @@ def batch(seed: int = 0) -> Stretch:
 def make(encoder: dict[str, Any] | None = None, width: int = 5, **options: Any) -> Next:
     torch.manual_seed(0)
     chosen = EncoderOptions(**{"cell": "lstm", "hidden_size": 5, "layers": 2, **(encoder or {})})
-    return Next(Embedding(SIZE, width), make_encoder(width, chosen), SIZE, NextOptions(**options)).double()
+    tied, samples = options.pop("tied", True), options.pop("samples", None)
+    embedding, encoder = Embedding(SIZE, width), make_encoder(width, chosen)
+    head = OutputLayer(encoder.output_size, SIZE, embedding if tied else None, samples=samples)
+    return Next(embedding, encoder, head, NextOptions(**options)).double()
 
 
 def stepped(model: Next, row: Tensor, state: Any, resets: Tensor | None = None) -> tuple[Tensor, Any]:
@@ -66,11 +70,11 @@ def test_loss_and_score_are_those_of_single_steps(width: int, tied: bool) -> Non
 
 def test_log_probs_are_those_of_single_steps_and_carry_their_state_through_chunks() -> None:
     model, x = make().eval(), batch().x[:2]
-    whole, state = model.log_probs(x)
+    whole, state = model(x)
     torch.testing.assert_close(whole.exp().sum(2), torch.ones(2, 6, dtype=torch.float64), **EXACT)
     parts, carried = [], None
     for part in (x[:, :1], x[:, 1:4], x[:, 4:]):
-        log_probs, carried = model.log_probs(part, state=carried)
+        log_probs, carried = model(part, state=carried)
         parts.append(log_probs)
     torch.testing.assert_close(torch.cat(parts, 1), whole, **EXACT)
     torch.testing.assert_close(leaves(carried), leaves(state), **EXACT)
@@ -123,7 +127,7 @@ def test_penalties_are_those_of_the_formula_and_only_in_training() -> None:
     plain, given = make(), batch()
     rates = {"activation_penalty": 2.0, "slowness_penalty": 3.0}
     model = make(**rates)
-    y, _ = model.encoder(model.embedding(given.x), lengths=LENGTHS, reset=given.reset)
+    y, _ = model.encoder(model.reader(given.x), lengths=LENGTHS, reset=given.reset)
     steps = [y[row, t] for row in range(4) for t in range(int(LENGTHS[row]))]
     pairs = [
         y[row, t] - y[row, t - 1] for row in range(4) for t in range(1, int(LENGTHS[row])) if not given.reset[row, t]
@@ -139,7 +143,7 @@ def test_the_activation_penalty_sees_what_dropout_left_and_the_slowness_penalty_
     given = batch()._replace(reset=None)
     for name in ("activation_penalty", "slowness_penalty"):
         plain, model = make(output_dropout=0.5), make(output_dropout=0.5, **{name: 1.0})
-        y, _ = model.encoder(model.embedding(given.x), lengths=LENGTHS)
+        y, _ = model.encoder(model.reader(given.x), lengths=LENGTHS)
         torch.manual_seed(3)
         kept = torch.empty(4, 1, 5, dtype=torch.float64).bernoulli_(0.5) / 0.5
         dropped = (y * kept)[VALID].square().mean()
@@ -187,7 +191,7 @@ def test_a_text_that_starts_from_a_vector_is_moved_by_it_from_the_first_step_on(
     total, _, _ = model.loss(started)
     torch.testing.assert_close(model.loss(given._replace(reset=None), state)[0], total, rtol=0, atol=0)
     log_probs, _ = stepped(model, given.x[0], select_rows(state, [0]))
-    torch.testing.assert_close(log_probs, model.log_probs(given.x[:1], state=select_rows(state, [0]))[0][0], **EXACT)
+    torch.testing.assert_close(log_probs, model(given.x[:1], state=select_rows(state, [0]))[0][0], **EXACT)
     zero = model.begin(4, torch.zeros_like(vector))
     before, after = model.step(given.x[:, 0], zero)[0], model.step(given.x[:, 0], state)[0]
     assert bool((before != after).any(1).all())
@@ -223,11 +227,15 @@ def test_it_learns_a_text_and_the_same_seed_gives_the_same_losses() -> None:
 def test_what_does_not_go_together_is_refused() -> None:
     embedding = Embedding(SIZE, 5)
     with pytest.raises(NotStreamable, match="bidirectional=False"):
-        Next(embedding, make_encoder(5, EncoderOptions(bidirectional=True)), SIZE, NextOptions())
-    with pytest.raises(OptionError, match="5 features that the embedding gives, got input_size=4"):
-        Next(embedding, GRU(4, 5), SIZE, NextOptions())
+        Next(embedding, make_encoder(5, EncoderOptions(bidirectional=True)), OutputLayer(10, SIZE), NextOptions())
+    with pytest.raises(OptionError, match="5 features that the reader gives, got input_size=4"):
+        Next(embedding, GRU(4, 5), OutputLayer(5, SIZE), NextOptions())
+    with pytest.raises(OptionError, match="must take the 6 features that the encoder gives, got input_size=5"):
+        Next(embedding, GRU(5, 6), OutputLayer(5, SIZE), NextOptions())
     with pytest.raises(OptionError, match="row for each of the 10 codes, got 9"):
-        Next(embedding, GRU(5, 5), 10, NextOptions())
+        OutputLayer(5, 10, embedding)
+    with pytest.raises(OptionError, match="smoothing goes to all codes, but samples=4"):
+        OutputLayer(5, 10, smoothing=0.1, samples=4)
     with pytest.raises(OptionError, match="samples must be at most size=9, got 10"):
         make(samples=10)
     with pytest.raises(OptionError, match="must be finite, got inf"):
@@ -244,5 +252,5 @@ def test_what_does_not_go_together_is_refused() -> None:
 
 
 def test_options_go_to_json_and_back() -> None:
-    options = NextOptions(tied=False, samples=5, condition_size=3, slowness_penalty=1.5)
+    options = NextOptions(output_dropout=0.5, condition_size=3, slowness_penalty=1.5)
     assert NextOptions(**options.to_json()) == options

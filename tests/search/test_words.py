@@ -17,6 +17,7 @@ from torch import Tensor
 
 from unrolled.align.next import Next, NextOptions
 from unrolled.errors import DataError, OptionError
+from unrolled.heads.softmax import OutputLayer
 from unrolled.nn import LSTM, Embedding
 from unrolled.search import score
 from unrolled.search.fusion import HotWords, Lexicon, ModelScorer, Scorer, Units, Weighted
@@ -258,7 +259,7 @@ def test_states_are_shared_and_never_changed() -> None:
 @pytest.mark.parametrize("look_ahead", [True, False])
 def test_a_network_of_ours_scores_words_as_it_does_alone(look_ahead: bool) -> None:
     torch.manual_seed(0)
-    net = Next(Embedding(6, 8), LSTM(8, 8), 6, NextOptions()).double().eval()
+    net = Next(Embedding(6, 8), LSTM(8, 8), OutputLayer(8, 6), NextOptions()).double().eval()
     scorer = WordScorer(
         ModelScorer(net.step, net.begin(1), begin=END, end=END), WORDS, {SPACE}, unknown=0.0, unknown_codes=[STRANGE],
         look_ahead=look_ahead,

@@ -20,7 +20,7 @@ def by_hand(model: LanguageModel, codes: list[int], first: int) -> float:
     """-log p of the codes, in float64, without windows."""
     net: Any = model.fitted()
     with torch.no_grad():
-        log_probs, _ = net.log_probs(torch.tensor([[first, *codes[:-1]]]), state=net.begin(1))
+        log_probs, _ = net(torch.tensor([[first, *codes[:-1]]]), state=net.begin(1))
     return -float(log_probs[0].double()[torch.arange(len(codes)), torch.tensor(codes)].sum())
 
 
@@ -77,7 +77,7 @@ def test_probabilities_of_short_texts_sum_to_one(toys: SimpleNamespace) -> None:
     short = [math.exp(model.score(text)) for text in ["", *words]]
     net: Any = model.fitted()
     with torch.no_grad():
-        first, _ = net.log_probs(torch.tensor([[END]]), state=net.begin(1))
+        first, _ = net(torch.tensor([[END]]), state=net.begin(1))
     codes = [END, *model.fields["text"].codes_of(words).tolist()]
     allowed = float(first[0, 0, codes].exp().sum())
     assert sum(short) < allowed <= 1

@@ -275,13 +275,25 @@ class OutputLayer(CodeHead):
 
     input_size: features of y. size: the number of codes. tied: an embedding whose rows serve as W; None gives the layer
     a W of its own. Tied rows as wide as y take it as it is; others take P y, with a trained P (width, input_size).
-    smoothing: the share of the target, in [0, 1), that goes to all codes alike; in training only.
+    smoothing: the share of the target, in [0, 1), that goes to all codes alike; in training only. samples: codes that
+    stand for all in the loss of training, see `SampledSoftmax`; None: all of them do. It goes without smoothing.
 
     Source: tied weights: Press and Wolf 2016, arXiv:1608.05859; Inan et al. 2016, arXiv:1611.01462.
     """
 
-    def __init__(self, input_size: int, size: int, tied: Embedding | None = None, smoothing: float = 0.0) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        size: int,
+        tied: Embedding | None = None,
+        smoothing: float = 0.0,
+        samples: int | None = None,
+    ) -> None:
         super().__init__()
+        if samples is not None and smoothing:
+            raise OptionError(
+                f"OutputLayer: smoothing goes to all codes, but samples={samples} of them are looked at; choose one."
+            )
         self.input_size = check_size("OutputLayer", "input_size", input_size)
         width = input_size if tied is None else tied.output_size
         if tied is not None and len(tied.weight) != size:
@@ -290,6 +302,7 @@ class OutputLayer(CodeHead):
                 "give tied=False or make the two sizes equal."
             )
         self.size, self.smoothing = size, check_rate("OutputLayer", "smoothing", smoothing)
+        self.sampled = None if samples is None else SampledSoftmax(size, samples)
         self.projection = nn.Linear(input_size, width, bias=False) if width != input_size else None
         self.own = nn.Parameter(torch.empty(size, width)) if tied is None else None
         # In a tuple the embedding is not registered, so that its rows keep one name.
@@ -317,14 +330,11 @@ class OutputLayer(CodeHead):
 
     def loss(self, y: Tensor, target: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         rows, codes, given = self._given(y, target, lengths)
+        features = self.features(rows)
+        if self.training and self.sampled is not None:
+            return self.sampled(features, self.weight, self.bias, codes), given.sum()
         smoothing = self.smoothing if self.training else 0.0
-        total = linear_cross_entropy(self.features(rows), self.weight, self.bias, codes, smoothing)
-        return total, given.sum()
-
-    def sampled_loss(self, y: Tensor, target: Tensor, sampled: SampledSoftmax) -> Tensor:
-        """The sum of the losses, the denominator of each estimated by `sampled`."""
-        total: Tensor = sampled(self.features(y), self.weight, self.bias, target)
-        return total
+        return linear_cross_entropy(features, self.weight, self.bias, codes, smoothing), given.sum()
 
     def best(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
         """The likeliest code of each place."""

@@ -227,7 +227,16 @@ class LanguageModel(SequenceTask[Running, Stream]):
             self.notes = replace(self.notes, width=lines.width(chosen))
         embedding = TextInput.embedding(lines, self.fields, chosen, self.notes.width or WIDTH[level])
         encoder = chosen.make_encoder(embedding.output_size, cell=CELL, hidden_size=HIDDEN[level])
-        return Next(embedding, encoder, text.size, head.settled(level, text.size))
+        output = head.make_head(embedding, encoder.output_size, text.size)
+        return Next(embedding, encoder, output, head.settled(level))
+
+    @classmethod
+    def renamed(cls, name: str) -> str:
+        """Codes alone were once read and told."""
+        for before, after in (("embedding.", "reader."), ("output.", "head.")):
+            if name.startswith(before):
+                return after + name.removeprefix(before)
+        return name
 
     def make_training(self, data: Stream, *, scored: bool) -> TrainOptions:
         batches = len(data) // self._streams

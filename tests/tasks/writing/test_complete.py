@@ -25,7 +25,7 @@ def after(model: LanguageModel, tokens: list[str]) -> torch.Tensor:
     net: Any = model.fitted()
     codes = [END if token == "\n" else int(model.fields["text"].codes_of([token])[0]) for token in tokens]
     with torch.no_grad():
-        found, _ = net.log_probs(torch.tensor([[END, *codes]]), state=net.begin(1))
+        found, _ = net(torch.tensor([[END, *codes]]), state=net.begin(1))
     probabilities: torch.Tensor = found[0, -1].double().exp()
     return probabilities
 
@@ -83,7 +83,7 @@ def test_a_word_of_characters_has_the_probability_of_its_spelling_and_an_end(toy
     with torch.no_grad():
         for rest, word in (("", "a"), ("b", "ab"), ("bc", "abc"), ("bd", "abd")):
             codes = context + field.encode(rest).tolist()
-            log_probs, _ = net.log_probs(torch.tensor([[model._first, *codes]]), state=net.begin(1))
+            log_probs, _ = net(torch.tensor([[model._first, *codes]]), state=net.begin(1))
             terms = log_probs[0].double()
             inside = sum(float(terms[i, codes[i]]) for i in range(len(context), len(codes)))
             ends = 1 - float(terms[-1, letters].exp().sum())

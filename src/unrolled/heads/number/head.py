@@ -43,6 +43,10 @@ class NumberHead(Head):
         """y (..., input_size) -> parameters (..., values, width). level, scale: see `Likelihood`, (..., values)."""
         return self.likelihood.parameters(self.raw(y), level, scale)
 
+    def forward(self, y: Tensor) -> Tensor:
+        """All that it says: the parameters, (..., values, width)."""
+        return self.distribution(y)
+
     def loss(self, y: Tensor, target: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         known = self._known(y, target, lengths)
         return self.likelihood.loss(self.distribution(zero_padding(y, lengths)), target, known)

@@ -16,7 +16,7 @@ from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.nn.recurrent import Recurrent
 from unrolled.padding import Padded, zero_padding
 
-__all__ = ["Reader", "SeriesReader", "WordReader", "check_reader", "encode"]
+__all__ = ["NumberReader", "Reader", "SeriesReader", "WordReader", "check_reader", "encode"]
 
 S = TypeVar("S")
 
@@ -89,6 +89,33 @@ class SeriesReader(Reader):
             )
         y: Tensor = self.dropout(zero_padding(x.values, x.lengths))
         return y
+
+
+class NumberReader(nn.Module):
+    """The numbers of a step, each with a flag that says that it is missing, and what is known beside them.
+
+        y = [v with 0 where it is NaN, 1 where v is NaN else 0, known]        x = [v, known], (..., numbers + known)
+
+    numbers: how many may be missing. known: how many more there are, none of them NaN.
+
+    >>> NumberReader(1, known=1)(torch.tensor([[2.0, 5.0], [torch.nan, 6.0]])).tolist()
+    [[2.0, 0.0, 5.0], [0.0, 1.0, 6.0]]
+    """
+
+    def __init__(self, numbers: int, known: int = 0) -> None:
+        super().__init__()
+        self.numbers, self.known = check_size("NumberReader", "numbers", numbers), known
+        self.output_size = 2 * numbers + known
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1] != self.numbers + self.known:
+            raise ShapeError(
+                f"NumberReader: expected {self.numbers + self.known} numbers a step, got {x.shape[-1]}; give those "
+                "that may be missing first, then those that are known."
+            )
+        values, known = x[..., : self.numbers], x[..., self.numbers :]
+        missing = values.isnan()
+        return torch.cat([torch.where(missing, 0, values), missing.to(x.dtype), known], -1)
 
 
 def check_reader(owner: str, reader: Reader, encoder: Recurrent[S]) -> None:

@@ -57,7 +57,7 @@ def _one_code(net: Next[object], text: Text, typed: str, k: int, first: int) -> 
         start = ""
     context = [code for line in lines for code in (*text.codes_of(line).tolist(), END)] + text.codes_of(last).tolist()
     device = next(net.parameters()).device
-    log_probs, _ = net.log_probs(torch.tensor([[first, *context]], device=device), state=net.begin(1))
+    log_probs, _ = net(torch.tensor([[first, *context]], device=device), state=net.begin(1))
     fits = [code for code in range(len(SPECIALS), text.size) if _fits(bare(text.tokens[code]), start)]
     if not fits:
         return []

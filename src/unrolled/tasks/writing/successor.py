@@ -5,7 +5,9 @@ from __future__ import annotations
 from pydantic import Field
 
 from unrolled.align.next import NextOptions
+from unrolled.heads.softmax import OutputLayer
 from unrolled.nn.build import Rate
+from unrolled.nn.reading.embedding import Embedding
 from unrolled.options import Options
 
 __all__ = ["SuccessorOptions"]
@@ -38,21 +40,17 @@ class SuccessorOptions(Options):
         default=0.0, ge=0, description="Penalty on outputs that change fast (TAR of AWD-LSTM)."
     )
 
-    def settled(self, level: str, size: int) -> NextOptions:
-        """The options of the alignment, everything decided, for a text of `size` codes read at a level."""
+    def settled(self, level: str) -> NextOptions:
+        """The options of the alignment, everything decided, for a text that is read at a level."""
         read, given = DROPOUT[level]
         return NextOptions(
-            tied=self.tied,
             input_dropout=read if self.input_dropout is None else self.input_dropout,
             output_dropout=given if self.output_dropout is None else self.output_dropout,
-            samples=_samples(self.samples, size),
             activation_penalty=self.activation_penalty,
             slowness_penalty=self.slowness_penalty,
         )
 
-
-def _samples(wanted: int | None, size: int) -> int | None:
-    """How many codes stand for all in the softmax of training; None: all."""
-    if wanted is None:
-        return SAMPLES if size >= MANY else None
-    return min(wanted, size) or None
+    def make_head(self, embedding: Embedding, width: int, size: int) -> OutputLayer:
+        """The head over `width` features for `size` codes that are read by an embedding."""
+        wanted = (SAMPLES if size >= MANY else 0) if self.samples is None else self.samples
+        return OutputLayer(width, size, embedding if self.tied else None, samples=min(wanted, size) or None)
