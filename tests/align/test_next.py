@@ -12,9 +12,12 @@ from torch import Tensor
 from unrolled.align.next import Next, NextOptions, Started
 from unrolled.data.batch.stream import Stretch
 from unrolled.errors import DataError, NotStreamable, OptionError, ShapeError
+from unrolled.heads.number.head import NumberHead
+from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.heads.softmax import OutputLayer
 from unrolled.nn import GRU, EncoderOptions, make_encoder
 from unrolled.nn.reading.embedding import Embedding
+from unrolled.nn.reading.reader import NumberReader
 from unrolled.state import leaves, select_rows
 
 SIZE, LENGTHS = 9, torch.tensor([6, 3, 1, 0])
@@ -222,6 +225,44 @@ def test_it_learns_a_text_and_the_same_seed_gives_the_same_losses() -> None:
     assert runs[0] == runs[1]
     total, count, _ = model.eval().loss(given)
     assert total / count < 0.2 * math.log(SIZE)
+
+
+def test_what_is_drawn_is_fed_back_and_goes_on_from_the_state() -> None:
+    model, generator = make().eval(), torch.Generator()
+    x = torch.tensor([3, 4])
+    whole, _ = model.generate(x, model.begin(2), 6, generator.manual_seed(5))
+    first, state = model.generate(x, model.begin(2), 2, generator.manual_seed(5))
+    rest, _ = model.generate(first[:, -1], state, 4, generator)
+    torch.testing.assert_close(torch.cat([first, rest], 1), whole)
+    log_probs, state = model.step(x, model.begin(2))
+    expected = torch.multinomial(log_probs.exp(), 1, generator=generator.manual_seed(5))[:, 0]
+    torch.testing.assert_close(whole[:, 0], expected)
+    assert model.generate(x, state, 0)[0].shape == (2, 0)
+
+
+def test_numbers_are_drawn_beside_what_is_known_of_their_steps() -> None:
+    reader, likelihood = NumberReader(2, known=1), make_likelihood("gaussian")
+    model = Next(reader, GRU(reader.output_size, 5), NumberHead(5, 2, likelihood), NextOptions()).double().eval()
+    x, known = torch.randn(3, 2).double(), torch.randn(3, 4, 1).double()
+    drawn, state = model.generate(x, model.begin(3), 4, torch.Generator().manual_seed(1), known)
+    other, _ = model.generate(x, model.begin(3), 4, torch.Generator().manual_seed(1), known.neg())
+    assert drawn.shape == (3, 4, 2)
+    assert not torch.equal(drawn, other)
+    given = torch.cat([torch.cat([x[:, None], drawn[:, :-1]], 1), known], -1)
+    torch.testing.assert_close(leaves(model.vectors(given)[1]), leaves(state), **EXACT)
+
+
+def test_a_missing_number_is_no_zero() -> None:
+    reader = NumberReader(2, known=1)
+    model = Next(reader, GRU(reader.output_size, 5), NumberHead(5, 2, make_likelihood("gaussian")), NextOptions())
+    x = torch.zeros(1, 2, 3)
+    gone = x.clone()
+    gone[0, 0, 0] = torch.nan
+    with torch.no_grad():
+        assert not torch.equal(model(x)[0], model(gone)[0])
+        assert model(gone)[0].isfinite().all()
+    with pytest.raises(ShapeError, match="expected 3 numbers a step, got 2"):
+        model(x[..., :2])
 
 
 def test_what_does_not_go_together_is_refused() -> None:

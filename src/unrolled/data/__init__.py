@@ -3,7 +3,7 @@
 from unrolled.data.batch.examples import CodeColumn, Column, Examples, PaddedColumn, TagColumn, WordColumn
 from unrolled.data.batch.intern import Interned, intern
 from unrolled.data.batch.ragged import Ragged
-from unrolled.data.batch.stream import Stream, Stretch
+from unrolled.data.batch.stream import NumberStream, Stream, Stretch
 from unrolled.data.panel.arrays import PanelFields, SeriesArrays, Sizes, separate_targets
 from unrolled.data.panel.build import build_panel, extend_panel
 from unrolled.data.panel.calendar import Calendar
@@ -44,6 +44,7 @@ __all__ = [
     "Series",
     "SeriesArrays",
     "Sizes",
+    "NumberStream",
     "Stream",
     "Stretch",
     "TagColumn",

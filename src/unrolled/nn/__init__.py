@@ -20,7 +20,7 @@ from unrolled.nn.cells.rglru import RGLRUState
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.frames import StackedReader
 from unrolled.nn.reading.masks import MaskedReader
-from unrolled.nn.reading.reader import Reader, SeriesReader, WordReader
+from unrolled.nn.reading.reader import NumberReader, Reader, SeriesReader, WordReader
 from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.torch.layout import from_torch, to_torch
@@ -73,6 +73,7 @@ __all__ = [
     "SLSTMState",
     "SLSTMBlock",
     "MaskedReader",
+    "NumberReader",
     "SeriesReader",
     "StackedReader",
     "SpellingEncoder",

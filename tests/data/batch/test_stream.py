@@ -11,9 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from unrolled import nn as layers
-from unrolled.data import Stream, Stretch
+from unrolled.align.next import Next, NextOptions
+from unrolled.data import NumberStream, Stream, Stretch
 from unrolled.data.batch.batching import fingerprint, plan_batches
 from unrolled.errors import DataError, OptionError
+from unrolled.heads.number.head import NumberHead
+from unrolled.heads.number.likelihood import make_likelihood
+from unrolled.nn.reading.reader import NumberReader
 from unrolled.train import TrainOptions, fit
 
 FIRST = 2
@@ -181,3 +185,59 @@ def test_what_makes_no_stream_is_refused() -> None:
         Stream(np.zeros(3, int), 1, 0, first=FIRST)
     with pytest.raises(DataError, match="empty"):
         plan_batches(Stream(np.zeros(0, int), 2, 3, first=2), batch_size=2, token_budget=None, seed=0, epoch=0)
+
+
+def running(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Values with gaps, and what is known of their rows."""
+    random = np.random.default_rng(count)
+    values = random.normal(size=(count, 2))
+    values[random.random((count, 2)) < 0.2] = np.nan
+    return values, random.normal(size=(count, 3))
+
+
+@pytest.mark.parametrize(("count", "batch_size", "steps"), SHAPES)
+@pytest.mark.parametrize("starts", STARTS, ids=str)
+def test_every_row_of_numbers_is_a_target_once_after_the_row_before(
+    count: int, batch_size: int, steps: int, starts: list[int] | None
+) -> None:
+    values, known = running(count)
+    starts = None if starts is None else [at for at in starts if at < count]
+    stream = NumberStream(values, batch_size, steps, starts=starts, known=known)
+    order = [k * batch_size + b for b in range(batch_size) for k in range(len(stream) // batch_size)]
+    windows = [stream.batch([item]) for item in order]
+    pieces = [(window.x[0, : int(window.lengths[0])], window.target[0, : int(window.lengths[0])]) for window in windows]
+    x, target = (np.concatenate([piece[side].numpy() for piece in pieces]) for side in (0, 1))
+    np.testing.assert_array_equal(target, values.astype(np.float32))
+    earlier = np.concatenate([np.full((1, 2), np.nan), values[:-1]])
+    earlier[starts or []] = np.nan
+    np.testing.assert_array_equal(x, np.concatenate([earlier, known], 1).astype(np.float32))
+
+
+def test_numbers_in_windows_with_the_state_carried_lose_as_the_whole() -> None:
+    values, known = running(53)
+    reader = NumberReader(2, known=3)
+    head = NumberHead(6, 2, make_likelihood("student-t"))
+    net = Next(reader, layers.GRU(reader.output_size, 6), head, NextOptions()).double().eval()
+    starts = [0, 20, 21]
+    whole = NumberStream(values, 1, 53, starts=starts, known=known).batch([0])
+    total, count, _ = net.loss(_double(whole))
+    stream, sums, terms, state = NumberStream(values, 1, 6, starts=starts, known=known), 0.0, 0, None
+    for row in range(len(stream)):
+        loss, number, state = net.loss(_double(stream.batch([row])), state)
+        sums, terms = sums + loss.item(), terms + int(number)
+    # 106 terms of size ten at most.
+    assert sums == pytest.approx(total.item(), abs=106 * 2**4 * 2.0**-52)
+    assert terms == int(count) == np.isfinite(values).sum()
+
+
+def _double(batch: Stretch) -> Stretch:
+    return batch._replace(x=batch.x.double(), target=batch.target.double())
+
+
+def test_numbers_that_are_none_are_refused() -> None:
+    with pytest.raises(DataError, match=r"NumberStream: expected values \(N, D\), got float64 of shape \(3,\)"):
+        NumberStream(np.zeros(3), 1, 1)
+    with pytest.raises(DataError, match=r"expected finite known numbers \(3, K\)"):
+        NumberStream(np.zeros((3, 1)), 1, 1, known=np.full((3, 1), np.nan))
+    with pytest.raises(DataError, match=r"NumberStream: expected starts in 0\.\.2, .* got 0 to 3"):
+        NumberStream(np.zeros((3, 1)), 1, 1, starts=[0, 3])
