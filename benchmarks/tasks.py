@@ -24,6 +24,7 @@ import numpy as np
 import simple
 import simple_ngrams
 from common import Results, data_folder
+from verification import error_rate, moments_error_rate
 
 import unrolled as ur
 from unrolled.data.read.audio import read_clip
@@ -31,7 +32,7 @@ from unrolled.data.read.conll import read_conll
 from unrolled.data.read.lines import read_lines
 from unrolled.data.read.manifests import read_recordings
 from unrolled.data.read.records import read_records
-from unrolled.data.read.series import read_series
+from unrolled.data.read.series import Series, read_series
 from unrolled.fields import Audio, AudioOptions
 from unrolled.score.text import rouge
 
@@ -85,6 +86,35 @@ def series_simple(name: str, stem: str) -> Callable[[], dict[str, float]]:
         train, test = (read_series(path) for path in series_parts(name, stem))
         labels = [part.labels or [] for part in (train, test)]
         return {"statistics": simple.series_accuracy(train.values, labels[0], test.values, labels[1])}
+
+    return run
+
+
+def speakers(new: bool) -> tuple[Series, Series]:
+    """Recordings of vowels to learn from and to verify; new: speakers 1 to 6 are learned, 7 to 9 verified."""
+    train, test = (read_series(path) for path in series_parts("japanese_vowels", "JapaneseVowels"))
+    if not new:
+        return train, test
+    return spoken_by(train, "123456"), spoken_by(test, "789")
+
+
+def spoken_by(series: Series, names: str) -> Series:
+    return series.select([row for row, label in enumerate(series.labels or []) if label in names])
+
+
+def verified(new: bool = False) -> Callable[..., Score]:
+    def run(seed: int, **options: Any) -> Score:
+        train, test = speakers(new)
+        model = ur.Classifier(seed=seed, **options).fit(train.values, train.labels)
+        return Score("equal error rate", error_rate(model.embed(test.values), test.labels or []), notes(model))
+
+    return run
+
+
+def verified_simple(new: bool = False) -> Callable[[], dict[str, float]]:
+    def run() -> dict[str, float]:
+        train, test = speakers(new)
+        return {"moments + cosine": moments_error_rate(train.values, test.values, test.labels or [])}
 
     return run
 
@@ -289,6 +319,8 @@ ROWS = {
     "sst2_glove": Row(sst2, sst2_simple, 0.80, 0.84, {"vectors": GLOVE}),
     "japanese_vowels": Row(series("japanese_vowels", "JapaneseVowels"),
                            series_simple("japanese_vowels", "JapaneseVowels"), 0.97, 0.99, {}),
+    "japanese_vowels_speakers": Row(verified(), verified_simple(), 5, 2, {}),
+    "japanese_vowels_new_speakers": Row(verified(new=True), verified_simple(new=True), 5, 2, {}),
     "basic_motions": Row(series("basic_motions", "BasicMotions"),
                          series_simple("basic_motions", "BasicMotions"), 0.97, 1.0, {}),
     "fsdd": Row(fsdd(), fsdd_simple(), 0.985, 0.995, {}),

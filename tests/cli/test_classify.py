@@ -118,6 +118,17 @@ def test_a_run_is_resumed_on_the_same_files_alone(shell: Any, tmp_path: Path) ->
     assert "no longer there" in shell.mistake("fit", "--resume", str(tmp_path / "run"))
 
 
+def test_embed_gives_a_vector_of_unit_length_for_each_row(fitted: Path, shell: Any, tmp_path: Path) -> None:
+    test = str(fitted.parent / "test.tsv")
+    found = json.loads(shell.ok("embed", str(fitted), test, "--json"))
+    header, *rows = shell.ok("embed", str(fitted), test).splitlines()
+    assert header.split(",") == [f"v{place}" for place in range(1, len(found[0]) + 1)]
+    # Seven digits are written.
+    np.testing.assert_allclose([[float(v) for v in row.split(",")] for row in rows], found, rtol=5e-7)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=2**-50)
+    assert len(rows) == 40
+
+
 def test_a_table_without_a_header_is_named_once(shell: Any, tmp_path: Path) -> None:
     train, test = (table(tmp_path / f"{i}.tsv", 40, i, header=False) for i in range(2))
     run = str(tmp_path / "run")

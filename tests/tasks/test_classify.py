@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
+import torch
 
-from unrolled.errors import DataError
+from unrolled.align.pool import Pool
+from unrolled.errors import DataError, OptionError
 from unrolled.model import load
+from unrolled.score.areas import roc_area
 from unrolled.score.calibration import probabilities
 from unrolled.tasks import Classifier
 
@@ -143,6 +146,53 @@ def test_the_vectors_give_the_size_of_the_embedding(toys: SimpleNamespace, tmp_p
     model = Classifier(**toys.quick, vectors=str(tmp_path / "vectors.txt"), epochs=1)
     with pytest.raises(OptionError, match=r"embedding_size=8.*3"):
         model.fit(*toys.reviews(10))
+
+
+def test_inputs_of_a_class_point_one_way_and_so_do_those_of_a_class_never_seen(toys: SimpleNamespace) -> None:
+    draw = np.random.default_rng(0)
+    series = [draw.normal(size=(int(draw.integers(5, 9)), 4)) + 3 * np.eye(4)[i % 4] for i in range(160)]
+    model = Classifier(hidden_size=16, layers=1, epochs=20).fit(
+        [values for i, values in enumerate(series) if i % 4 < 3], [str(i % 4) for i in range(160) if i % 4 < 3]
+    )
+    new = series[:40]
+    found = model.similarity(new, new)
+    kinds = np.arange(40) % 4
+    same = (kinds[:, None] == kinds) & ~np.eye(40, dtype=bool)
+    assert roc_area(found[same | (kinds[:, None] != kinds)], same[same | (kinds[:, None] != kinds)]) > 0.95
+    strange = (kinds[:, None] == 3) & same
+    assert found[strange].mean() > found[(kinds[:, None] == 3) & (kinds != 3)].mean() + 0.1
+
+
+def test_vectors_are_the_pooled_ones_of_unit_length_in_any_company(
+    critic: Classifier, climber: Classifier, toys: SimpleNamespace, tmp_path: Path
+) -> None:
+    for model, inputs in ((critic, toys.reviews(12)[0]), (climber, toys.slopes(12)[0])):
+        vectors, net = model.embed(inputs), cast("Pool[Any]", model.fitted())
+        assert vectors.shape == (12, net.encoder.output_size)
+        assert vectors.dtype == np.float64
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=2**-50)
+        # A row alone is a batch of another shape: float32 sums in another order.
+        np.testing.assert_allclose(np.concatenate([model.embed([one]) for one in inputs]), vectors, atol=2**-18)
+        again = load(model.save(tmp_path / "model.unrolled"))
+        assert isinstance(again, Classifier)
+        np.testing.assert_array_equal(again.embed(inputs), vectors)
+        np.testing.assert_array_equal(model.similarity(inputs, inputs[:5]), np.clip(vectors @ vectors[:5].T, -1, 1))
+        # The head makes the class of the vector, whose length alone is lost.
+        x = model.make_data(model._read(inputs, labelled=False), np.arange(12)).batch(np.arange(12)).x
+        with torch.no_grad():
+            pooled, logits = net.vectors(x), net.scores(x)
+        np.testing.assert_allclose(pooled.numpy(), vectors * pooled.norm(dim=1, keepdim=True).numpy(), atol=2**-18)
+        torch.testing.assert_close(net.head(pooled), logits)
+        assert model.embed(inputs[:0]).shape == (0, vectors.shape[1])
+    # A text without a word has no step.
+    np.testing.assert_array_equal(critic.embed([""]), np.zeros((1, 16)))
+
+
+def test_vectors_are_asked_of_a_fitted_model_and_of_its_kind(climber: Classifier) -> None:
+    with pytest.raises(OptionError, match="expected a fitted model"):
+        Classifier().embed(["a text"])
+    with pytest.raises(DataError, match="expected series, as in training, got texts"):
+        climber.embed(["a text"])
 
 
 def test_pictures_are_drawn(critic: Classifier, toys: SimpleNamespace, tmp_path: Path) -> None:

@@ -134,6 +134,35 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         """(N, K) float64, the calibrated probability of each of `classes_`."""
         return self._probabilities(self._asked(source, labelled=False))
 
+    def embed(self, source: object) -> np.ndarray:
+        """A vector of unit length for each input, (N, D) float64: what the encoder makes of it, before any class.
+
+        Inputs of one class point the same way, and so do those of a class that training has never seen, such as another
+        speaker; the product of two vectors is their `similarity`. An input without a step is all zeros.
+
+        Args:
+            source: a table, a file, a folder, texts, arrays or sounds, as in `fit`; labels are not looked for.
+
+        Raises:
+            DataError: inputs of another kind than in training, or that cannot be read.
+        """
+        corpus = self._asked(source, labelled=False)
+        net = cast("Pool[object]", self.fitted())
+        if not len(corpus):
+            return np.zeros((0, net.encoder.output_size))
+        data = self.make_data(corpus, np.arange(len(corpus)))
+        found = np.stack(per_row(data, net, lambda batch: net.vectors(batch.x).float())).astype(np.float64)
+        lengths = np.linalg.norm(found, axis=1, keepdims=True)
+        return np.asarray(np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0))
+
+    def similarity(self, source: object, other: object) -> np.ndarray:
+        """(N, M) float64, the cosine in [-1, 1] of each input of `source` with each of `other`, by `embed`.
+
+        For verification two inputs are of one class where it reaches a threshold, which
+        `unrolled.score.speech.equal_error_rate` finds on pairs of known answers.
+        """
+        return np.asarray(np.clip(self.embed(source) @ self.embed(other).T, -1.0, 1.0))
+
     def evaluate(self, source: object, y: Iterable[object] | None = None) -> ClassReport:
         """Accuracy, and precision, recall and F1 of each class, on labelled examples as in `fit`."""
         corpus, codes = self._judged(source, y)

@@ -113,6 +113,22 @@ def predict(call: Call[Classifier], file: File, names: Names = None) -> Iterator
             yield Answer(csv_row(call, values[best], f"{row[best]:.6f}"), data)
 
 
+def embed(call: Call[Classifier], file: File, names: Names = None) -> Iterator[Answer]:
+    """CSV with a vector of unit length for each input, alike where they are of one class, seen in training or not
+
+    \b
+      unrolled embed runs/speakers new/ -o vectors.csv
+    """
+    first = True
+    for source in inputs_of(call, file, names):
+        found = call.model.embed(source)
+        if first:
+            yield Answer(csv_row(call, *(f"v{place}" for place in range(1, found.shape[1] + 1))), None)
+            first = False
+        for row in found:
+            yield Answer(csv_row(call, *(f"{value:.7g}" for value in row)), [float(value) for value in row])
+
+
 def evaluate(call: Call[Classifier], file: Truth, names: Names = None) -> Whole:
     """accuracy, and precision, recall and F1 of each class
 
@@ -151,7 +167,7 @@ def closing(finished: Finished[Classifier]) -> list[str]:
 
 DESCRIPTION: Description[Classifier] = Description(
     fit=fit,
-    commands={"predict": Command(predict), "evaluate": Command(evaluate)},
+    commands={"predict": Command(predict), "evaluate": Command(evaluate), "embed": Command(embed)},
     examples=(
         "unrolled fit classify reviews.csv --text review --label stars -o runs/reviews --plot",
         "echo 'what a film !' | unrolled predict runs/reviews -",
