@@ -113,6 +113,20 @@ def test_a_recording_normalised_by_itself_does_not_depend_on_its_loudness() -> N
         field.front()
 
 
+def test_a_sound_at_full_scale_does_not_depend_on_its_loudness() -> None:
+    field = Audio.fit([noise(4000)], AudioOptions(rate=RATE, loudness="peak"))
+    assert not field.streamable
+    sound = noise(3000, seed=1)
+    # Gains that are powers of two are exact.
+    np.testing.assert_array_equal(field.encode(sound * 2.0**-9), field.encode(sound))
+    np.testing.assert_array_equal(field.encode(sound / np.abs(sound).max()), field.encode(sound))
+    assert np.isfinite(field.encode(np.zeros(500, np.float32))).all()
+    with pytest.raises(NotStreamable, match="loudness='peak' needs the whole recording"):
+        field.front()
+    again = field_from_json(json.loads(json.dumps(field_to_json(field))))
+    np.testing.assert_array_equal(again.encode(sound), field.encode(sound))
+
+
 def test_features_computed_elsewhere_are_normalised_alone() -> None:
     field = Audio.fit([noise(3000)], AudioOptions(rate=RATE))
     raw = plain().encode(noise(900, 1))

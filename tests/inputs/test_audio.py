@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unrolled.errors import DataError
+from unrolled.errors import DataError, OptionError
 from unrolled.fields.sound import Sound
+from unrolled.inputs.audio import AudioInput
 from unrolled.model import load
 from unrolled.tasks import Classifier
+from unrolled.tasks.classify import ClassifierOptions
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -98,3 +100,59 @@ def test_a_damaged_sound_is_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(DataError, match=r"low/0\.wav|0\.wav"):
         Classifier(**QUICK).fit(folder)
+
+
+HEARD = {"frequency_warp": 0.2, "channel_decibels": 3.0, "gain_decibels": 3.0, "noise_decibels": 10.0}
+
+
+def test_who_trains_as_other_speakers_would_sound_learns_and_keeps_the_laws(tmp_path: Path) -> None:
+    pytest.importorskip("soxr")
+    folder = written(tmp_path / "tones")
+    model = Classifier(**QUICK, **HEARD, speeds=[0.95, 1.05], loudness="peak").fit(folder)
+    assert model.evaluate(folder).accuracy == 1
+    again = load(model.save(tmp_path / "tones.unrolled"))
+    assert isinstance(again, Classifier)
+    np.testing.assert_array_equal(again.predict_proba(folder), model.predict_proba(folder))
+    model.check()
+    # As loud or as soft as may be: a power of two costs no rounding.
+    sounds = [Sound(tone(number) * gain, RATE) for number, gain in ((41, 1.0), (41, 2**-6), (42, 1.0), (42, 2**-6))]
+    found = model.predict_proba(sounds)
+    np.testing.assert_allclose(found[1::2], found[::2], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*HEARD, "speeds"])
+def test_each_change_of_training_changes_what_is_learned_and_the_same_seed_learns_the_same(
+    name: str, tmp_path: Path
+) -> None:
+    pytest.importorskip("soxr")
+    folder = written(tmp_path / "tones", 16)
+    short = {**QUICK, "epochs": 2}
+    changed = {name: [0.9] if name == "speeds" else HEARD[name]}
+    plain, first, second = (Classifier(**short, **more).fit(folder, valid=0) for more in ({}, changed, changed))
+    found = [model.predict_proba(folder) for model in (plain, first, second)]
+    np.testing.assert_array_equal(found[1], found[2])
+    assert np.abs(found[0] - found[1]).max() > 1e-6
+
+
+def test_what_changes_log_energies_needs_them(tmp_path: Path) -> None:
+    folder = written(tmp_path / "tones", 8)
+    for more in ({"features": "mfcc", "coefficients": 8}, {"deltas": 1}, {"normalise": "recording"}):
+        with pytest.raises(OptionError, match="change log energies: expected features='logmel', deltas=0"):
+            Classifier(**QUICK, **more, gain_decibels=1.0).fit(folder)
+        Classifier(**{**QUICK, "epochs": 1}, **more, speeds=[]).fit(folder)
+
+
+def test_a_version_of_a_recording_is_it_at_another_speed() -> None:
+    pytest.importorskip("soxr")
+    sounds = [Sound(tone(number), RATE) for number in range(3)]
+    options = ClassifierOptions.collect({"speeds": [0.5, 2.0]})
+    heard = AudioInput(sounds).versions(options)
+    assert len(heard) == 9
+    fields = heard.fit(np.arange(3), options)
+    lengths = heard.column(fields)[1]
+    counts = np.array([len(sound.samples) for sound in sounds])
+    # Frames of 200 samples each 80, and one for what is left.
+    for part, speed in enumerate((1, 0.5, 2)):
+        np.testing.assert_array_equal(lengths[3 * part : 3 * part + 3], 1 + np.ceil((counts / speed - 200) / 80))
+    np.testing.assert_array_equal(heard.versions(options).column(fields)[1], lengths)
+    assert AudioInput(sounds).versions(ClassifierOptions.collect({})).recordings == sounds

@@ -13,7 +13,7 @@ from unrolled.fields.field import Field, register_field
 from unrolled.fields.number import Number, counted
 from unrolled.fields.sound.front import Front, RawFront
 from unrolled.fields.sound.options import AudioOptions
-from unrolled.fields.sound.samples import Sound
+from unrolled.fields.sound.samples import Sound, checked_samples
 from unrolled.options import typed
 from unrolled.types import Json
 
@@ -82,7 +82,7 @@ class Audio(Field[np.ndarray]):
 
     @property
     def streamable(self) -> bool:
-        """False where features are normalised per recording: `front` then refuses."""
+        """False where loudness or features are normalised per recording: `front` then refuses."""
         return self.options.streamable
 
     def encode(self, value: np.ndarray) -> np.ndarray:
@@ -121,7 +121,7 @@ class Audio(Field[np.ndarray]):
         """A live front end for one sound after another: `push(samples)` and `flush()` give the frames of `encode`.
 
         Raises:
-            NotStreamable: features are normalised per recording.
+            NotStreamable: loudness or features are normalised per recording.
         """
         return Front(self.options, self.number)
 
@@ -170,6 +170,8 @@ class Audio(Field[np.ndarray]):
                     f"Audio: expected a sound of {self.options.rate:,} Hz, got one of {sound.rate:,}: resample it."
                 )
             sound = sound.samples
+        if self.options.loudness == "peak":
+            sound = _at_full_scale(sound)
         front = RawFront(self.options)
         return np.concatenate([front.push(sound), front.flush()])
 
@@ -186,6 +188,13 @@ class Audio(Field[np.ndarray]):
             frame, feature = np.argwhere(~np.isfinite(values))[0]
             raise DataError(f"Audio: {name} holds no finite number at frame {frame}, feature {feature}: mend it.")
         return values
+
+
+def _at_full_scale(samples: np.ndarray) -> np.ndarray:
+    """The samples times what makes the highest 1; silence as it is."""
+    values = checked_samples(samples, "Audio")
+    peak = float(np.abs(values).max(initial=0))
+    return np.asarray(values / peak if peak > 0 else values, np.float32)
 
 
 def _usable(deviation: np.ndarray) -> np.ndarray:

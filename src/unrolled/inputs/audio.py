@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, TypeAlias, TypeGuard
+from typing import Annotated, ClassVar, NamedTuple, Protocol, Self, TypeAlias, TypeGuard
 
 import narwhals as nw
 import numpy as np
@@ -19,25 +19,53 @@ from unrolled.data.read.lines import visible_files
 from unrolled.data.read.manifests import path_column, read_recordings
 from unrolled.data.read.records import iterate_records
 from unrolled.data.read.sources import holds_columns, is_path
-from unrolled.errors import DataError, listed
+from unrolled.errors import DataError, OptionError, listed
 from unrolled.fields.audio import Audio
 from unrolled.fields.sound import AudioOptions, Sound, resample
+from unrolled.fields.sound.mel import band_centres
 from unrolled.inputs.columns import LABEL_NAMES, LabelColumns
 from unrolled.inputs.input import Fields, Input, ReadSource
 from unrolled.inputs.series import SeriesInput
 from unrolled.nn.reading.masks import MaskedReader
+from unrolled.nn.reading.perturb import PerturbedReader
 from unrolled.nn.reading.reader import Reader, SeriesReader
 from unrolled.options import Options
 from unrolled.types import TABLES
 
 __all__ = ["AudioInput", "AugmentOptions"]
 
-Recording: TypeAlias = Clip | Sound
+
+class Hastened(NamedTuple):
+    """A recording as many times faster as `speed` says, and so much higher."""
+
+    recording: Clip | Sound
+    speed: float
+
+
+Recording: TypeAlias = Clip | Sound | Hastened
 
 
 class AugmentOptions(Options):
-    """What training does to the features of sounds, see `MaskedReader`; nothing of it is done when they are judged."""
+    """What training does to the features of sounds; nothing of it is done when they are judged.
 
+    See `PerturbedReader`, which needs log energies of bands, and `MaskedReader`.
+    """
+
+    frequency_warp: float = Field(
+        default=0.0, ge=0, le=1, description="Voices higher or lower in training, by a factor of up to exp of this."
+    )
+    channel_decibels: float = Field(
+        default=0.0, ge=0, le=60, description="Deviation of the tone of other microphones in training, in decibels."
+    )
+    gain_decibels: float = Field(
+        default=0.0, ge=0, le=60, description="Deviation of the loudness in training, in decibels."
+    )
+    noise_decibels: float | None = Field(
+        default=None, ge=-60, le=200, description="Noise in training: lowest ratio of sound to noise, in decibels."
+    )
+    speeds: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = Field(
+        default=(), description="Every sound is learned from at these speeds, too, such as 0.9 and 1.1; pitch follows."
+    )
     time_masks: int = Field(default=0, ge=0, description="Stretches of a sound that are left out in training.")
     time_mask: int = Field(default=20, ge=0, description="Frames that one of them covers at most, a fifth of all.")
     band_masks: int = Field(default=0, ge=0, description="Bands of neighbouring features left out in training.")
@@ -125,6 +153,11 @@ class AudioInput(Input[AudioGroups]):
         sounds = (_sound(self.recordings[row], chosen.rate) for row in rows.tolist())
         return {"audio": Audio.fit(sounds, chosen)}
 
+    def versions(self, options: AudioGroups) -> Self:
+        speeds = options.augment.speeds
+        heard = [one for one in self.recordings if not isinstance(one, Hastened)]
+        return type(self)([*heard, *(Hastened(one, speed) for speed in speeds for one in heard)]) if speeds else self
+
     def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
         field: Audio = fields["audio"]
         if self._encoded is None or self._encoded[0] is not field:
@@ -138,7 +171,10 @@ class AudioInput(Input[AudioGroups]):
 
     @classmethod
     def reader(cls, inputs: Self | None, fields: Fields, options: AudioGroups, width: int | None) -> Reader:
-        plain, drawn = SeriesReader(fields["audio"].width, options.reading_dropout or 0.0), options.augment
+        field, drawn = fields["audio"], options.augment
+        plain: Reader = SeriesReader(field.width, options.reading_dropout or 0.0)
+        if drawn.frequency_warp or drawn.channel_decibels or drawn.gain_decibels or drawn.noise_decibels is not None:
+            plain = _perturbed(plain, field, drawn)
         return MaskedReader(
             plain, times=drawn.time_masks, longest=drawn.time_mask, bands=drawn.band_masks, widest=drawn.band_mask,
             noise=drawn.feature_noise,
@@ -153,6 +189,22 @@ class AudioInput(Input[AudioGroups]):
     def made_up(cls, fields: Fields, options: AudioGroups, draw: Sequence[np.random.Generator]) -> Self:
         field: Audio = fields["audio"]
         return cls([Sound(field.draw(random), field.options.rate) for random in draw])
+
+
+def _perturbed(reader: Reader, field: Audio, drawn: AugmentOptions) -> PerturbedReader:
+    told, number = field.options, field.number
+    if told.features != "logmel" or told.deltas or told.normalise == "recording":
+        raise OptionError(
+            "Warping, channel, gain and noise change log energies: expected features='logmel', deltas=0 and normalise="
+            f"'training' or 'none', got {told.features!r}, {told.deltas} and {told.normalise!r}; choose "
+            "these, or leave out frequency_warp, channel_decibels, gain_decibels and noise_decibels."
+        )
+    return PerturbedReader(
+        reader, band_centres(told).tolist(),
+        center=None if number is None else number.center[0].tolist(),
+        scale=None if number is None else number.scale[0].tolist(),
+        warp=drawn.frequency_warp, channel=drawn.channel_decibels, gain=drawn.gain_decibels, noise=drawn.noise_decibels,
+    )  # fmt: skip
 
 
 def _is_folder(source: object) -> TypeGuard[str | Path]:
@@ -175,6 +227,9 @@ def _names_sounds(source: object) -> bool:
 
 
 def _sound(recording: Recording, rate: int | None) -> Sound:
+    if isinstance(recording, Hastened):
+        sound = _sound(recording.recording, rate)
+        return Sound(resample(sound.samples, recording.speed, 1.0), sound.rate)
     if isinstance(recording, Clip):
         return read_clip(recording, rate)
     return recording if rate is None else Sound(resample(recording.samples, recording.rate, rate), rate)

@@ -76,6 +76,10 @@ class Input(ABC, Generic[Groups]):
     def fit(self, rows: np.ndarray, options: Groups) -> Fields:
         """The fields of these rows."""
 
+    def versions(self, options: Groups) -> Self:
+        """What training learns from: these inputs, then all of them again in each other version that is asked for."""
+        return self
+
     @abstractmethod
     def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
         """All inputs as a column of examples, and the steps (N,) of each."""

@@ -205,6 +205,11 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         inputs, lengths = corpus.inputs.column(self.fields)
         return Examples(Labelled, (inputs, CodeColumn(self._codes(corpus))), lengths).select(rows)
 
+    def make_lessons(self, corpus: LabelledExamples, rows: np.ndarray) -> Examples[Labelled]:
+        heard = corpus.versions(self.options)
+        starts = np.arange(0, len(heard), max(1, len(corpus)))
+        return self.make_data(heard, (starts[:, None] + rows).reshape(-1))
+
     def make_net(self, corpus: LabelledExamples | None = None) -> nn.Module:
         chosen, head = self.options, self.options.head
         inputs = None if corpus is None else corpus.inputs

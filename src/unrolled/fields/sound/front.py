@@ -80,9 +80,10 @@ class Front:
 
     def __init__(self, options: AudioOptions, number: Number | None = None) -> None:
         if not options.streamable:
+            name, value = ("normalise", "training") if options.normalise == "recording" else ("loudness", "recorded")
             raise NotStreamable(
-                "Audio: normalise='recording' needs the whole recording, so no frame can be given before its end; fit "
-                "with normalise='training' to stream."
+                f"Audio: {name}={getattr(options, name)!r} needs the whole recording, so no frame can be given before "
+                f"its end; fit with {name}={value!r} to stream."
             )
         self._raw, self._number = RawFront(options), number
 

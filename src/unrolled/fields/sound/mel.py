@@ -9,7 +9,7 @@ import numpy as np
 from unrolled.errors import OptionError
 from unrolled.fields.sound.options import AudioOptions
 
-__all__ = ["Bands", "bands_of", "cosines", "mel_filters"]
+__all__ = ["Bands", "band_centres", "bands_of", "cosines", "mel_filters"]
 
 FLOOR = 1e-10
 """Energies below are taken for it, so that silence has a logarithm."""
@@ -87,12 +87,17 @@ def mel_filters(rate: int, points: int, mels: int, fmin: float, fmax: float, sca
 
     Source: Slaney, Auditory Toolbox, 1998; the HTK Book, 2006, section 5.4.
     """
-    corners = _hertz(np.linspace(_mel(fmin, scale), _mel(fmax, scale), mels + 2), scale)
+    corners = _corners(mels, fmin, fmax, scale)
     low, middle, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]
     frequencies = np.arange(points // 2 + 1) * (rate / points)
     rising, falling = (frequencies - low) / (middle - low), (high - frequencies) / (high - middle)
     filters: np.ndarray = np.maximum(0.0, np.minimum(rising, falling)) * (2 / (high - low))
     return filters
+
+
+def band_centres(options: AudioOptions) -> np.ndarray:
+    """Where each band has its peak, in Hz: (mels,), rising."""
+    return _corners(options.mels, options.fmin, options.top, options.scale)[1:-1]
 
 
 def cosines(coefficients: int, size: int) -> np.ndarray:
@@ -101,6 +106,10 @@ def cosines(coefficients: int, size: int) -> np.ndarray:
     matrix: np.ndarray = np.sqrt(2 / size) * np.cos(angles)
     matrix[0] = np.sqrt(1 / size)
     return matrix
+
+
+def _corners(mels: int, fmin: float, fmax: float, scale: str) -> np.ndarray:
+    return _hertz(np.linspace(_mel(fmin, scale), _mel(fmax, scale), mels + 2), scale)
 
 
 def _mel(frequency: float, scale: str) -> float:

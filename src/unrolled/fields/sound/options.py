@@ -38,6 +38,10 @@ class AudioOptions(Options):
     look_ahead: int = Field(
         default=0, ge=0, le=REACH, description="Frames that a slope sees ahead: each order of deltas waits for so many."
     )
+    loudness: Literal["recorded", "peak"] = Field(
+        default="recorded",
+        description="Loud as recorded, or the highest sample of each recording at full scale.",
+    )
     normalise: Literal["training", "recording", "none"] = Field(
         default="training",
         description="Mean 0 and deviation 1 of each feature, over the training part or over each recording.",
@@ -85,5 +89,5 @@ class AudioOptions(Options):
 
     @property
     def streamable(self) -> bool:
-        """False where features are normalised per recording, which is known at its end alone."""
-        return self.normalise != "recording"
+        """False where loudness or features are normalised per recording, which is known at its end alone."""
+        return self.normalise != "recording" and self.loudness != "peak"

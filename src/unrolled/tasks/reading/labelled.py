@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,15 @@ class LabelledExamples:
 
     def __len__(self) -> int:
         return len(self.places.numbers)
+
+    def versions(self, options: InputOptions) -> LabelledExamples:
+        """What training learns from: all examples, then all in another version, and so on, as `Input.versions`."""
+        heard = self.inputs.versions(options)
+        if heard is self.inputs:
+            return self
+        rows = np.tile(np.arange(len(self)), len(heard) // max(1, len(self)))
+        labels = None if self.labels is None else [self.labels[row] for row in rows.tolist()]
+        return replace(self, inputs=heard, labels=labels, places=self.places.select(rows))
 
     def classes(self, rows: np.ndarray) -> Category:
         """The classes of these rows: numbers in the order of their values."""
