@@ -8,17 +8,36 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from unrolled.errors import OptionError
+from unrolled.fields.sound import Sound
 from unrolled.model import load
 from unrolled.tasks import Classifier, LanguageModel, Tagger, Translator
 
 # Every step can be gone on from, and what is dropped is drawn: a resumed run must draw on.
 KEPT: dict[str, Any] = {"epochs": 2, "checkpoint_every_steps": 1, "head_dropout": 0.2}
+# All that training does to sounds.
+HEARD: dict[str, Any] = {
+    "frequency_warp": 0.2, "channel_decibels": 3.0, "gain_decibels": 3.0, "noise_decibels": 10.0, "speeds": [0.9],
+    "time_masks": 1, "time_mask": 2, "band_masks": 1, "band_mask": 2, "feature_noise": 0.1, "mels": 8,
+}  # fmt: skip
+
+
+def sounds(count: int) -> tuple[list[Sound], list[str]]:
+    """Low and high tones of up to a tenth of a second."""
+    random, heard = np.random.default_rng(0), list[Sound]()
+    for i in range(count):
+        turns = np.arange(int(random.integers(400, 800))) * (0.05, 0.2)[i % 2]
+        heard.append(Sound(np.sin(2 * np.pi * turns).astype(np.float32), 8000))
+    return heard, [("low", "high")[i % 2] for i in range(count)]
+
+
 MAKERS: dict[str, Callable[[Any], tuple[Any, tuple[Any, ...]]]] = {
     "classify": lambda toys: (Classifier(**{**toys.quick, **KEPT, "epochs": 3, "patience": 2}), toys.reviews(40)),
+    "sounds": lambda toys: (Classifier(**{**toys.series, **KEPT, **HEARD, "batch_size": 4}), sounds(16)),
     "tag": lambda toys: (Tagger(**{**toys.tags, **KEPT}), (toys.names(30),)),
     "language": lambda toys: (
         LanguageModel(**{**toys.running, "epochs": 2, "output_dropout": 0.2, "checkpoint_every_steps": 1}),
@@ -50,6 +69,8 @@ def stopping(stage: int, step: int) -> Callable[[Any], None]:
 
 @pytest.mark.parametrize("task", list(MAKERS))
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(task: str, toys: SimpleNamespace, tmp_path: Path) -> None:
+    if task == "sounds":
+        pytest.importorskip("soxr")
     model, data = MAKERS[task](toys)
     whole = model.fit(*data, refit=True, run=tmp_path / "whole")
     for stage, step in ((1, 2), (2, 2)):
@@ -95,12 +116,14 @@ def test_a_run_goes_on_only_as_what_it_was(toys: SimpleNamespace, tmp_path: Path
 
 
 def test_training_twice_forgets_the_first_data(toys: SimpleNamespace) -> None:
+    pytest.importorskip("soxr")
     for task, make in MAKERS.items():
         model, data = make(toys)
         first = copy.deepcopy(model.fit(*data))
         other = {
             "classify": (["x y"] * 10 + ["z"] * 10, [1] * 10 + [2] * 10), "tag": (toys.parts(20),),
-            "language": (["what else", "is there"] * 10,), "translate": (["x y"] * 20, ["z " * 9] * 20),
+            "sounds": toys.slopes(16), "language": (["what else", "is there"] * 10,),
+            "translate": (["x y"] * 20, ["z " * 9] * 20),
         }[task]  # fmt: skip
         model.fit(*other)
         same(model, make(toys)[0].fit(*other))
