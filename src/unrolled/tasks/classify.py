@@ -205,7 +205,7 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         inputs, lengths = corpus.inputs.column(self.fields)
         return Examples(Labelled, (inputs, CodeColumn(self._codes(corpus))), lengths).select(rows)
 
-    def make_lessons(self, corpus: LabelledExamples, rows: np.ndarray) -> Examples[Labelled]:
+    def make_training_data(self, corpus: LabelledExamples, rows: np.ndarray) -> Examples[Labelled]:
         heard = corpus.versions(self.options)
         starts = np.arange(0, len(heard), max(1, len(corpus)))
         return self.make_data(heard, (starts[:, None] + rows).reshape(-1))

@@ -89,7 +89,7 @@ class SequenceTask(Task, Generic[C, D]):
     def make_data(self, corpus: C, rows: np.ndarray) -> D:
         """The rows of the corpus as a dataset for the training loop, by the fields."""
 
-    def make_lessons(self, corpus: C, rows: np.ndarray) -> D:
+    def make_training_data(self, corpus: C, rows: np.ndarray) -> D:
         """What is learned from the rows of the corpus; they are judged as `make_data` has them."""
         return self.make_data(corpus, rows)
 
@@ -189,7 +189,7 @@ class SequenceTask(Task, Generic[C, D]):
     def _stage(self, corpus: C, rows: np.ndarray, later: C, held: np.ndarray | None) -> Stage:
         """Fields and a fresh network for these rows, to be stopped by the rows `held` of `later`."""
         self.fields = self.make_fields(corpus, rows)
-        data = self.make_lessons(corpus, rows)
+        data = self.make_training_data(corpus, rows)
         self.take_notes(data, rows)
         net = self.net = ready(self.make_net, self.options.seed, corpus)
         options = self.make_training(data, scored=held is not None)
