@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
+    from unrolled.tasks.recognize import Recognizer
     from unrolled.tasks.regress import Regressor
     from unrolled.tasks.tag import Tagger
     from unrolled.tasks.translate import Translator
@@ -28,6 +29,7 @@ __all__ = [
     "Forecaster",
     "LanguageModel",
     "Model",
+    "Recognizer",
     "Regressor",
     "Stepper",
     "Tagger",
@@ -48,6 +50,7 @@ _HOMES = {
     "Forecaster": "unrolled.tasks.forecast",
     "LanguageModel": "unrolled.tasks.language",
     "Model": "unrolled.model",
+    "Recognizer": "unrolled.tasks.recognize",
     "Regressor": "unrolled.tasks.regress",
     "Stepper": "unrolled.live",
     "Tagger": "unrolled.tasks.tag",

@@ -70,9 +70,10 @@ def test_a_task_may_have_a_verb_of_its_own() -> None:
 
 def test_a_word_that_one_of_several_tasks_takes_says_whose_it_is(shell: Any) -> None:
     said = shell.ok("predict", "--help")
-    assert "translate: hypotheses followed" in said
+    assert "recognize: weight of the language model" in said
+    assert "Hypotheses followed" in said
     assert "Names of all columns" in said
-    assert "hypotheses followed" not in shell.ok("generate", "--help")
+    assert "weight of the language model" not in shell.ok("generate", "--help")
 
 
 def test_tasks_and_cells_are_listed(shell: Any) -> None:

@@ -13,6 +13,7 @@ from unrolled.fields import (
     Category,
     Field,
     Ink,
+    Levelled,
     Number,
     Numbers,
     Spelling,
@@ -59,11 +60,12 @@ class Switch(Field[bool]):
         return cls()
 
 
-def test_the_kinds_of_the_first_saved_models_are_known() -> None:
+def test_the_kinds_of_saved_models_are_known() -> None:
     assert field_kinds() == {
         "Audio": Audio,
         "Category": Category,
         "Ink": Ink,
+        "Levelled": Levelled,
         "Number": Number,
         "Numbers": Numbers,
         "Spelling": Spelling,

@@ -16,7 +16,15 @@ import numpy as np
 from test_golden import FOLDER, answers, names
 
 from unrolled.model.artefact import FORMAT
-from unrolled.tasks import Classifier, Forecaster, LanguageModel, Regressor, Tagger, Translator
+from unrolled.tasks import (
+    Classifier,
+    Forecaster,
+    LanguageModel,
+    Recognizer,
+    Regressor,
+    Tagger,
+    Translator,
+)
 
 # A fitted model and what it is asked.
 Made = tuple[Any, dict[str, Any]]
@@ -199,6 +207,28 @@ def _forecasting(columns: dict[str, Any], **options: Any) -> Made:
     return model, {"rows": _shops(56, 8), "future": kept}
 
 
+def _spelled(count: int) -> tuple[list[np.ndarray], list[str]]:
+    """Series of three channels, each of which is a letter or the space while it is on, and what they spell."""
+    series, texts = [], []
+    for row in range(count):
+        r = _draw(7, row)
+        text = f"{r.choice(['ab', 'ba', 'a'])} {r.choice(['ab', 'b'])}"
+        rows = [np.zeros((1, 3))]
+        for letter in text:
+            rows += [np.tile(2 * np.eye(3)["ab ".index(letter)], (int(r.integers(3, 6)), 1)), np.zeros((1, 3))]
+        values = np.concatenate(rows)
+        series.append((values + r.normal(0, 0.1, values.shape)).round(3))
+        texts.append(text)
+    return series, texts
+
+
+def _recognizing(**options: Any) -> Made:
+    series, texts = _spelled(48)
+    long = {"learning_rate": 0.03, "max_steps": 120, "epochs": 1000, "warmup": 0, "batch_size": 8, "stride": 2}
+    model = Recognizer(**long, **options).fit(series[5:], texts[5:], valid=0.2)
+    return model, {"inputs": [values.tolist() for values in series[:5]], "texts": texts[:5]}
+
+
 MAKERS: dict[str, Callable[[], Made]] = {
     "classify-texts": lambda: _reviewed(
         cell="lstm", cell_options={"peephole": True}, hidden_size=5, bidirectional=True, weight_dropout=0.2
@@ -268,6 +298,9 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "forecast-autoregressive-counts": lambda: _forecasting(
         {"target": "orders"}, decoder="autoregressive", cell="rwkv7", hidden_size=8, likelihood="negative-binomial"
     ),
+    "recognize-series": lambda: _recognizing(cell="gru", hidden_size=6, layers=2),
+    "recognize-series-streaming": lambda: _recognizing(cell="lstm", hidden_size=8, layers=1, streaming=True,
+                                                      scaling="running"),
 }  # fmt: skip
 
 

@@ -167,6 +167,16 @@ def _forecast(model: Any, rows: dict[str, list[Any]], future: dict[str, list[Any
     return {"predict": said, "evaluate": model.evaluate(rows).to_json()}
 
 
+def _recognize(model: Any, inputs: list[Any], texts: list[str]) -> dict[str, Any]:
+    given = [np.array(each, np.float64) for each in inputs]
+    found = model.transcribe(given, beam=4, nbest=2)
+    return {
+        "predict": model.predict(given).tolist(),
+        "transcribe": [each.to_json() for each in found],
+        "evaluate": model.evaluate(given, texts, lexicon="training").to_json(),
+    }
+
+
 ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "classify": _classify,
     "regress": _regress,
@@ -174,6 +184,7 @@ ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "language": _language,
     "translate": _translate,
     "forecast": _forecast,
+    "recognize": _recognize,
 }
 
 

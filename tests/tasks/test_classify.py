@@ -180,9 +180,9 @@ def test_vectors_are_the_pooled_ones_of_unit_length_in_any_company(
         # The head makes the class of the vector, whose length alone is lost.
         x = model.make_data(model._read(inputs, labelled=False), np.arange(12)).batch(np.arange(12)).x
         with torch.no_grad():
-            pooled, logits = net.vectors(x), net.scores(x)
+            pooled, told = net.vectors(x), net.predict(x)
         np.testing.assert_allclose(pooled.numpy(), vectors * pooled.norm(dim=1, keepdim=True).numpy(), atol=2**-18)
-        torch.testing.assert_close(net.head(pooled), logits)
+        assert torch.equal(net.head.best(pooled), told)
         assert model.embed(inputs[:0]).shape == (0, vectors.shape[1])
     # A text without a word has no step.
     np.testing.assert_array_equal(critic.embed([""]), np.zeros((1, 16)))

@@ -13,7 +13,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import unrolled.align.next
 import unrolled.align.pool
 import unrolled.heads.crf
 import unrolled.heads.head
@@ -119,7 +118,10 @@ def test_tags_learned_in_the_padding_are_caught(
 
 
 def test_codes_learned_in_the_padding_are_caught(writer: LanguageModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unrolled.align.next, "_known", lambda batch: batch.target)
+    def everywhere(lengths: Tensor, steps: int) -> Tensor:
+        return torch.ones(len(lengths), steps, dtype=torch.bool)
+
+    monkeypatch.setattr(unrolled.heads.head, "valid_mask", everywhere)
     with pytest.raises(BrokenLaw, match="padding"):
         writer.check()
 

@@ -141,3 +141,10 @@ def test_options_of_earlier_files_are_read(kind: Any, held: dict[str, Any], flat
     assert kind.from_json(held) == kind.collect(flat)
     given = {**flat, **{name: held.get(name) for name in kind.absent}}
     assert kind.without_absent(given) == flat
+
+
+def test_every_name_of_the_room_is_there() -> None:
+    import unrolled.tasks
+
+    for name in unrolled.tasks.__all__:
+        assert getattr(unrolled.tasks, name).__name__ == name

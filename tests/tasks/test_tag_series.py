@@ -62,12 +62,10 @@ def test_labels_of_steps_are_learned_saved_and_keep_the_laws(observer: Tagger, t
 
 
 def test_numbers_are_tagged_without_dropping_them_where_nothing_is_asked_for() -> None:
-    reader = Tagger(**{**QUICK, "epochs": 1}).fit(states(10)).fitted().reader
-    assert isinstance(reader, SeriesReader)
-    assert reader.dropout.p == 0
-    reader = Tagger(**{**QUICK, "epochs": 1}, reading_dropout=0.3).fit(states(10)).fitted().reader
-    assert isinstance(reader, SeriesReader)
-    assert reader.dropout.p == 0.3
+    for given, rate in ((None, 0.0), (0.3, 0.3)):
+        model = Tagger(**{**QUICK, "epochs": 1}, reading_dropout=given).fit(states(10))
+        [reader] = [part for part in model.fitted().modules() if isinstance(part, SeriesReader)]
+        assert reader.dropout.p == rate
 
 
 def test_a_network_that_sees_the_padding_of_series_is_caught(observer: Tagger, monkeypatch: pytest.MonkeyPatch) -> None:

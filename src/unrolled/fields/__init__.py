@@ -7,6 +7,7 @@ from unrolled.fields.audio import Audio, Front
 from unrolled.fields.category import Category
 from unrolled.fields.field import Field, field_from_json, field_kinds, field_to_json, register_field
 from unrolled.fields.ink import Ink
+from unrolled.fields.levelled import Levelled
 from unrolled.fields.number import Number
 from unrolled.fields.numbers import Numbers
 from unrolled.fields.sound import AudioOptions
@@ -27,6 +28,7 @@ __all__ = [
     "Ink",
     "Front",
     "Number",
+    "Levelled",
     "Numbers",
     "Spelling",
     "Tags",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, NamedTuple, Protocol, Self, TypeAlias, TypeGuard
+from typing import ClassVar, NamedTuple, Protocol, Self, TypeAlias, TypeGuard
 
 import narwhals as nw
 import numpy as np
 from narwhals.dependencies import is_into_dataframe
-from pydantic import Field
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.ragged import Ragged
@@ -17,22 +17,21 @@ from unrolled.data.read.audio import SOUNDS, Clip, read_clip
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.manifests import path_column, read_recordings
-from unrolled.data.read.records import iterate_records
+from unrolled.data.read.records import Records, iterate_records
 from unrolled.data.read.sources import holds_columns, is_path
 from unrolled.errors import DataError, OptionError, listed
 from unrolled.fields.audio import Audio
 from unrolled.fields.sound import AudioOptions, Sound, resample
 from unrolled.fields.sound.mel import band_centres
-from unrolled.inputs.columns import LABEL_NAMES, LabelColumns
-from unrolled.inputs.input import Fields, Input, ReadSource
+from unrolled.inputs.augment import AugmentOptions, masked
+from unrolled.inputs.columns import LabelColumns
+from unrolled.inputs.input import Fields, Input, LiveFront, ReadSource
 from unrolled.inputs.series import SeriesInput
-from unrolled.nn.reading.masks import MaskedReader
 from unrolled.nn.reading.perturb import PerturbedReader
 from unrolled.nn.reading.reader import Reader, SeriesReader
-from unrolled.options import Options
 from unrolled.types import TABLES
 
-__all__ = ["AudioInput", "AugmentOptions"]
+__all__ = ["AudioInput"]
 
 
 class Hastened(NamedTuple):
@@ -43,34 +42,6 @@ class Hastened(NamedTuple):
 
 
 Recording: TypeAlias = Clip | Sound | Hastened
-
-
-class AugmentOptions(Options):
-    """What training does to the features of sounds; nothing of it is done when they are judged.
-
-    See `PerturbedReader`, which needs log energies of bands, and `MaskedReader`.
-    """
-
-    frequency_warp: float = Field(
-        default=0.0, ge=0, le=1, description="Voices higher or lower in training, by a factor of up to exp of this."
-    )
-    channel_decibels: float = Field(
-        default=0.0, ge=0, le=60, description="Deviation of the tone of other microphones in training, in decibels."
-    )
-    gain_decibels: float = Field(
-        default=0.0, ge=0, le=60, description="Deviation of the loudness in training, in decibels."
-    )
-    noise_decibels: float | None = Field(
-        default=None, ge=-60, le=200, description="Noise in training: lowest ratio of sound to noise, in decibels."
-    )
-    speeds: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = Field(
-        default=(), description="Every sound is learned from at these speeds, too, such as 0.9 and 1.1; pitch follows."
-    )
-    time_masks: int = Field(default=0, ge=0, description="Stretches of a sound that are left out in training.")
-    time_mask: int = Field(default=20, ge=0, description="Frames that one of them covers at most, a fifth of all.")
-    band_masks: int = Field(default=0, ge=0, description="Bands of neighbouring features left out in training.")
-    band_mask: int = Field(default=8, ge=0, description="Features that one of them covers at most.")
-    feature_noise: float = Field(default=0.0, ge=0, description="Deviation of noise on the features in training.")
 
 
 class AudioGroups(Protocol):
@@ -104,20 +75,24 @@ class AudioInput(Input[AudioGroups]):
             return True
         if holds_columns(source) or (is_path(source) and suffix(source) in TABLES):
             # Who names a column of texts means them, though the table may name their recordings, too.
-            return columns.text is None and _names_sounds(source)
+            return columns.files is not None or (columns.text is None and _names_sounds(source))
         return isinstance(source, list) and bool(source) and all(isinstance(item, Sound) for item in source)
 
     @classmethod
     def read(cls, source: object, columns: LabelColumns, options: AudioGroups, *, labelled: bool) -> ReadSource:
         if isinstance(source, list) and not holds_columns(source):
             return ReadSource(cls(source), Places("the sounds", "row", np.arange(len(source))), columns)
-        if is_path(source) and (suffix(source) in SOUNDS or (_is_folder(source) and not labelled)):
+        listed_there = _is_folder(source) and (Path(source) / "wav.scp").is_file()
+        if is_path(source) and (suffix(source) in SOUNDS or (_is_folder(source) and not labelled and not listed_there)):
             return cls._of_files(Path(source), columns)
-        found = read_recordings(source)
+        # What is said has one name in what is read, whatever its column was called.
+        found = read_recordings(source, audio=columns.files, text=columns.label if columns.said and labelled else None)
         inputs = cls(found.columns["audio"])
         if not labelled:
             return ReadSource(inputs, found.places, columns, filed=True)
-        column = columns.label or next((name for name in LABEL_NAMES if name in found.columns), None)
+        if columns.said:
+            return cls._said(found, inputs, columns)
+        column = columns.label or next((name for name in columns.usual if name in found.columns), None)
         if column not in found.columns:
             raise DataError(
                 f"{found.source}: expected a column of labels beside the sounds, but none has a usual name; say which "
@@ -125,8 +100,20 @@ class AudioInput(Input[AudioGroups]):
             )
         where = "the names of their folders" if _is_folder(source) else f"column {column!r}"
         said = (f"sounds: {len(inputs):,} recordings; labels: {where}",)
-        columns = LabelColumns(columns.text, column, columns.names)
+        columns = replace(columns, label=column)
         return ReadSource(inputs, found.places, columns, found.columns[column], filed=True, remarks=said)
+
+    @classmethod
+    def _said(cls, found: Records, inputs: Self, columns: LabelColumns) -> ReadSource:
+        """Recordings with their transcripts."""
+        if "text" not in found.columns:
+            raise DataError(
+                f"{found.source}: expected a transcript of each recording, in a column {' or '.join(columns.usual)} or "
+                f"in a .txt file beside each; name the column with text=. It has: {listed(found.columns)}."
+            )
+        where = f"column {columns.label!r}" if columns.label else "as they stand there"
+        said = (f"sounds: {len(inputs):,} recordings of {found.source}; transcripts: {where}",)
+        return ReadSource(inputs, found.places, columns, found.columns["text"], filed=True, remarks=said)
 
     @classmethod
     def _of_files(cls, path: Path, columns: LabelColumns) -> ReadSource:
@@ -173,17 +160,23 @@ class AudioInput(Input[AudioGroups]):
     def reader(cls, inputs: Self | None, fields: Fields, options: AudioGroups, width: int | None) -> Reader:
         field, drawn = fields["audio"], options.augment
         plain: Reader = SeriesReader(field.width, options.reading_dropout or 0.0)
-        if drawn.frequency_warp or drawn.channel_decibels or drawn.gain_decibels or drawn.noise_decibels is not None:
-            plain = _perturbed(plain, field, drawn)
-        return MaskedReader(
-            plain, times=drawn.time_masks, longest=drawn.time_mask, bands=drawn.band_masks, widest=drawn.band_mask,
-            noise=drawn.feature_noise,
-        )  # fmt: skip
+        return masked(_perturbed(plain, field, drawn) if drawn.perturbs else plain, drawn)
 
     @classmethod
     def say(cls, fields: Fields) -> list[str]:
         options: AudioOptions = fields["audio"].options
         return [f"sounds at {options.rate:,} Hz, {options.width} features each {1000 * options.hop:g} ms"]
+
+    @classmethod
+    def seconds(cls, fields: Fields) -> float:
+        options: AudioOptions = fields["audio"].options
+        return options.hop_size / options.rate
+
+    @classmethod
+    def front(cls, fields: Fields) -> LiveFront:
+        """Takes samples (n,) at the rate of the field."""
+        field: Audio = fields["audio"]
+        return field.front()
 
     @classmethod
     def made_up(cls, fields: Fields, options: AudioGroups, draw: Sequence[np.random.Generator]) -> Self:

@@ -10,10 +10,19 @@ from unrolled.data.read.records import Records
 from unrolled.data.read.table_layout import is_datum
 from unrolled.errors import DataError, listed
 
-__all__ = ["LABEL_NAMES", "LabelColumns", "TEXT_NAMES", "check_guessed", "table_of_numbers", "told_apart"]
+__all__ = [
+    "LABEL_NAMES",
+    "LabelColumns",
+    "TEXT_NAMES",
+    "TRANSCRIPT_NAMES",
+    "check_guessed",
+    "table_of_numbers",
+    "told_apart",
+]
 
 LABEL_NAMES = ("label", "class", "target", "category", "sentiment", "y")
 TEXT_NAMES = ("text", "sentence", "review", "document", "content", "message")
+TRANSCRIPT_NAMES = ("text", "sentence", "transcript")
 # Values of a column that are looked at, and columns.
 SOME, FEW = 50, 200
 # Columns are told apart from so many rows on, where labels come so often each.
@@ -28,12 +37,22 @@ HELP = (
 @dataclass(frozen=True)
 class LabelColumns:
     """Which columns of a table hold the text and its label, or the steps of series; names: of all columns, where a file
-    has no header."""
+    has no header.
+
+    files: the column that names the files of inputs. said: labels are no classes, but what is said or written.
+    """
 
     text: str | None = None
     label: str | None = None
     names: tuple[str, ...] | None = None
     steps: StepColumns = AS_SEEN
+    files: str | None = None
+    said: bool = False
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """The names under which labels are looked for."""
+        return TRANSCRIPT_NAMES if self.said else LABEL_NAMES
 
     @property
     def parts(self) -> tuple[tuple[str | None, str | None], tuple[str, ...] | None]:

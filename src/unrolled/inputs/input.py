@@ -6,18 +6,30 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, Self, TypeAlias, TypeVar
 
 import numpy as np
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.read.files import Places
 from unrolled.data.read.folders import read_folders
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, NotStreamable, OptionError
+from unrolled.fields.ink import Drawing
 from unrolled.inputs.columns import LabelColumns
 from unrolled.nn.reading.reader import Reader
 
-__all__ = ["Fields", "Input", "ReadSource", "check_kind", "input_of", "known_inputs", "register_input"]
+__all__ = [
+    "Fields",
+    "Inked",
+    "Input",
+    "LiveFront",
+    "ReadSource",
+    "check_kind",
+    "input_of",
+    "known_inputs",
+    "register_input",
+    "version_rows",
+]
 
 Groups = TypeVar("Groups")
 Kind = TypeVar("Kind", bound="type[Input[Any]]")
@@ -26,6 +38,23 @@ Fields: TypeAlias = dict[str, Any]
 """The fields of a task by name, each of the kind that was put there."""
 
 _KINDS: list[type[Input[Any]]] = []
+
+
+class LiveFront(Protocol):
+    """One input as it comes, in pieces of any size: any split gives the steps of the whole."""
+
+    def push(self, piece: np.ndarray, /) -> np.ndarray:
+        """The steps (n, width) that the next piece completes."""
+
+    def flush(self) -> np.ndarray:
+        """The steps that were waiting for the end; what is pushed then begins another input."""
+
+
+class Inked(NamedTuple):
+    """A drawing, and of each of its steps the number of the stroke that it belongs to, (steps,) integers."""
+
+    drawing: Drawing
+    owners: np.ndarray
 
 
 class Input(ABC, Generic[Groups]):
@@ -99,6 +128,20 @@ class Input(ABC, Generic[Groups]):
         """What the fields hold, in words."""
 
     @classmethod
+    def seconds(cls, fields: Fields) -> float | None:
+        """How far apart the steps are, in seconds; None where nobody knows."""
+        return None
+
+    @classmethod
+    def front(cls, fields: Fields) -> LiveFront:
+        """What turns an input that is still coming into steps. Raises NotStreamable."""
+        raise NotStreamable(f"{cls.kind} cannot be read while they come; give whole ones.")
+
+    def inked(self, row: int, fields: Fields) -> Inked | None:
+        """The strokes of one input, for a picture; None where it has none."""
+        return None
+
+    @classmethod
     @abstractmethod
     def made_up(cls, fields: Fields, options: Groups, draw: Sequence[np.random.Generator]) -> Self:
         """An input for each generator, for the laws."""
@@ -139,6 +182,13 @@ def register_input(kind: Kind) -> Kind:
 def known_inputs() -> tuple[type[Input[Any]], ...]:
     """All kinds, in the order in which a source is shown to them."""
     return tuple(_KINDS)
+
+
+def version_rows(rows: np.ndarray, count: int, versions: int) -> np.ndarray:
+    """Where rows of `count` inputs stand among their `versions`, see `Input.versions`: (n,)."""
+    starts = np.arange(0, versions, max(1, count))
+    every: np.ndarray = (starts[:, None] + rows).reshape(-1)
+    return every
 
 
 def input_of(fields: Fields) -> type[Input[Any]]:

@@ -18,22 +18,24 @@ from unrolled.data.read.label_first import is_label_first, read_label_first
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.series import read_series
 from unrolled.data.read.sources import holds_columns, holds_texts, is_delimited, is_path, is_several
-from unrolled.errors import DataError
+from unrolled.errors import DataError, OptionError
+from unrolled.fields.levelled import Levelled
 from unrolled.fields.numbers import Numbers
-from unrolled.inputs.columns import LABEL_NAMES, TEXT_NAMES, LabelColumns
-from unrolled.inputs.input import Fields, Input, ReadSource
+from unrolled.inputs.augment import AugmentOptions, masked
+from unrolled.inputs.columns import TEXT_NAMES, LabelColumns
+from unrolled.inputs.input import Fields, Input, LiveFront, ReadSource
 from unrolled.nn.reading.reader import Reader, SeriesReader
 from unrolled.options import Options
 
-__all__ = ["SeriesInput", "SeriesOptions"]
+__all__ = ["RowFront", "SeriesInput", "SeriesOptions"]
 
 FILES = (".ts", ".arff", ".npy", ".npz")
 
 
 class SeriesOptions(Options):
-    """How a task reads series. scaling: a kind of `Number`."""
+    """How a task reads series. scaling: a kind of `Number`, or what a `Levelled` is over."""
 
-    scaling: Literal["standard", "robust", "log", "scale", "none"] = Field(
+    scaling: Literal["standard", "robust", "log", "scale", "none", "recording", "running"] = Field(
         default="standard", description="How the numbers of series are scaled."
     )
 
@@ -44,7 +46,23 @@ class SeriesGroups(Protocol):
     @property
     def series(self) -> SeriesOptions: ...
     @property
+    def augment(self) -> AugmentOptions: ...
+    @property
     def reading_dropout(self) -> float | None: ...
+
+
+class RowFront:
+    """Rows of a series as they come: each is a step of its own. push takes (n, channels), of one channel also (n,)."""
+
+    def __init__(self, field: Numbers) -> None:
+        self._field = field
+
+    def push(self, piece: np.ndarray) -> np.ndarray:
+        rows = np.asarray(piece, np.float64)
+        return self._field.encode(rows[:, None] if rows.ndim == 1 and self._field.channels == 1 else rows)
+
+    def flush(self) -> np.ndarray:
+        return np.zeros((0, self._field.width), np.float32)
 
 
 class SeriesInput(Input[SeriesGroups]):
@@ -83,14 +101,15 @@ class SeriesInput(Input[SeriesGroups]):
             return ReadSource(cls(rows.values), rows.places, columns, rows.labels, filed=True, remarks=(said,))
         if isinstance(source, Sized) and not is_path(source) and not len(source):
             return ReadSource(cls(()), Places("the inputs", "row", np.arange(0)), columns)
-        series = read_series(source)
+        names = (columns.label,) if columns.label and is_path(source) else (("text", "y") if columns.said else ("y",))
+        series = read_series(source, names=names)
         return ReadSource(cls(series.values), series.places, columns, series.labels, filed=is_path(source))
 
     @classmethod
     def _of_steps(cls, source: object, columns: LabelColumns, labelled: bool) -> ReadSource:
         """A table with a row for each step; a label belongs to all rows of a series."""
         found = read_steps(
-            source, columns.steps, columns.label, LABEL_NAMES, option="label", labelled=labelled, names=columns.names
+            source, columns.steps, columns.label, columns.usual, option="label", labelled=labelled, names=columns.names
         )
         labels = None if found.labels is None else [_one_label(found, i) for i in range(len(found.ids))]
         settled = LabelColumns(None, found.label or columns.label, columns.names, found.columns)
@@ -105,7 +124,15 @@ class SeriesInput(Input[SeriesGroups]):
         return len(self.values)
 
     def fit(self, rows: np.ndarray, options: SeriesGroups) -> Fields:
-        return {"series": Numbers.fit((self.values[i] for i in rows.tolist()), options.series.scaling)}
+        scaling, chosen = options.series.scaling, (self.values[i] for i in rows.tolist())
+        if scaling == "recording" or scaling == "running":
+            return {"series": Levelled.fit(chosen, scaling)}
+        return {"series": Numbers.fit(chosen, scaling)}
+
+    def versions(self, options: SeriesGroups) -> Self:
+        speeds = options.augment.speeds
+        faster = [_at_speed(values, speed) for speed in speeds for values in self.values]
+        return type(self)([*self.values, *faster]) if speeds else self
 
     def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
         column = PaddedColumn(Ragged.from_list(fields["series"].encode(values) for values in self.values))
@@ -116,7 +143,12 @@ class SeriesInput(Input[SeriesGroups]):
 
     @classmethod
     def reader(cls, inputs: Self | None, fields: Fields, options: SeriesGroups, width: int | None) -> Reader:
-        return SeriesReader(fields["series"].width, options.reading_dropout or 0.0)
+        if options.augment.perturbs:
+            raise OptionError(
+                "Warping, channel, gain and noise in decibels are of sounds, got series of numbers; leave out "
+                "frequency_warp, channel_decibels, gain_decibels and noise_decibels, or choose feature_noise."
+            )
+        return masked(SeriesReader(fields["series"].width, options.reading_dropout or 0.0), options.augment)
 
     @classmethod
     def say(cls, fields: Fields) -> list[str]:
@@ -124,8 +156,26 @@ class SeriesInput(Input[SeriesGroups]):
         return [f"series of {channels} channel{'' if channels == 1 else 's'}"]
 
     @classmethod
+    def front(cls, fields: Fields) -> LiveFront:
+        field: Numbers | Levelled = fields["series"]
+        return field.front() if isinstance(field, Levelled) else RowFront(field)
+
+    @classmethod
     def made_up(cls, fields: Fields, options: SeriesGroups, draw: Sequence[np.random.Generator]) -> Self:
         return cls([fields["series"].draw(random) for random in draw])
+
+
+def _at_speed(values: np.ndarray, speed: float) -> np.ndarray:
+    """A series (T, D) as many times faster: (T / speed, D), straight lines between steps."""
+    series = np.asarray(values, np.float64)
+    if speed == 1 or not len(series):
+        return series
+    places = np.linspace(0, len(series) - 1, max(1, round(len(series) / speed)))
+    before = places.astype(np.int64)
+    share = (places - before).reshape(-1, *[1] * (series.ndim - 1))
+    between = (1 - share) * series[before] + share * series[np.minimum(before + 1, len(series) - 1)]
+    # A step that is there is not lost to a missing neighbour of which nothing is taken.
+    return np.asarray(np.where(share == 0, series[before], between))
 
 
 def _holds_steps(source: object, columns: LabelColumns) -> bool:

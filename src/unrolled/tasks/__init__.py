@@ -12,17 +12,28 @@ if TYPE_CHECKING:
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
     from unrolled.tasks.reading.pairs import PairColumns
+    from unrolled.tasks.recognize import Recognizer
     from unrolled.tasks.regress import Regressor
     from unrolled.tasks.tag import Tagger
     from unrolled.tasks.translate import Translator
 
-__all__ = ["Classifier", "Forecaster", "LanguageModel", "PairColumns", "Regressor", "Tagger", "Translator"]
+__all__ = [
+    "Classifier",
+    "Forecaster",
+    "LanguageModel",
+    "PairColumns",
+    "Recognizer",
+    "Regressor",
+    "Tagger",
+    "Translator",
+]
 
 _HOMES = {
     "Classifier": "classify",
     "Forecaster": "forecast",
     "LanguageModel": "language",
-    "PairColumns": "pairs",
+    "PairColumns": "reading.pairs",
+    "Recognizer": "recognize",
     "Regressor": "regress",
     "Tagger": "tag",
     "Translator": "translate",
@@ -36,6 +47,7 @@ for _task, _name in (
     ("language", "LanguageModel"),
     ("translate", "Translator"),
     ("forecast", "Forecaster"),
+    ("recognize", "Recognizer"),
 ):
     announce_task(_task, TaskHome(f"unrolled.tasks.{_HOMES[_name]}", _name, f"unrolled.tasks.commands.{_task}"))
 

@@ -19,7 +19,7 @@ from unrolled.fields.category import Category
 from unrolled.fields.spoken import spelled_as
 from unrolled.heads.softmax import SoftmaxHead
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import Input, input_of
+from unrolled.inputs.input import Input, input_of, version_rows
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
 from unrolled.tasks.batches import per_row
@@ -207,8 +207,7 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
 
     def make_training_data(self, corpus: LabelledExamples, rows: np.ndarray) -> Examples[Labelled]:
         heard = corpus.versions(self.options)
-        starts = np.arange(0, len(heard), max(1, len(corpus)))
-        return self.make_data(heard, (starts[:, None] + rows).reshape(-1))
+        return self.make_data(heard, version_rows(rows, len(corpus), len(heard)))
 
     def make_net(self, corpus: LabelledExamples | None = None) -> nn.Module:
         chosen, head = self.options, self.options.head

@@ -90,7 +90,7 @@ class SequenceTask(Task, Generic[C, D]):
         """The rows of the corpus as a dataset for the training loop, by the fields."""
 
     def make_training_data(self, corpus: C, rows: np.ndarray) -> D:
-        """What is learned from the rows of the corpus; they are judged as `make_data` has them."""
+        """The rows that are learned from: those of `make_data`, or what training makes of them."""
         return self.make_data(corpus, rows)
 
     @abstractmethod

@@ -19,7 +19,7 @@ from unrolled.errors import OptionError
 from unrolled.fields.number import Number
 from unrolled.heads.number.head import NumberHead
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import Input, check_kind, input_of
+from unrolled.inputs.input import Input, check_kind, input_of, version_rows
 from unrolled.score.regression import RegressionReport, regression_report
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source, held_out
@@ -196,6 +196,10 @@ class Regressor(SequenceTask[MeasuredExamples, Examples[Labelled]]):
         known = np.full((len(corpus), field.width), np.nan) if corpus.targets is None else corpus.targets
         targets = CodeColumn(field.encode(known).astype(np.float32))
         return Examples(Labelled, (inputs, targets), lengths).select(rows)
+
+    def make_training_data(self, corpus: MeasuredExamples, rows: np.ndarray) -> Examples[Labelled]:
+        heard = corpus.versions(self.options)
+        return self.make_data(heard, version_rows(rows, len(corpus), len(heard)))
 
     def make_net(self, corpus: MeasuredExamples | None = None) -> nn.Module:
         chosen, head = self.options, self.options.head

@@ -22,6 +22,7 @@ from unrolled.fields.tokens import learned_scheme, scheme_of, spans, split_space
 from unrolled.fields.tokens.chunks import SCHEMES
 from unrolled.heads.crf import CRFHead
 from unrolled.heads.softmax import SoftmaxHead
+from unrolled.inputs.augment import MaskOptions
 from unrolled.inputs.input import Input, check_kind, input_of
 from unrolled.inputs.plain import parted
 from unrolled.inputs.series import SeriesOptions
@@ -55,7 +56,8 @@ class TagOptions(Options):
 class TaggerOptions(TaskOptions):
     """Every option of a `Tagger`, in groups.
 
-    text: `WordOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. reading_dropout: of single features of
+    text: `WordOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. augment:
+    `MaskOptions`. reading_dropout: of single features of
     what the encoder reads; left out: 0.3 of words, none of series. encoder: `EncoderOptions`. head: `TagOptions`.
     train: `BatchedOptions`.
     """
@@ -68,6 +70,7 @@ class TaggerOptions(TaskOptions):
     text: WordOptions = WordOptions(split="space", min_count=2, embedding_dropout=0.1)
     spelled: SpellingOptions = SpellingOptions(spelling="cnn")
     series: SeriesOptions = SeriesOptions()
+    augment: MaskOptions = MaskOptions()
     reading_dropout: Rate | None = Field(
         default=None, description="Dropout of single features of what the encoder reads."
     )

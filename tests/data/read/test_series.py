@@ -166,3 +166,15 @@ def test_a_numpy_file_that_does_not_fit_is_refused(tmp_path: Path, arrays: dict[
 def test_what_holds_no_series_is_refused(source: Any, labels: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read_series(source, labels)
+
+
+def test_series_may_stand_one_after_another(tmp_path: Path) -> None:
+    features = np.arange(20.0).reshape(10, 2)
+    np.savez(tmp_path / "a.npz", features=features, lengths=np.array([3, 7]), text=np.array(["x", "y z"]))
+    found = read_series(tmp_path / "a.npz", names=("text", "y"))
+    assert [value.shape for value in found.values] == [(3, 2), (7, 2)]
+    assert np.array_equal(np.concatenate(found.values), features)
+    assert (found.labels, read_series(tmp_path / "a.npz").labels) == (["x", "y z"], None)
+    # Of as many lengths as rows each row is a series of its own.
+    np.savez(tmp_path / "b.npz", x=np.ones((2, 3)), lengths=np.array([1, 1]))
+    assert [value.shape for value in read_series(tmp_path / "b.npz").values] == [(1, 1), (1, 1)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,20 +18,25 @@ from unrolled.errors import DataError, listed
 
 __all__ = ["Series", "read_series"]
 
+# What the array of series is called in a file of several.
+_NAMES = ("x", "features")
+
 
 class Series(LabelledValues[np.ndarray]):
     """n series of D channels each, of any lengths: (T_i, D) float64, NaN where missing."""
 
 
 @reader
-def read_series(source: object, labels: Iterable[object] | None = None) -> Series:
+def read_series(source: object, labels: Iterable[object] | None = None, *, names: Sequence[str] = ("y",)) -> Series:
     """The series that `source` holds.
 
     Args:
         source: a path to .ts (the format of sktime and aeon, plain or .gz), .arff, .npy or .npz; an array (N, T, D), or
-            (N, T) for one channel; or a list of arrays (T_i, D) or (T_i,). An .npz file holds one array, or `x` with
-            labels `y` and, where series end early, `lengths` (N,).
+            (N, T) for one channel; or a list of arrays (T_i, D) or (T_i,). An .npz file holds one array, or `x` (also
+            called `features`) with labels and, where series end early, `lengths` (N,). Series may also stand one after
+            another, (sum of lengths, D).
         labels: one for each series, where the source has none; whole numbers become their digits.
+        names: of the array of labels in an .npz file, the first that is there.
 
     Raises:
         DataError: no such file, an unknown kind, a line that does not fit (it is named), other numbers of labels than
@@ -39,7 +44,7 @@ def read_series(source: object, labels: Iterable[object] | None = None) -> Serie
     """
     if isinstance(source, str | Path):
         name, kind = file_name(source), "row"
-        values, own, numbers = _from_path(source, name)
+        values, own, numbers = _from_path(source, name, names)
         if own is not None and labels is not None:
             raise DataError(f"{name} has labels of its own: leave labels= out.")
         labels = own if labels is None else labels
@@ -53,7 +58,9 @@ def read_series(source: object, labels: Iterable[object] | None = None) -> Serie
     return series if labels is None else Series(values, _texts(labels, len(values), name), name, series.places)
 
 
-def _from_path(source: str | Path, name: str) -> tuple[list[np.ndarray], Iterable[object] | None, list[int]]:
+def _from_path(
+    source: str | Path, name: str, labels: Sequence[str]
+) -> tuple[list[np.ndarray], Iterable[object] | None, list[int]]:
     ending = suffix(source)
     if ending == ".ts":
         return read_ts(source)
@@ -65,13 +72,24 @@ def _from_path(source: str | Path, name: str) -> tuple[list[np.ndarray], Iterabl
             "convert or rename it."
         )
     arrays = read_arrays(require_file(source), name)
-    x = arrays["x"] if "x" in arrays else next(iter(arrays.values()))
-    if len(arrays) > 1 and "x" not in arrays:
+    called = next((one for one in _NAMES if one in arrays), next(iter(arrays)))
+    if len(arrays) > 1 and called not in _NAMES:
         raise DataError(f"{name} holds the arrays {listed(arrays)}, but expected 'x' among them: name the series 'x'.")
-    values = _from_memory(x, name)
-    if "lengths" in arrays:
-        values = _shortened(values, arrays["lengths"], name)
-    return values, arrays.get("y"), list(range(len(values)))
+    x, lengths = arrays[called], arrays.get("lengths")
+    if lengths is not None and _in_a_row(x, lengths):
+        values = _from_memory(np.split(x, np.cumsum(lengths)[:-1]), name)
+    else:
+        values = _from_memory(x, name)
+        if lengths is not None:
+            values = _shortened(values, lengths, name)
+    own = next((arrays[one] for one in labels if one in arrays), None)
+    return values, own, list(range(len(values)))
+
+
+def _in_a_row(x: np.ndarray, lengths: np.ndarray) -> bool:
+    """Do series of these lengths stand one after another? Where each has a row of its own, they do not."""
+    whole = lengths.ndim == 1 and lengths.dtype.kind in "iu" and x.ndim == 2 and len(lengths) != len(x)
+    return whole and len(lengths) > 0 and int(lengths.min()) >= 1 and int(lengths.sum()) == len(x)
 
 
 def _shortened(values: list[np.ndarray], lengths: np.ndarray, name: str) -> list[np.ndarray]:

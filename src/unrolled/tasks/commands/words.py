@@ -61,7 +61,7 @@ Names = Annotated[str | None, Word("Names of all columns, for a table without a 
 Column = Annotated[str | None, Word("Column of the tags, as upos or xpos, or a number from 0.", "NAME|NUMBER")]
 Series = Annotated[str | None, Word("Column that names the series of a row, in a table of series.", flags=("--id",))]
 At = Annotated[str | None, Word("Column of the time of a row, in a table of series.", flags=("--time",))]
-Beam = Annotated[int | None, Word("Hypotheses followed.  [default: 5]", least=1)]
+Beam = Annotated[int | None, Word("Hypotheses followed.  [default: by the task]", least=1)]
 
 # What every fit takes.
 Set = Annotated[

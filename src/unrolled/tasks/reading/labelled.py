@@ -17,7 +17,7 @@ from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.input import Input, ReadSource, check_kind, known_inputs
 from unrolled.tasks.reading.options import InputOptions
 
-__all__ = ["LabelledExamples", "is_missing", "read_examples", "read_source"]
+__all__ = ["LabelledExamples", "is_missing", "read_examples", "read_source", "recognised"]
 
 # So many different numbers are classes however few rows there are; with fractions fewer, and never more than the last.
 FEW, FEW_FRACTIONS, MOST_FRACTIONS = 10, 5, 25
@@ -48,7 +48,7 @@ class LabelledExamples:
         heard = self.inputs.versions(options)
         if heard is self.inputs:
             return self
-        rows = np.tile(np.arange(len(self)), len(heard) // max(1, len(self)))
+        rows = np.arange(len(heard)) % len(self)
         labels = None if self.labels is None else [self.labels[row] for row in rows.tolist()]
         return replace(self, inputs=heard, labels=labels, places=self.places.select(rows))
 
@@ -106,7 +106,7 @@ def read_source(
 
     labelled: every example must have a label; else labels are not looked for, and None.
     """
-    kind, source = _recognised(source, columns, labelled)
+    kind, source = recognised(source, columns, labelled)
     read = kind.read(source, columns, options, labelled=labelled and labels is None)
     if not labelled:
         return read, None
@@ -122,7 +122,7 @@ def is_missing(label: object) -> bool:
     return label is None or (label == "" if isinstance(label, str) else str(label) in MISSING)
 
 
-def _recognised(source: object, columns: LabelColumns, labelled: bool) -> tuple[type[Input[Any]], object]:
+def recognised(source: object, columns: LabelColumns, labelled: bool) -> tuple[type[Input[Any]], object]:
     """The kind of a source, and the source, which can be gone through more than once."""
     if not is_path(source) and not holds_columns(source):
         if not is_several(source):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,15 @@ class MeasuredExamples:
 
     def __len__(self) -> int:
         return len(self.places.numbers)
+
+    def versions(self, options: InputOptions) -> MeasuredExamples:
+        """What training learns from, see `Input.versions`."""
+        heard = self.inputs.versions(options)
+        if heard is self.inputs:
+            return self
+        rows = np.arange(len(heard)) % len(self)
+        targets = None if self.targets is None else self.targets[rows]
+        return replace(self, inputs=heard, targets=targets, places=self.places.select(rows))
 
     def check_differ(self) -> None:
         """Raises `DataError` where all inputs have one and the same target, of which nothing can be learned."""

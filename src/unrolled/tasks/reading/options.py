@@ -8,33 +8,39 @@ from pydantic import Field
 
 from unrolled.errors import OptionError
 from unrolled.fields.sound import AudioOptions
-from unrolled.inputs.audio import AugmentOptions
+from unrolled.inputs.augment import AugmentOptions
 from unrolled.inputs.series import SeriesOptions
 from unrolled.inputs.text import TextUse
 from unrolled.inputs.texts import SpellingOptions, TextOptions
 from unrolled.nn.build import Rate
 from unrolled.tasks.options import TaskOptions
 
-__all__ = ["InputOptions"]
+__all__ = ["InputOptions", "SignalOptions"]
 
 
-class InputOptions(TaskOptions):
-    """Options of a task that reads inputs of any kind, those of every kind in a group.
+class SignalOptions(TaskOptions):
+    """Options of a task that reads inputs of any kind but texts, those of every kind in a group.
 
-    text: `TextOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. audio: `AudioOptions`. augment:
-    `AugmentOptions`. reading_dropout: of single features of what the encoder reads.
+    series: `SeriesOptions`. audio: `AudioOptions`. augment: `AugmentOptions`. reading_dropout: of single features of
+    what the encoder reads.
     """
 
-    use: ClassVar[TextUse] = TextUse()
-
-    text: TextOptions = TextOptions()
-    spelled: SpellingOptions = SpellingOptions()
     series: SeriesOptions = SeriesOptions()
     audio: AudioOptions = AudioOptions()
     augment: AugmentOptions = AugmentOptions()
     reading_dropout: Rate | None = Field(
         default=None, description="Dropout of single features of what the encoder reads."
     )
+
+
+class InputOptions(SignalOptions):
+    """Options of a task that reads inputs of any kind: as `SignalOptions`; text: `TextOptions`; spelled:
+    `SpellingOptions`."""
+
+    use: ClassVar[TextUse] = TextUse()
+
+    text: TextOptions = TextOptions()
+    spelled: SpellingOptions = SpellingOptions()
 
     def check(self) -> None:
         super().check()

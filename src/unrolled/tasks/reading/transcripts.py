@@ -1,0 +1,143 @@
+"""Inputs of any kind with what is said or written in each: what a recogniser reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unrolled.data.read.files import Places, iterate_text
+from unrolled.data.read.records import read_records
+from unrolled.data.read.sources import is_path, is_several
+from unrolled.errors import DataError, listed
+from unrolled.inputs.columns import LabelColumns
+from unrolled.inputs.input import Input, ReadSource, check_kind
+from unrolled.tasks.reading.labelled import recognised
+from unrolled.tasks.reading.options import SignalOptions
+
+__all__ = ["Utterances", "read_utterances"]
+
+# Files that hold the transcripts of another file of the same name: tables, or a text a line.
+BESIDE = (".tsv", ".csv", ".jsonl", ".parquet", ".txt")
+
+
+@dataclass(frozen=True, eq=False)
+class Utterances:
+    """n inputs of one kind. texts: what is said in each, None where nobody told. columns: where they stood."""
+
+    inputs: Input[Any]
+    texts: list[str] | None
+    places: Places
+    columns: LabelColumns
+    remarks: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def versions(self, options: SignalOptions) -> Utterances:
+        """What training learns from, see `Input.versions`."""
+        heard = self.inputs.versions(options)
+        if heard is self.inputs:
+            return self
+        rows = np.arange(len(heard)) % len(self)
+        texts = None if self.texts is None else [self.texts[row] for row in rows.tolist()]
+        return replace(self, inputs=heard, texts=texts, places=self.places.select(rows))
+
+    @property
+    def said(self) -> list[str]:
+        """The texts. Raises DataError where there are none."""
+        if self.texts is None:
+            raise DataError(f"Expected a transcript for each input of {self.places.source}, got none: give them as y.")
+        return self.texts
+
+    def check_kind(self, owner: str, wanted: str) -> None:
+        """Raises `DataError` where the inputs are of another kind than `wanted`."""
+        check_kind(owner, wanted, self.inputs)
+
+
+def read_utterances(
+    source: object, texts: object, columns: LabelColumns, options: SignalOptions, *, labelled: bool
+) -> Utterances:
+    """What a recogniser takes: a source of any kind, with transcripts in it, beside it, or given.
+
+    labelled: every input must have a transcript; else they are not looked for. texts: one for each input, or None.
+    """
+    kind, source = recognised(source, columns, labelled)
+    if kind.lines:
+        raise DataError(
+            f"Expected recordings, series of numbers or drawings with their transcripts, got {kind.kind}: name the "
+            "column of the paths with audio=, or give arrays."
+        )
+    read = kind.read(source, columns, options, labelled=labelled and texts is None)
+    if not labelled:
+        return Utterances(read.inputs, None, read.places, read.columns, read.remarks)
+    if texts is not None:
+        if read.labels is not None:
+            raise DataError(f"{read.places.source!r} has transcripts of its own: leave y out.")
+        return Utterances(read.inputs, _given(texts, read), read.places, read.columns, read.remarks)
+    labels, remarks = read.labels, read.remarks
+    if labels is None:
+        labels, remark = _beside(source, columns, read)
+        remarks = (*remarks, remark)
+    said, silent = _filled(labels, read)
+    return Utterances(read.inputs, said, read.places, read.columns, (*remarks, *silent))
+
+
+def _given(texts: object, read: ReadSource) -> list[str]:
+    """The texts handed in, one for each input."""
+    if not is_several(texts):
+        raise DataError(f"Expected a list of transcripts, one for each input, but got {texts!r}: give such a list.")
+    return _one_each(list(texts), read, "y")
+
+
+def _one_each(texts: Sequence[object], read: ReadSource, source: str) -> list[str]:
+    if len(texts) != len(read.inputs):
+        raise DataError(
+            f"Expected one transcript for each of the {len(read.inputs)} inputs of {read.places.source}, got "
+            f"{len(texts)} in {source}: pair them up."
+        )
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(
+                f"Expected a text as the transcript of {read.places.of(row)}, got {text!r}: write what is said, or '' "
+                "where nothing is."
+            )
+    return [str(text) for text in texts]
+
+
+def _filled(labels: Sequence[object], read: ReadSource) -> tuple[list[str], tuple[str, ...]]:
+    """The transcripts of a source, empty where a field of it is, and what is to be said of that."""
+    texts = _one_each(["" if label is None else str(label) for label in labels], read, read.places.source)
+    silent = sum(not text.strip() for text in texts)
+    if silent == len(texts) and texts:
+        raise DataError(f"All {len(texts)} transcripts of {read.places.source} are empty: write what is said.")
+    said = f"transcripts: {silent:,} of {len(texts):,} are empty, so nothing is said there"
+    return texts, (said,) if silent else ()
+
+
+def _beside(source: object, columns: LabelColumns, read: ReadSource) -> tuple[Sequence[object], str]:
+    """The transcripts in a file of the same name, and what is to be said of that."""
+    if not is_path(source):
+        raise DataError("Expected a transcript for each input, but got none: give them after the inputs, as y.")
+    path = Path(source)
+    found = next((file for ending in BESIDE if (file := path.with_suffix(ending)) != path and file.is_file()), None)
+    if found is None:
+        raise DataError(
+            f"{path.name} has no transcripts: give them as y, or in a table {path.with_suffix('.tsv').name} beside it "
+            f"(also {', '.join(BESIDE[1:])})."
+        )
+    if found.suffix == ".txt":
+        return _one_each(list(iterate_text(found)), read, found.name), f"transcripts: the lines of {found.name}"
+    records = read_records(found)
+    column = columns.label or next((name for name in columns.usual if name in records.columns), None)
+    if column is None:
+        raise DataError(
+            f"{found.name}: expected the transcripts of {path.name} in a column {' or '.join(columns.usual)}; name it "
+            f"with text=. It has: {listed(records.columns)}."
+        )
+    texts: Iterable[str | None] = records.texts(column)
+    filled = ["" if text is None else text for text in texts]
+    return _one_each(filled, read, found.name), f"transcripts: column {column!r} of {found.name}, in the order of rows"

@@ -1,0 +1,151 @@
+"""Recognition while it is said: pieces come in, what is sure and what is likely comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+from unrolled.align.ctc import CTC
+from unrolled.align.mode import evaluating
+from unrolled.errors import NotStreamable, OptionError
+from unrolled.inputs.input import LiveFront
+from unrolled.padding import Padded
+from unrolled.search.paths import EndPoint
+from unrolled.search.prefix import Labelling, PrefixSearch, SoFar
+from unrolled.tasks.recognize.coding import Coding
+from unrolled.tasks.recognize.scorers import AnyScorer
+from unrolled.tasks.recognize.transcription import FAR, Clock, Transcription, path_labelling
+
+__all__ = ["LiveRecognition", "LiveText", "make_search"]
+
+
+class LiveText(NamedTuple):
+    """What is said so far. stable: what nothing that comes can change; rest: what now seems to follow it. over: whether
+    something was said and then nothing for the pause that was asked for."""
+
+    stable: str
+    rest: str
+    over: bool
+
+
+class _LiveSearch(Protocol):
+    """What takes frames of log-probabilities as they come."""
+
+    def push(self, log_probs: np.ndarray, /) -> SoFar: ...
+
+    def finish(self, nbest: int = 1) -> list[Labelling]: ...
+
+
+class _LikeliestPath:
+    """The best path alone, which no later frame changes."""
+
+    def __init__(self) -> None:
+        self._frames: list[np.ndarray] = []
+        self._codes: list[int] = []
+        self._last = 0
+
+    def push(self, log_probs: np.ndarray, /) -> SoFar:
+        self._frames.append(log_probs)
+        for code in log_probs.argmax(1).tolist():
+            if code not in (0, self._last):
+                self._codes.append(code)
+            self._last = code
+        return SoFar(tuple(self._codes), ())
+
+    def finish(self, nbest: int = 1) -> list[Labelling]:
+        return [path_labelling(np.concatenate(self._frames))] if self._frames else []
+
+
+def make_search(width: int, scorers: Sequence[AnyScorer]) -> _LiveSearch:
+    """The search that `hear` makes of whole rows, for one that is still coming."""
+    if width == 1 and not scorers:
+        return _LikeliestPath()
+    return PrefixSearch(width, threshold=FAR if scorers else np.inf, scorers=scorers)
+
+
+class LiveRecognition:
+    """One input after another, each in pieces of any size: whatever the pieces are, the text is that of the whole.
+
+    `Recognizer.stream` makes it. What is kept is the encoder's state, the beam, and log p of the frames so far, which
+    `finish` needs to tell when each word was said.
+
+    stride: steps that are read at once. after: steps that follow the last one. pause: frames of nothing, after
+    something was said, that end an utterance; None: nothing ends it.
+    """
+
+    def __init__(
+        self,
+        net: CTC[Any],
+        front: LiveFront,
+        coding: Coding,
+        clock: Clock,
+        width: int,
+        nbest: int,
+        scorers: Sequence[AnyScorer],
+        *,
+        stride: int,
+        after: int,
+        pause: int | None,
+    ) -> None:
+        if not net.encoder.streamable:
+            raise NotStreamable(
+                "stream: this model reads both ways, so it needs the whole recording before it says a word; fit it "
+                "with streaming=True, which makes more errors, or call transcribe() on whole ones."
+            )
+        if pause is not None and pause < 1:
+            raise OptionError("stream: pause must be above 0, or None where nothing ends an utterance.")
+        self._net, self._front, self._coding, self._clock = net, front, coding, clock
+        self._width, self._nbest, self._scorers = width, nbest, tuple(scorers)
+        self._stride, self._after, self._pause = stride, after, pause
+        self._begin()
+
+    def _begin(self) -> None:
+        self._state = self._net.begin(1)
+        self._search = make_search(self._width, self._scorers)
+        self._end = None if self._pause is None else EndPoint(self._pause)
+        self._left, self._begun = np.zeros((0, 0), np.float32), False
+        self._said, self._over = SoFar((), ()), False
+
+    def push(self, piece: np.ndarray) -> LiveText:
+        """The next piece: samples (n,) of sound at the model's rate, rows (n, channels) of a series; n may be 0."""
+        steps = self._joined(self._front.push(piece))
+        whole = len(steps) // self._stride * self._stride
+        self._left = steps[whole:]
+        self._take(steps[:whole])
+        return self._text()
+
+    def finish(self) -> Transcription:
+        """All that was said, as `transcribe` says it of the whole; what is pushed then begins another utterance."""
+        last = self._joined(self._front.flush())
+        # What never began has no time after its end.
+        self._take(np.pad(last, ((0, self._after if self._begun else 0), (0, 0))))
+        with evaluating(self._net):
+            found = self._clock.transcribed(self._coding, self._search.finish(self._nbest))
+        self._begin()
+        return found
+
+    def _joined(self, steps: np.ndarray) -> np.ndarray:
+        """The steps that were left before, and these."""
+        self._begun = self._begun or len(steps) > 0
+        return np.concatenate([self._left, steps]) if len(self._left) else steps
+
+    def _take(self, steps: np.ndarray) -> None:
+        if not len(steps):
+            return
+        weight = self._net.head.weight
+        values = torch.from_numpy(np.ascontiguousarray(steps)).to(weight)[None]
+        with evaluating(self._net):
+            frames, self._state = self._net.step(Padded(values, torch.tensor([len(steps)])), self._state)
+            log_probs = frames.values[0].cpu().numpy()
+            self._said = self._search.push(log_probs)
+        if self._end is not None:
+            self._over = self._end.push(log_probs) is not None
+
+    def _text(self) -> LiveText:
+        stable, rest = self._said
+        # A character may take several pieces: until it is whole it is not shown.
+        sure = self._coding.decode(stable).rstrip("\ufffd")
+        return LiveText(sure, self._coding.decode((*stable, *rest)).rstrip("\ufffd")[len(sure) :], self._over)
