@@ -10,7 +10,7 @@ import pytest
 from unrolled.errors import DataError
 from unrolled.fields.ink import Drawing, Ink
 
-OPTIONS = list(itertools.product([None, 0.3, 0.02], [False, True], [False, True]))
+OPTIONS = list(itertools.product([None, 0.3, 0.02], [False, True], [False, True], [False, True]))
 
 
 def scribble(random: np.random.Generator) -> Drawing:
@@ -33,15 +33,14 @@ def cuts(length: int, random: np.random.Generator) -> list[np.ndarray]:
     return [np.arange(1, length), np.array([], np.int64), *places]
 
 
-@pytest.mark.parametrize(("distance", "speed", "curvature"), OPTIONS)
+@pytest.mark.parametrize(("distance", "speed", "curvature", "position"), OPTIONS)
 @pytest.mark.parametrize("open_end", [False, True])
 def test_any_split_of_the_points_gives_the_steps_of_the_whole(
-    distance: float | None, speed: bool, curvature: bool, open_end: bool
+    distance: float | None, speed: bool, curvature: bool, position: bool, open_end: bool
 ) -> None:
     random = np.random.default_rng(0)
-    field = Ink.fit(
-        [scribble(random) for _ in range(10)], "training", distance=distance, speed=speed, curvature=curvature
-    )
+    more = {"speed": speed, "curvature": curvature, "position": position}
+    field = Ink.fit([scribble(random) for _ in range(10)], "training", distance=distance, **more)
     front = field.front()
     for _ in range(10):
         drawing = scribble(random)

@@ -14,10 +14,11 @@ from unrolled.testing import check_field
 
 EPS = float(np.finfo(np.float32).eps)
 OPTIONS = [
-    *itertools.product(["drawing", "training"], [None, 0.3], [False], [False, True]),
-    ("drawing", 0.02, True, True),
-    ("training", None, True, True),
+    *itertools.product(["drawing", "training"], [None, 0.3], [False], [False, True], [False]),
+    ("drawing", 0.02, True, True, True),
+    ("training", None, True, True, True),
 ]
+NAMES = ("per", "distance", "speed", "curvature", "position")
 
 
 def scribbles(count: int, seed: int = 0, *, step: float = 4.0) -> list[Drawing]:
@@ -36,24 +37,28 @@ DRAWINGS = scribbles(30)
 DOT = [np.array([[3.0, 4, 1.5]])]
 
 
-def fitted(per: str, distance: float | None = None, speed: bool = False, curvature: bool = False) -> Ink:
-    return Ink.fit(DRAWINGS, per, distance=distance, speed=speed, curvature=curvature)
+def fitted(
+    per: str, distance: float | None = None, speed: bool = False, curvature: bool = False, position: bool = False
+) -> Ink:
+    return Ink.fit(DRAWINGS, per, distance=distance, speed=speed, curvature=curvature, position=position)
 
 
-@pytest.mark.parametrize(("per", "distance", "speed", "curvature"), OPTIONS)
-def test_the_field_keeps_every_law(per: str, distance: float | None, speed: bool, curvature: bool) -> None:
+@pytest.mark.parametrize(NAMES, OPTIONS)
+def test_the_field_keeps_every_law(
+    per: str, distance: float | None, speed: bool, curvature: bool, position: bool
+) -> None:
     def fit(rows: list[Drawing], count: int) -> Ink:
-        return Ink.fit(rows[:count], per, distance=distance, speed=speed, curvature=curvature)
+        return Ink.fit(rows[:count], per, distance=distance, speed=speed, curvature=curvature, position=position)
 
     check_field(fit(DRAWINGS, 30), fit=fit)
     check_field(fit(DRAWINGS, 30), fit=fit, rows=DRAWINGS, laws=["leak"])
 
 
-@pytest.mark.parametrize(("per", "distance", "speed", "curvature"), OPTIONS)
+@pytest.mark.parametrize(NAMES, OPTIONS)
 def test_what_was_decoded_encodes_to_the_same_steps(
-    per: str, distance: float | None, speed: bool, curvature: bool
+    per: str, distance: float | None, speed: bool, curvature: bool, position: bool
 ) -> None:
-    field = fitted(per, distance, speed, curvature)
+    field = fitted(per, distance, speed, curvature, position)
     for drawing in [*scribbles(60, seed=1), *scribbles(10, seed=2, step=1e-3), DOT]:
         steps = field.encode(drawing)
         assert steps.dtype == np.float32
@@ -113,6 +118,23 @@ def test_steps_are_those_counted_by_hand() -> None:
     for one, other in zip(drawing, back, strict=True):
         # The last bits of float32 in a speed move a time of some seconds by as many of its own.
         np.testing.assert_allclose(other, one - [2, 0, 0], atol=16 * EPS)
+
+
+def test_the_position_is_told_from_the_middle_of_the_box_or_from_the_first_point() -> None:
+    drawing = [np.array([[2.0, 0], [2, 2]]), np.array([[2.0, 6], [6, 6], [6, 8]])]
+    places = np.array([[-1, -2], [-1, -1], [-1, 1], [1, 1], [1, 2]], np.float32)
+    own, live = (Ink(per, 8.0, 0.5, position=True) for per in ("drawing", "training"))
+    assert own.features == live.features == ("dx", "dy", "pen up", "x", "y")
+    np.testing.assert_array_equal(own.encode(drawing)[:, 3:], places)
+    np.testing.assert_array_equal(live.encode(drawing)[:, 3:], places - places[0])
+    for found in (own, live):
+        np.testing.assert_array_equal(found.encode(drawing)[:, :3], Ink(found.per, 8.0, 0.5).encode(drawing))
+    # Where the pen went is what its moves add up to, also where points were left out.
+    for field in (fitted("drawing", 0.3, position=True), fitted("training", 0.3, position=True)):
+        for scribble in scribbles(20, seed=10):
+            steps = field.encode(scribble).astype(np.float64)
+            ways = 4 * field.spread * np.cumsum(steps[:, :2], axis=0)
+            np.testing.assert_allclose(steps[:, 3:] - steps[0, 3:], ways, rtol=0, atol=4 * EPS * np.abs(ways).max())
 
 
 def test_curvature_is_the_angle_of_complex_numbers() -> None:
@@ -206,8 +228,8 @@ def test_the_points_that_set_the_size_stay() -> None:
 
 def test_dots_and_strokes_that_rest_have_finite_steps() -> None:
     rest = [np.array([[5.0, 5, 0]] * 3), np.array([[5.0, 5, 2]])]
-    for per, distance, speed, curvature in OPTIONS:
-        field = fitted(per, distance, speed, curvature)
+    for per, distance, speed, curvature, position in OPTIONS:
+        field = fitted(per, distance, speed, curvature, position)
         assert field.encode(DOT).tolist() == [[0, 0, 1] + [0] * (field.width - 3)]
         steps = field.encode(rest)
         assert not np.delete(steps, 2, axis=1).any()
@@ -248,8 +270,8 @@ def test_names_of_drawings_count_strokes_and_points() -> None:
 
 
 def test_the_field_survives_json_bit_for_bit() -> None:
-    for per, distance, speed, curvature in OPTIONS:
-        field = fitted(per, distance, speed, curvature)
+    for per, distance, speed, curvature, position in OPTIONS:
+        field = fitted(per, distance, speed, curvature, position)
         again = Ink.from_json(json.loads(json.dumps(field.to_json())))
         assert again == field
         assert np.array_equal(again.encode(DRAWINGS[0]), field.encode(DRAWINGS[0]))
@@ -258,7 +280,7 @@ def test_the_field_survives_json_bit_for_bit() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"size": 0.0}, {"size": float("nan")}, {"spread": 0.3}, {"spread": 2.0**-1000}, {"distance": 1e-9},
-     {"pace": -1.0}, {"per": "word"}, {"curvature": 1}],
+     {"pace": -1.0}, {"per": "word"}, {"curvature": 1}, {"position": 0}],
 )  # fmt: skip
 def test_numbers_that_no_data_have_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ModelFileError, match="load:"):

@@ -32,9 +32,11 @@ class Ink(Field[Drawing]):
     """Each point of a drawing as the move that leads to it, with a mark where the pen leaves the paper after it.
 
         p_i  = (x_i, y_i) / size                        on a grid of 2^-24: the longer side of a drawing is about 1
-        step = (p_i - p_(i-1)) / spread, pen up         and, if asked for, speed and curvature; the first move is 0
+        step = (p_i - p_(i-1)) / spread, pen up         and, if asked for, the features below; the first move is 0
         speed     = s / (s + pace), s in sizes a second    0 where the pen rests, 0.5 at the pace of the training part
         curvature = the angle from the move before         in half turns, -1 to 1; y grows downwards: > 0 is clockwise
+        position  = 4 (p_i - o)                            o: the middle of the drawing's box, or, where that is not
+                                                           known while it is drawn, its first point
 
     The moves are the same wherever a drawing stands. A move in the air between two strokes is a step like others: the
     one that leads to a stroke's first point.
@@ -51,7 +53,7 @@ class Ink(Field[Drawing]):
             by it loses no bit.
         distance: the distance of points in sizes, 0.001 to 1; None: points as they come.
         pace: the training part's length over its time, in sizes a second; None: no feature of speed.
-        curvature: whether the feature is there.
+        curvature, position: whether the feature is there.
     """
 
     kind: ClassVar[str] = "Ink"
@@ -65,6 +67,7 @@ class Ink(Field[Drawing]):
     distance: float | None = None
     pace: float | None = None
     curvature: bool = False
+    position: bool = False
 
     @classmethod
     def fit(
@@ -75,6 +78,7 @@ class Ink(Field[Drawing]):
         distance: float | None = None,
         speed: bool = False,
         curvature: bool = False,
+        position: bool = False,
     ) -> Ink:
         """The field of the drawings given; hand in the training part only.
 
@@ -96,11 +100,11 @@ class Ink(Field[Drawing]):
         moves = [plain.encode(drawing)[1:, :2].astype(np.float64) for drawing in known]
         spread = _power_of_two(np.concatenate(moves))
         if not speed:
-            return cls(per, size, spread, distance, None, curvature)
+            return cls(per, size, spread, distance, None, curvature, position)
         seconds = sum(_seconds(drawing) for drawing in known)
         length = float(sum(np.hypot(*move.T).sum() for move in moves))
         pace = length / seconds if seconds > 0 and length > 0 else 1.0
-        return cls(per, size, spread, distance, pace if 0 < pace < math.inf else 1.0, curvature)
+        return cls(per, size, spread, distance, pace if 0 < pace < math.inf else 1.0, curvature, position)
 
     @property
     def streamable(self) -> bool:
@@ -111,11 +115,12 @@ class Ink(Field[Drawing]):
     def features(self) -> tuple[str, ...]:
         """The names of the features of a step."""
         more = {"speed": self.pace is not None, "curvature": self.curvature}
-        return ("dx", "dy", "pen up", *(name for name, there in more.items() if there))
+        places = ("x", "y") if self.position else ()
+        return ("dx", "dy", "pen up", *(name for name, there in more.items() if there), *places)
 
     @property
     def width(self) -> int:
-        """The number of features of an encoded step: 3, and one each for speed and curvature."""
+        """The number of features of an encoded step: 3, one each for speed and curvature, two for the position."""
         return self._form.width
 
     def encode(self, value: Sequence[np.ndarray]) -> np.ndarray:
@@ -139,7 +144,11 @@ class Ink(Field[Drawing]):
         ends = np.zeros(len(points), bool)
         ends[np.cumsum([len(stroke) for stroke in drawing]) - 1] = True
         stays = frozenset[int]() if self.streamable else _setting(at[:, :2])
-        return Pen(self._form).take(at, ends, stays)
+        steps = Pen(self._form).take(at, ends, stays)
+        if self.position and not self.streamable:
+            places = steps[:, -2:]
+            places -= (places.min(0) + places.max(0)) / 2
+        return steps
 
     def decode(self, array: np.ndarray) -> Drawing:
         """The strokes of steps (steps, width), beginning at (0, 0) and of the training part's size.
@@ -193,7 +202,7 @@ class Ink(Field[Drawing]):
 
     def to_json(self) -> Json:
         """Plain JSON; `Ink.from_json` gives the field back, bit for bit."""
-        names = ("per", "size", "spread", "distance", "pace", "curvature")
+        names = ("per", "size", "spread", "distance", "pace", "curvature", "position")
         return {name: getattr(self, name) for name in names}
 
     @classmethod
@@ -209,11 +218,12 @@ class Ink(Field[Drawing]):
                 "load: expected an Ink of positive size and pace, of a spread that is a power of two and a distance of "
                 f"{CLOSEST} to 1, got {size}, {pace}, {spread} and {distance}."
             )
-        return cls(per, size, spread, distance, pace, typed(bool, data["curvature"], "curvature"))
+        curvature, position = (typed(bool, data[name], name) for name in ("curvature", "position"))
+        return cls(per, size, spread, distance, pace, curvature, position)
 
     @property
     def _form(self) -> Form:
-        return Form(self.spread, self.distance, self.pace, self.curvature)
+        return Form(self.spread, self.distance, self.pace, self.curvature, self.position)
 
 
 def _measured(drawing: Drawing) -> tuple[np.ndarray, float]:

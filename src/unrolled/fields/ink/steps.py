@@ -24,24 +24,27 @@ SLOWEST = 2.0**-126
 NEAR = 4 * GRID
 # Points at equal distances between two that were given.
 MOST = 100_000
+# Places are told in quarters of a size: over a drawing their deviation is then about 1.
+QUARTERS = 4.0
 
 
 class Form(NamedTuple):
     """What a step is made of.
 
     spread: the length of a move that becomes 1, in sizes. reach: the distance of points, in sizes; None: as they came.
-    pace: the speed that becomes 0.5, in sizes a second; None: no speed. curvature: whether there is one.
+    pace: the speed that becomes 0.5, in sizes a second; None: no speed. curvature, position: whether they are there.
     """
 
     spread: float
     reach: float | None
     pace: float | None
     curvature: bool
+    position: bool = False
 
     @property
     def width(self) -> int:
         """The number of features of a step."""
-        return 3 + (self.pace is not None) + self.curvature
+        return 3 + (self.pace is not None) + self.curvature + 2 * self.position
 
 
 class Pen:
@@ -53,6 +56,7 @@ class Pen:
         self._walk = None if form.reach is None else _Walk(form.reach)
         self._at: np.ndarray | None = None
         self._move = np.zeros((1, 2))
+        self._place = np.zeros((1, 2))
 
     def take(self, at: np.ndarray, ends: np.ndarray, stays: frozenset[int] = frozenset()) -> np.ndarray:
         """The steps (M, width) float32 that the next points lead to.
@@ -93,6 +97,11 @@ class Pen:
             columns.append(_speeds(told, whole[:, 2], self._form.pace)[:, None])
         if self._form.curvature:
             columns.append(_turns(np.concatenate([self._move, told]))[:, None])
+        if self._form.position:
+            # Sums of multiples of the grid: exact, so the same in pieces as in one.
+            places = np.cumsum(np.concatenate([self._place, told]), axis=0)[1:]
+            columns.append(QUARTERS * places)
+            self._place = places[-1:]
         self._move = told[-1:]
         return np.concatenate(columns, axis=1, dtype=np.float32)
 
