@@ -1,15 +1,52 @@
-"""Words written with the letters of one hand: drawings of letters laid out from left to right on one base line."""
+"""Omniglot's characters by their drawers, and words of letters of one hand, laid out on one base line."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 import numpy as np
+from common import data_folder
 
+from unrolled.data.read.ink import omniglot_drawer, omniglot_label, read_drawings
 from unrolled.errors import DataError, suggest
 from unrolled.fields.ink import Drawing, measured
 
-__all__ = ["lay_out"]
+__all__ = ["Hands", "lay_out", "omniglot_parts", "written_words"]
+
+Hands: TypeAlias = tuple[list[Drawing], list[str], list[str]]
+"""Drawings, the character of each, and who drew it."""
+
+
+def omniglot_parts(*alphabets: str) -> dict[str, Hands]:
+    """Drawings, characters and drawers of Omniglot's first small set by part: the test drawers are 17 to 20."""
+    whole = read_drawings(
+        data_folder("omniglot_strokes") / "strokes_background_small1.zip", label=omniglot_label, times="none"
+    )
+    parts: dict[str, Hands] = {"train": ([], [], []), "test": ([], [], [])}
+    for drawing, label, name in zip(whole.values, whole.labels or [], whole.places.files or (), strict=True):
+        if not alphabets or label.partition("/")[0] in alphabets:
+            drawer = omniglot_drawer(name)
+            drawings, labels, drawers = parts["test" if int(drawer) > 16 else "train"]
+            drawings.append(drawing)
+            labels.append(label)
+            drawers.append(drawer)
+    return parts
+
+
+def written_words(part: Hands, count: int, seed: int) -> tuple[list[Drawing], list[str]]:
+    """Words of three to eight Latin letters, each in one hand."""
+    random, hands = np.random.default_rng(seed), dict[str, dict[str, list[Drawing]]]()
+    for drawing, label, drawer in zip(*part, strict=True):
+        letter = chr(ord("a") + int(label.partition("character")[2]) - 1)
+        hands.setdefault(drawer, {}).setdefault(letter, []).append(drawing)
+    drawings, words = list[Drawing](), list[str]()
+    for _ in range(count):
+        glyphs = hands[sorted(hands)[int(random.integers(len(hands)))]]
+        word = "".join(random.choice(sorted(glyphs), int(random.integers(3, 9))).tolist())
+        drawings.append(lay_out(word, glyphs, random)[0])
+        words.append(word)
+    return drawings, words
 
 
 def lay_out(

@@ -20,6 +20,7 @@ __all__ = [
     "gazetteer_tags",
     "lead_rouge_1",
     "nearest_bleu",
+    "nearest_drawing_accuracy",
     "nearest_translations",
     "rouge_1",
     "series_accuracy",
@@ -42,6 +43,26 @@ CONVERGED = 1e-8
 LONGEST_SUFFIX = 4
 SHARE_OF_ENTITIES = 0.5
 """What share of a name's occurrences in the training part must be entities, for the gazetteer to hold it."""
+
+
+def nearest_drawing_accuracy(
+    train: Sequence[Sequence[np.ndarray]], labels: Sequence[str], test: Sequence[Sequence[np.ndarray]],
+    truth: Sequence[str],
+) -> float:  # fmt: skip
+    """Accuracy of the nearest training drawing, by the distance of 32 points at equal distances along each."""
+    known, asked = (np.stack([along(drawing) for drawing in part]).reshape(len(part), -1) for part in (train, test))
+    squares = (asked**2).sum(1)[:, None] - 2 * asked @ known.T + (known**2).sum(1)
+    found = [labels[place] for place in squares.argmin(1).tolist()]
+    return float(np.mean([guess == right for guess, right in zip(found, truth, strict=True)]))
+
+
+def along(drawing: Sequence[np.ndarray], count: int = 32) -> np.ndarray:
+    """So many points (count, 2) of a drawing in its box, its strokes joined, at equal distances."""
+    points = np.concatenate([np.asarray(stroke, float)[:, :2] for stroke in drawing])
+    points = (points - (points.min(0) + points.max(0)) / 2) / max(float(np.ptp(points, 0).max()), 1e-9)
+    way = np.concatenate([[0.0], np.hypot(*np.diff(points, axis=0).T).cumsum()])
+    places = np.linspace(0, way[-1], count)
+    return np.stack([np.interp(places, way, points[:, side]) for side in (0, 1)], 1)
 
 
 def text_accuracy(

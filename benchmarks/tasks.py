@@ -24,6 +24,7 @@ import numpy as np
 import simple
 import simple_ngrams
 from common import Results, data_folder
+from ink_words import omniglot_parts, written_words
 from joined_digits import join_digits
 from verification import error_rate, moments_error_rate
 
@@ -230,11 +231,33 @@ def an4_simple() -> dict[str, float]:
     return {"greedy, a spike": 16.6}
 
 
+# Chosen on drawers 15 and 16.
+OMNIGLOT: dict[str, Any] = {"epochs": 60, "batch_size": 32, "pooling": "max"}
 # A small model over an4's 99 words, and its part in the search: chosen on speakers held out of the training part.
 WORDS: dict[str, Any] = {
     "hidden_size": 64, "embedding_size": 32, "epochs": 15, "steps": 20, "streams": 8, "learning_rate": 0.01
 }  # fmt: skip
 FUSED: dict[str, Any] = {"beam": 16, "lm_weight": 0.5, "word_bonus": 1.0}
+
+
+def omniglot(seed: int, **options: Any) -> Score:
+    """What is chosen is chosen on drawers 15 and 16; the network to be judged learns from them, too."""
+    parts = omniglot_parts()
+    model = ur.Classifier(seed=seed, **options).fit(*parts["train"][:2], valid=0)
+    return Score("accuracy", model.evaluate(*parts["test"][:2]).accuracy, notes(model))
+
+
+def omniglot_simple() -> dict[str, float]:
+    parts = omniglot_parts()
+    (train, labels, _), (test, truth, _) = parts["train"], parts["test"]
+    return {"1-NN on 32 points": simple.nearest_drawing_accuracy(train, labels, test, truth)}
+
+
+def omniglot_words(seed: int, **options: Any) -> Score:
+    parts = omniglot_parts("Latin")
+    model = ur.Recognizer(seed=seed, **options).fit(*written_words(parts["train"], 4000, 1), valid=0)
+    found = model.evaluate(*written_words(parts["test"], 500, 2), beam=8)
+    return Score("CER", 100 * found.characters.rate, notes(model) | {"WER": round(100 * found.words.rate, 2)})
 
 
 def tag_files(name: str) -> list[Path]:
@@ -406,6 +429,8 @@ ROWS = {
     "fsdd_theo": Row(fsdd("theo"), fsdd_simple("theo"), 0.90, 0.95, UNHEARD),
     "fsdd_lucas": Row(fsdd("lucas"), fsdd_simple("lucas"), 0.75, 0.85, UNHEARD),
     "fsdd_joined": Row(fsdd_joined, dict, 4, 1.5, {"epochs": 16}),
+    "omniglot": Row(omniglot, omniglot_simple, 0.78, 0.88, OMNIGLOT),
+    "omniglot_words": Row(omniglot_words, dict, 15, 6, {"epochs": 12}),
     "an4": Row(an4, an4_simple, 13, 7, {}),
     "an4_streaming": Row(an4, an4_simple, 22, 14, {"streaming": True}),
     "natops": Row(series("natops", "NATOPS"), series_simple("natops", "NATOPS"), 0.90, 0.95, {}),

@@ -229,6 +229,19 @@ def _recognizing(**options: Any) -> Made:
     return model, {"inputs": [values.tolist() for values in series[:5]], "texts": texts[:5]}
 
 
+def _drawn(**options: Any) -> Made:
+    """Drawings of any size: two strokes that cross, or one that turns."""
+    drawings, labels = [], []
+    for row in range(40):
+        r, crossed = _draw(8, row), row % 2
+        strokes = [[[0, 2], [4, 2]], [[2, 0], [2, 4]]] if crossed else [[[0, 0], [0, 4], [2, 4]]]
+        size = r.uniform(1, 9)
+        drawings.append([(np.array(one) * size + r.normal(0, 0.1, (len(one), 2))).round(3) for one in strokes])
+        labels.append(["ell", "cross"][crossed])
+    model = Classifier(batch_size=8, hidden_size=6, **SHORT, **options).fit(drawings[5:], labels[5:], valid=0.2)
+    return model, {"inputs": [[stroke.tolist() for stroke in one] for one in drawings[:5]], "labels": labels[:5]}
+
+
 MAKERS: dict[str, Callable[[], Made]] = {
     "classify-texts": lambda: _reviewed(
         cell="lstm", cell_options={"peephole": True}, hidden_size=5, bidirectional=True, weight_dropout=0.2
@@ -243,6 +256,7 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "classify-series": lambda: _gestured(
         cell="gru", hidden_size=4, bidirectional=True, layers=2, zoneout=0.1, residual="norm", recurrent_dropout=0.1
     ),
+    "classify-drawings": lambda: _drawn(cell="gru", layers=1, ink_curvature=True, ink_distance=0.2),
     "classify-series-rwkv7": lambda: _gestured(cell="rwkv7", hidden_size=8, scaling="robust", pooling="last"),
     "regress-series": lambda: _levels(likelihood="quantile", levels=[50, 90], cell="gru"),
     "regress-series-several": lambda: _levels(True, likelihood="student-t", pooling="last"),

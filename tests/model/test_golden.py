@@ -113,8 +113,17 @@ def answers(model: Any, questions: dict[str, Any]) -> dict[str, Any]:
     return said
 
 
+def _as_given(value: Any) -> Any:
+    """An input as a user gives it: a text, a series as an array, a drawing as a list of strokes."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value[0][0], list):
+        return [np.array(stroke, np.float64) for stroke in value]
+    return np.array(value, np.float64)
+
+
 def _classify(model: Any, inputs: list[Any], labels: list[Any]) -> dict[str, Any]:
-    given = [each if isinstance(each, str) else np.array(each, np.float64) for each in inputs]
+    given = [_as_given(each) for each in inputs]
     return {
         "classes": model.classes_.tolist(),
         "predict": model.predict(given).tolist(),

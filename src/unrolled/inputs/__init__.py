@@ -4,6 +4,7 @@
 """
 
 from unrolled.inputs.audio import AudioInput
+from unrolled.inputs.ink import InkInput, InkOptions
 from unrolled.inputs.input import Input, ReadSource, known_inputs, register_input
 from unrolled.inputs.series import SeriesInput, SeriesOptions
 from unrolled.inputs.text import TextInput
@@ -11,6 +12,8 @@ from unrolled.inputs.texts import SpellingOptions, TextOptions, Texts
 
 __all__ = [
     "AudioInput",
+    "InkInput",
+    "InkOptions",
     "Input",
     "ReadSource",
     "SeriesInput",
@@ -24,5 +27,5 @@ __all__ = [
 ]
 
 # A source is shown to the last one first: any table or file may be one of texts.
-for _kind in (TextInput, SeriesInput, AudioInput):
+for _kind in (TextInput, SeriesInput, AudioInput, InkInput):
     register_input(_kind)

@@ -27,6 +27,11 @@ class MaskOptions(Options):
         """Whether sounds are heard from other speakers, microphones or rooms."""
         return False
 
+    @property
+    def versions(self) -> bool:
+        """Whether inputs are learned from in several versions."""
+        return False
+
 
 class AugmentOptions(MaskOptions):
     """What training does to whole inputs, too; nothing of it is done when they are judged.
@@ -56,6 +61,10 @@ class AugmentOptions(MaskOptions):
     def perturbs(self) -> bool:
         perturbed = self.frequency_warp, self.channel_decibels, self.gain_decibels
         return any(perturbed) or self.noise_decibels is not None
+
+    @property
+    def versions(self) -> bool:
+        return bool(self.speeds)
 
 
 def masked(reader: Reader, drawn: MaskOptions) -> MaskedReader:

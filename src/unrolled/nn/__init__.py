@@ -20,6 +20,7 @@ from unrolled.nn.cells.rglru import RGLRUState
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.frames import StackedReader
 from unrolled.nn.reading.masks import MaskedReader
+from unrolled.nn.reading.pen import PenReader
 from unrolled.nn.reading.perturb import PerturbedReader
 from unrolled.nn.reading.reader import NumberReader, Reader, SeriesReader, WordReader
 from unrolled.nn.reading.spelling import SpellingEncoder
@@ -75,6 +76,7 @@ __all__ = [
     "SLSTMBlock",
     "MaskedReader",
     "NumberReader",
+    "PenReader",
     "PerturbedReader",
     "SeriesReader",
     "StackedReader",

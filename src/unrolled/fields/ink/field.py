@@ -13,7 +13,7 @@ from unrolled.errors import DataError, ModelFileError, NotStreamable, OptionErro
 from unrolled.fields.field import Field, register_field
 from unrolled.fields.ink.drawing import Drawing, checked, measured
 from unrolled.fields.ink.front import InkFront
-from unrolled.fields.ink.steps import SLOWEST, Form, Pen, placed
+from unrolled.fields.ink.steps import QUARTERS, SLOWEST, Form, Pen, placed
 from unrolled.fields.number import counted
 from unrolled.options import typed
 from unrolled.types import Json
@@ -117,6 +117,11 @@ class Ink(Field[Drawing]):
         more = {"speed": self.pace is not None, "curvature": self.curvature}
         places = ("x", "y") if self.position else ()
         return ("dx", "dy", "pen up", *(name for name, there in more.items() if there), *places)
+
+    @property
+    def scales(self) -> tuple[float, float]:
+        """What the size of a drawing is in the features of moves, and in those of places."""
+        return 1 / self.spread, QUARTERS
 
     @property
     def width(self) -> int:

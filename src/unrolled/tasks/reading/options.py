@@ -9,6 +9,7 @@ from pydantic import Field
 from unrolled.errors import OptionError
 from unrolled.fields.sound import AudioOptions
 from unrolled.inputs.augment import AugmentOptions
+from unrolled.inputs.ink import InkOptions
 from unrolled.inputs.series import SeriesOptions
 from unrolled.inputs.text import TextUse
 from unrolled.inputs.texts import SpellingOptions, TextOptions
@@ -21,16 +22,22 @@ __all__ = ["InputOptions", "SignalOptions"]
 class SignalOptions(TaskOptions):
     """Options of a task that reads inputs of any kind but texts, those of every kind in a group.
 
-    series: `SeriesOptions`. audio: `AudioOptions`. augment: `AugmentOptions`. reading_dropout: of single features of
-    what the encoder reads.
+    series: `SeriesOptions`. audio: `AudioOptions`. ink: `InkOptions`. augment: `AugmentOptions`. reading_dropout: of
+    single features of what the encoder reads.
     """
 
     series: SeriesOptions = SeriesOptions()
     audio: AudioOptions = AudioOptions()
+    ink: InkOptions = InkOptions()
     augment: AugmentOptions = AugmentOptions()
     reading_dropout: Rate | None = Field(
         default=None, description="Dropout of single features of what the encoder reads."
     )
+
+    @property
+    def live(self) -> bool:
+        """Whether inputs are read while they come."""
+        return False
 
 
 class InputOptions(SignalOptions):

@@ -62,12 +62,21 @@ class RecognizerOptions(SignalOptions):
         """The steps after the end of an input."""
         return (LINGER if self.streaming else 0) if self.linger is None else self.linger
 
+    @property
+    def live(self) -> bool:
+        return self.streaming
+
     def check(self) -> None:
         super().check()
         both = isinstance(self.encoder, EncoderOptions) and self.encoder.given().get("bidirectional")
         if self.streaming and both:
             raise OptionError(
                 "Recognizer: streaming=True reads forwards alone, got bidirectional=True; choose one of them."
+            )
+        if self.streaming and self.ink.ink_size == "drawing":
+            raise OptionError(
+                "Recognizer: streaming=True reads while it is written, got ink_size='drawing', which needs the end; "
+                "use ink_size='training'."
             )
         if self.streaming and self.series.scaling == "recording":
             raise OptionError(

@@ -1,0 +1,186 @@
+"""Drawings as inputs: what is seen as one, what its labels are, what a task makes of them."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unrolled.errors import DataError, OptionError
+from unrolled.fields.ink import Drawing
+from unrolled.inputs.columns import LabelColumns
+from unrolled.inputs.ink import InkInput
+from unrolled.inputs.input import known_inputs
+from unrolled.model import load
+from unrolled.tasks import Classifier, Recognizer, Regressor
+
+QUICK: dict[str, Any] = {"hidden_size": 12, "layers": 1, "epochs": 12, "learning_rate": 0.02, "batch_size": 8,
+                         "bidirectional": False, "dropout": 0.0, "head_dropout": 0.0}  # fmt: skip
+LETTERS = {"ell": [[(0, 0), (0, 4), (2, 4)]], "cross": [[(0, 2), (4, 2)], [(2, 0), (2, 4)]]}
+
+
+def drawn(count: int, seed: int = 0) -> tuple[list[Drawing], list[str]]:
+    random, labels = np.random.default_rng(seed), [list(LETTERS)[i % 2] for i in range(count)]
+    drawings = [
+        [np.array(stroke, float) * random.uniform(0.5, 2) + 0.1 * random.normal(size=(len(stroke), 2))
+         for stroke in LETTERS[label]]
+        for label in labels
+    ]  # fmt: skip
+    return drawings, labels
+
+
+def omniglot(drawing: Drawing) -> str:
+    lines = ["START"]
+    for number, stroke in enumerate(drawing):
+        lines += [f"{x:.6f},{-y:.6f},{100 * number + at:.1f}" for at, (x, y) in enumerate(stroke.tolist())] + ["BREAK"]
+    return "\n".join(lines)
+
+
+def inkml(drawing: Drawing, truth: str | None = None) -> str:
+    said = "" if truth is None else f'<annotation type="truth">{truth}</annotation>'
+    traces = "".join(f"<trace>{', '.join(f'{x} {y}' for x, y in stroke.tolist())}</trace>" for stroke in drawing)
+    return f'<ink xmlns="http://www.w3.org/2003/InkML">{said}{traces}</ink>'
+
+
+def kind_of(source: object) -> str:
+    columns = LabelColumns()
+    return next(kind for kind in known_inputs() if kind.recognises(source, columns)).kind
+
+
+@pytest.fixture(scope="module")
+def reader_of_letters() -> Classifier:
+    return Classifier(**QUICK).fit(*drawn(40), valid=0)
+
+
+def test_letters_are_told_apart_in_any_size(reader_of_letters: Classifier, tmp_path: Path) -> None:
+    drawings, labels = drawn(20, seed=1)
+    assert reader_of_letters.evaluate(drawings, labels).accuracy == 1
+    reader_of_letters.check()
+    again = load(reader_of_letters.save(tmp_path / "letters.unrolled"))
+    assert isinstance(again, Classifier)
+    np.testing.assert_array_equal(again.predict_proba(drawings), reader_of_letters.predict_proba(drawings))
+    far = [[100 * stroke + 7 for stroke in drawing] for drawing in drawings]
+    assert (reader_of_letters.predict(far) == labels).all()
+
+
+def test_folders_of_texts_and_of_strokes_are_told_apart(tmp_path: Path) -> None:
+    for name, (drawing, label) in enumerate(zip(*drawn(8), strict=True)):
+        for folder, text in (("strokes", omniglot(drawing)), ("marks", inkml(drawing)), ("words", "START here")):
+            (tmp_path / folder / label).mkdir(parents=True, exist_ok=True)
+            ending = "inkml" if folder == "marks" else "txt"
+            (tmp_path / folder / label / f"{name}.{ending}").write_text(text)
+    assert [kind_of(tmp_path / folder) for folder in ("strokes", "marks", "words")] == ["drawings", "drawings", "texts"]
+    for folder in ("strokes", "marks"):
+        model = Classifier(**{**QUICK, "epochs": 1}).fit(tmp_path / folder, valid=0)
+        assert set(model.classes_) == {"cross", "ell"}
+        assert model.understood == (f"drawings: 8 of {folder}; labels: the names of their folders",)
+        assert len(model.predict(tmp_path / folder)) == 8
+    assert model.predict(tmp_path / "marks" / "ell" / "0.inkml").shape == (1,)
+
+
+def test_deeper_folders_and_a_zip_give_the_same(tmp_path: Path) -> None:
+    for name, (drawing, label) in enumerate(zip(*drawn(4), strict=True)):
+        place = tmp_path / "alphabets" / "Latin" / label / f"{name}_01.txt"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(omniglot(drawing))
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        for file in sorted((tmp_path / "alphabets").rglob("*.txt")):
+            archive.write(file, file.relative_to(tmp_path / "alphabets").as_posix())
+    options = Classifier().options
+    for source in (tmp_path / "alphabets", tmp_path / "all.zip"):
+        assert kind_of(source) == "drawings"
+        found = InkInput.read(source, LabelColumns(), options, labelled=True)
+        assert found.labels == ["Latin/cross", "Latin/cross", "Latin/ell", "Latin/ell"]
+
+
+def test_files_say_their_own_labels_and_a_list_of_drawings_none(tmp_path: Path) -> None:
+    drawings, labels = drawn(6)
+    lines = [
+        json.dumps({"word": label, "drawing": [stroke.round().astype(int).T.tolist() for stroke in drawing]})
+        for drawing, label in zip(drawings, labels, strict=True)
+    ]
+    (tmp_path / "some.ndjson").write_text("\n".join(lines))
+    (tmp_path / "texts.jsonl").write_text('{"text": "a drawing", "label": "b"}')
+    (tmp_path / "notes").mkdir()
+    for name, (drawing, label) in enumerate(zip(drawings, labels, strict=True)):
+        (tmp_path / "notes" / f"{name}.inkml").write_text(inkml(drawing, label))
+    options = Recognizer().options
+    for source in (tmp_path / "some.ndjson", tmp_path / "notes"):
+        assert InkInput.read(source, LabelColumns(said=True), options, labelled=True).labels == labels
+    assert kind_of(tmp_path / "texts.jsonl") == "texts"
+    assert InkInput.read(drawings, LabelColumns(), options, labelled=True).labels is None
+    with pytest.raises(DataError, match="Expected a label for each input, but got none"):
+        Classifier(**QUICK).fit(drawings)
+
+
+def test_moves_in_arrays_are_drawings_and_series_are_none(tmp_path: Path) -> None:
+    rows = np.array([[0, 0, 0], [1, 2, 1], [0, 0, 0], [3, 1, 1]], np.int16)
+    np.savez(tmp_path / "moves.npz", train=rows, train_lengths=np.array([2, 2]))
+    np.savez(tmp_path / "series.npz", x=np.zeros((2, 3, 1)))
+    assert [kind_of(tmp_path / f"{name}.npz") for name in ("moves", "series")] == ["drawings", "series"]
+    plain = [[[0.0, 1], [2, 3]], [[4, 5], [6, 7]]]
+    assert kind_of([plain, plain]) == "drawings"
+    assert kind_of(plain) == "series"
+    assert kind_of([np.zeros((3, 2))]) == "series"
+
+
+def test_what_is_no_drawing_is_refused_by_its_place() -> None:
+    drawings, labels = drawn(4)
+    for wrong, message in (
+        ([*drawings[:3], [np.array([[0.0, np.nan]])]], "finite numbers, got nan in stroke 0, point 0 of row 3"),
+        ([*drawings[:3], [np.zeros((2, 5))]], r"points of x and y.*got an array of shape \(2, 5\)"),
+        ([*drawings[:3], [np.zeros((0, 2))]], "at least one point, got none in stroke 0 of row 3"),
+        (
+            [[np.column_stack([one, np.arange(len(one))[::-1]]) for one in drawing] for drawing in drawings],
+            "a clock that never runs back, got 1 s after 2 s in stroke 0, point 1 of row 0",
+        ),
+    ):
+        with pytest.raises(DataError, match=message):
+            Classifier(**QUICK).fit(wrong, labels)
+
+
+def test_a_dot_and_an_empty_drawing_are_answered(reader_of_letters: Classifier) -> None:
+    found = reader_of_letters.predict_proba([[np.zeros((1, 2))], []])
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+
+
+def test_what_is_of_sounds_is_refused() -> None:
+    for options in ({"speeds": [0.9]}, {"frequency_warp": 0.1}):
+        with pytest.raises(OptionError, match="are of sounds, got drawings"):
+            Classifier(**QUICK, **options).fit(*drawn(8), valid=0)
+
+
+def test_words_are_read_while_they_are_written(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    words, drawings = list[str](), list[Drawing]()
+    for i in range(60):
+        glyphs, labels = drawn(int(random.integers(1, 4)) * 2, seed=i)
+        chosen = random.permutation(len(glyphs))[: max(1, len(glyphs) // 2)]
+        words.append("".join("l" if labels[j] == "ell" else "x" for j in chosen))
+        drawings.append([stroke + np.array([6.0 * at, 0]) for at, j in enumerate(chosen) for stroke in glyphs[j]])
+    options = {**QUICK, "epochs": 30, "hidden_size": 24, "stride": 1, "linger": 4, "warmup": 0, "ink_distance": None}
+    options.pop("bidirectional")
+    model = Recognizer(**options, streaming=True).fit(drawings, words, valid=0)
+    assert model.fields["ink"].streamable
+    assert model.evaluate(drawings, words).characters.rate < 0.2
+    live = model.stream()
+    for drawing, expected in zip(drawings[:5], model.predict(drawings[:5]), strict=True):
+        for stroke in drawing:
+            live.push(np.column_stack([stroke, np.arange(len(stroke)) == len(stroke) - 1]))
+        assert live.finish().text == expected
+    with pytest.raises(OptionError, match="ink_size='drawing', which needs the end"):
+        Recognizer(streaming=True, ink_size="drawing")
+    pytest.importorskip("matplotlib")
+    assert model.plot(drawings, tmp_path / "word.svg", row=3).read_text().count("stroke-linecap: round")
+
+
+def test_a_number_is_learned_of_drawings() -> None:
+    random = np.random.default_rng(0)
+    angles = random.uniform(-1, 1, 80)
+    drawings = [[np.outer(np.arange(5), [np.cos(a), np.sin(a)])] for a in angles]
+    model = Regressor(**{**QUICK, "epochs": 30}, pen_degrees=0, pen_slant=0, pen_stretch=0).fit(drawings, angles)
+    assert model.score(drawings, angles) > 0.8
