@@ -109,7 +109,7 @@ def run_blocks(section: Section, folder: Path) -> None:
 
 def test_extending_shows_all_that_can_be_added() -> None:
     assert [section.title for section in SECTIONS] == [
-        "A cell", "A field", "An alignment", "A head", "A task", "A kernel",
+        "A cell", "A field", "An input", "An alignment", "A head", "A task", "A kernel",
     ]  # fmt: skip
     for section in SECTIONS:
         names = [name for block in section.blocks if (name := file_name(block)) is not None]
