@@ -1,0 +1,1 @@
+"""Anomaly detection: from a table of what is mostly normal to how strange each row is."""

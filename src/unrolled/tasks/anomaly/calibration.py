@@ -1,0 +1,115 @@
+"""From how surprising rows are to how rare that is: the tail of the recent past, or the share of earlier rows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Conformal", "Running", "records", "tail"]
+
+Array = NDArray[np.float64]
+
+# The highest part of the earlier rows, behind which the share of rows falls exponentially.
+TOP = 0.02
+# Where erfc would underflow, its asymptotic series serves.
+FAR = 5.0
+# A deviation that is no more than rounding says nothing: it is taken for this part of what it deviates from.
+ROUNDING = 1e-6
+
+
+def tail(z: Array) -> Array:
+    """-log10 of the chance that a standard normal number is z or more, exact to 1e-3 where z is beyond 5."""
+    near = np.array([math.erfc(value / math.sqrt(2)) / 2 for value in np.minimum(z, FAR)])
+    large = np.maximum(z, FAR)
+    far = (large**2 / 2 + np.log(large * math.sqrt(2 * math.pi)) + np.log1p(1 / large**2)) / math.log(10)
+    return np.where(z > FAR, far, -np.log10(near))
+
+
+def records(scores: Array, quiet: int, before: Array) -> Array:
+    """The scores that are higher than all the `quiet` ones before them, 0 elsewhere; before: the ones before these."""
+    if not quiet:
+        return scores
+    whole = np.concatenate([np.full(quiet, -np.inf), before, scores])[-quiet - len(scores) :]
+    highest = np.lib.stride_tricks.sliding_window_view(whole, quiet)[: len(scores)].max(1)
+    return np.where(scores > highest, scores, 0.0)
+
+
+@dataclass(frozen=True)
+class Running:
+    """How far the mean of the last rows stands above the rows before them.
+
+        m     = mean of the last `recent` surprises
+        z     = (m - mean of the `past` before those) / their standard deviation
+        score = -log10 P(a standard normal number is z or more)
+
+    Deviations of the past count those of single rows, as in NAB's likelihood of anomalies. A score is 0 until there
+    are twice as many rows as are recent.
+
+    Source: Lavin and Ahmad 2015, arXiv:1510.03336, section III; Ahmad et al. 2017, Neurocomputing 262, 134-147.
+    """
+
+    recent: int
+    past: int
+
+    @property
+    def reach(self) -> int:
+        """How many rows before the first one matter."""
+        return self.recent + self.past - 1
+
+    def score(self, surprises: Array, before: Array) -> Array:
+        """(rows,) scores; before: the surprises of the rows before, the last `reach` of which matter."""
+        before = before[-self.reach :]
+        whole = np.concatenate([before, surprises])
+        ends = np.arange(len(before) + 1, len(whole) + 1)
+        middle = np.maximum(ends - self.recent, 0)
+        first = np.maximum(middle - self.past, 0)
+        count = middle - first
+        recent = _sums(whole, middle, ends) / np.maximum(ends - middle, 1)
+        mean = _sums(whole, first, middle) / np.maximum(count, 1)
+        square = _sums(whole**2, first, middle) / np.maximum(count, 1)
+        least = ROUNDING * (1 + np.abs(mean))
+        deviation = np.sqrt(np.maximum(square - mean**2, least**2))
+        return np.where(count >= self.recent, tail((recent - mean) / deviation), 0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Conformal:
+    """-log10 of the share of earlier rows that are at least as surprising, with an exponential tail at the top.
+
+        share(s) = (1 + rows at least s) / (1 + rows)                        up to the level u of the top 2 %
+        share(s) = share(u) exp(-(s - u) / mean of (rows above u) - u)       beyond
+
+    The tail tells rows apart that are more surprising than any earlier one. earlier: (rows,) surprises, rising.
+    """
+
+    earlier: Array
+
+    @classmethod
+    def of(cls, surprises: Array) -> Conformal:
+        """The calibration by rows that the network has not learned from, or by those it has."""
+        return cls(np.sort(surprises[np.isfinite(surprises)]))
+
+    def score(self, surprises: Array) -> Array:
+        """(rows,) scores."""
+        earlier, count = self.earlier, len(self.earlier)
+        if not count:
+            return np.zeros(len(surprises))
+        share = (1 + count - np.searchsorted(earlier, surprises, side="left")) / (1 + count)
+        level = earlier[min(math.ceil((1 - TOP) * count), count - 1)]
+        over = earlier[earlier > level] - level
+        mean = float(over.mean()) if len(over) else float(earlier.std() or ROUNDING * (1 + abs(level)))
+        at = (1 + len(over)) / (1 + count)
+        beyond = -math.log10(at) + np.maximum(surprises - level, 0) / mean / math.log(10)
+        return np.where(surprises > level, beyond, -np.log10(share))
+
+
+def _sums(values: Array, begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Array:
+    """The sum of values[begin:end] of each pair."""
+    # Sums of what is left of the mean lose fewer digits.
+    mean = float(values.mean()) if len(values) else 0.0
+    total = np.concatenate([[0.0], np.cumsum(values - mean)])
+    found: Array = total[ends] - total[begins] + mean * (ends - begins)
+    return found

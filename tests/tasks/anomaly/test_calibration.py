@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from unrolled.tasks.anomaly.calibration import Conformal, Running, records, tail
+
+
+def test_the_tail_is_that_of_a_normal_number() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    z = np.linspace(-8, 30, 200)
+    expected = -stats.norm.logsf(z) / np.log(10)
+    # The asymptotic series is cut after its second term, which leaves 2 / z^4 of 1, in units of log10 below 1.4e-3.
+    np.testing.assert_allclose(tail(z), expected, rtol=0, atol=2 / 5**4 / np.log(10))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pieces_score_as_the_whole(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    surprises = random.gamma(1, size=300)
+    running = Running(recent=7, past=60)
+    whole = running.score(surprises, np.empty(0))
+    cuts = np.sort(random.integers(0, 300, 6))
+    pieces = [
+        running.score(part, surprises[: len(surprises) - len(rest)])
+        for part, rest in ((p, surprises[a:]) for p, a in zip(np.split(surprises, cuts), [0, *cuts], strict=True))
+    ]
+    # Sums of 60 numbers near 1, taken as differences of running sums up to 300: 300 roundings of 300 at worst.
+    np.testing.assert_allclose(np.concatenate(pieces), whole, rtol=0, atol=300 * 300 * 2.3e-16 * 100)
+
+
+def test_the_running_score_is_the_plain_formula() -> None:
+    surprises = np.random.default_rng(0).gamma(1, size=100)
+    found = Running(recent=3, past=20).score(surprises, np.empty(0))
+    for t in range(25, 100):
+        now, before = surprises[t - 2 : t + 1], surprises[t - 22 : t - 2]
+        expected = tail(np.array([(now.mean() - before.mean()) / before.std()]))[0]
+        assert found[t] == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_running_score_begins_at_zero() -> None:
+    assert not Running(recent=5, past=20).score(np.arange(9.0), np.empty(0)).any()
+
+
+def test_a_past_without_any_change_divides_by_nothing() -> None:
+    surprises = np.append(np.zeros(50), 30.0)
+    found = Running(recent=1, past=40).score(surprises, np.empty(0))
+    assert np.isfinite(found).all()
+    assert found[-1] > 100 > found[:-1].max()
+
+
+def test_shares_of_new_rows_are_rates_of_false_alarms() -> None:
+    random = np.random.default_rng(1)
+    calibration = Conformal.of(random.normal(size=5000))
+    found = calibration.score(random.normal(size=50_000))
+    for rate in (0.1, 0.05, 0.01):
+        # Two deviations of a share of 5,000 rows.
+        assert abs((found >= -np.log10(rate)).mean() - rate) < 2 * np.sqrt(rate / 5000) + 1e-3
+
+
+def test_stranger_rows_score_higher_also_beyond_all_earlier_ones() -> None:
+    calibration = Conformal.of(np.arange(100.0))
+    found = calibration.score(np.linspace(-10, 500, 700))
+    assert (np.diff(found) >= 0).all()
+    assert found[-1] > found[-2] > 2
+
+
+def test_one_value_alone_calibrates_without_dividing_by_zero() -> None:
+    found = Conformal.of(np.zeros(30)).score(np.array([0.0, 1.0]))
+    assert np.isfinite(found).all()
+    assert found[1] > found[0]
+
+
+@pytest.mark.parametrize("quiet", [0, 1, 3, 50])
+def test_records_are_above_what_came_shortly_before(quiet: int) -> None:
+    scores = np.random.default_rng(quiet).random(40)
+    found = records(scores, quiet, np.empty(0))
+    for t, score in enumerate(scores):
+        before = scores[max(0, t - quiet) : t]
+        expected = score if not len(before) or score > before.max() else 0.0
+        assert found[t] == expected
+    cut = records(scores[15:], quiet, scores[:15])
+    np.testing.assert_array_equal(cut, found[15:])
