@@ -1,0 +1,110 @@
+"""What an anomaly detector may be asked for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from unrolled.errors import OptionError
+from unrolled.nn.build import ForwardOptions
+from unrolled.options import Options
+from unrolled.tasks.options import TaskOptions
+from unrolled.train import BatchedOptions, TrainOptions
+
+__all__ = ["AnomalyOptions", "pick_stream", "pick_stream_training"]
+
+# Streams that are read at once, and the rows of one of them that are worth a stream of its own.
+STREAMS, WORTH = 32, 96
+
+
+class SurpriseOptions(Options):
+    """What rows are compared with.
+
+    scaling: of each channel by its training rows, "robust" (median and quartiles) or "standard" (mean and deviation).
+    likelihood: how the next value is described. calendar: read the time of day and the like, where there is a column
+    of times and the training rows hold the cycle twice. missing: "ignore" takes a missing value for as normal as any,
+    "anomaly" for the strangest. held: the part at the end of each series that is not learned from but tells when to
+    stop and what is usual. trim: the most surprising part of the training rows, which a second network leaves out.
+    """
+
+    scaling: Literal["robust", "standard"] = Field(default="robust", description="How the numbers are scaled.")
+    likelihood: Literal["student-t", "gaussian"] = Field(
+        default="student-t", description="The distribution of the next value."
+    )
+    calendar: bool = Field(default=True, description="Read the time: hour, weekday.")
+    missing: Literal["ignore", "anomaly"] = Field(default="ignore", description="What a missing value counts as.")
+    held: float = Field(default=0.2, ge=0, lt=1, description="Part at the end that tells what is usual.")
+    trim: float = Field(
+        default=0.0, ge=0, lt=0.5, description="The most surprising part, left out of a second training."
+    )
+
+
+class AlarmOptions(Options):
+    """How surprise becomes a score, and a score an alarm.
+
+    calibration: "tail", the surprise of the last `recent` rows against the `past` rows before them; "conformal", the
+    share of earlier rows that are at least as surprising as one. false_alarms: the share of normal rows that is an
+    alarm by the calibration. contamination: instead, the share of each training series that is one. quiet: a row is
+    scored only where it is stranger than so many rows before it, so that one event is one alarm.
+    """
+
+    calibration: Literal["tail", "conformal"] = Field(default="tail", description="What surprise is measured by.")
+    false_alarms: float = Field(default=1e-4, gt=0, lt=1, description="Share of normal rows that are alarms.")
+    contamination: float | None = Field(
+        default=None, gt=0, le=0.5, description="Share of the training rows that are alarms."
+    )
+    recent: int = Field(default=5, ge=1, description="Rows whose mean surprise is judged (tail).")
+    past: int = Field(default=1000, ge=2, description="Rows before them that it is judged by (tail).")
+    quiet: int = Field(default=0, ge=0, description="Rows for which one alarm silences weaker ones.")
+
+
+class AnomalyOptions(TaskOptions):
+    """Every option of an `AnomalyDetector`, in groups.
+
+    surprise: `SurpriseOptions`. alarm: `AlarmOptions`. encoder: `ForwardOptions`. steps: rows through which gradients
+    flow back. train: `BatchedOptions`.
+    """
+
+    owner = "AnomalyDetector"
+    completed = frozenset({"train"})
+
+    surprise: SurpriseOptions = SurpriseOptions()
+    alarm: AlarmOptions = AlarmOptions()
+    encoder: ForwardOptions = ForwardOptions(cell="gru", hidden_size=32)
+    train: BatchedOptions = BatchedOptions()
+    steps: int = Field(default=48, ge=1, description="Rows through which gradients flow back.")
+
+    def check(self) -> None:
+        """What can be said before the data are there, said now."""
+        super().check()
+        if self.alarm.past < 2 * self.alarm.recent:
+            raise OptionError(
+                f"AnomalyDetector: past must be at least twice recent, got past={self.alarm.past} and "
+                f"recent={self.alarm.recent}; compare with more rows."
+            )
+        if self.train.token_budget is not None:
+            raise OptionError(
+                "AnomalyDetector: token_budget is for rows of their own, but series are read as running streams; "
+                "give batch_size, the number of streams."
+            )
+
+
+def pick_stream(options: AnomalyOptions, rows: int) -> int:
+    """How many streams the rows are read as."""
+    return options.train.batch_size or max(1, min(STREAMS, rows // WORTH))
+
+
+def pick_stream_training(options: AnomalyOptions, streams: int, *, scored: bool) -> TrainOptions:
+    """The training options given, the rest so that some hundred rows take seconds."""
+    given = options.train.given()
+    usual: dict[str, object] = {"learning_rate": 5e-3, "batch_size": streams, "checkpoint_every_minutes": 0.5}
+    if not {"epochs", "max_steps", "max_minutes"} & given.keys():
+        usual |= {"epochs": None, "max_steps": 600}
+    elif "epochs" not in given:
+        usual["epochs"] = None
+    if scored:
+        usual |= {"patience": 8, "evaluate_every_steps": 25}
+    elif given.get("patience") is not None:
+        options = options.replaced(patience=None)
+    return options.training(**usual)

@@ -1,0 +1,220 @@
+"""Tables and arrays as series of rows in the order of time, each row knowing where in its source it stood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unrolled.data.panel.build import build_panel
+from unrolled.data.panel.columns import Columns
+from unrolled.data.panel.panel import Panel
+from unrolled.data.panel.step import Step
+from unrolled.data.read.table import read_table, require_columns, source_name
+from unrolled.data.read.times import TimeForm, read_times
+from unrolled.data.read.values import is_text
+from unrolled.errors import DataError, listed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["Layout", "Observed", "read_layout", "read_observed"]
+
+TIME_NAMES = ("timestamp", "datetime", "date", "time", "ds")
+# Columns that are added to find rows again; no file has such names.
+PLACE, ROW = "\N{NO-BREAK SPACE}place", "\N{NO-BREAK SPACE}row"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns are what: time and id may be missing; channels are what is watched.
+
+    step: rows are a step apart, and those that are not there are missing; None: rows are what they are, in order. form:
+    how times are written; None before the first reading.
+    """
+
+    channels: tuple[str, ...]
+    time: str | None = None
+    id: str | None = None
+    step: Step | None = None
+    form: TimeForm | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; `Layout.from_json` gives it back."""
+        step, form = self.step, self.form
+        return {
+            "channels": list(self.channels),
+            "time": self.time,
+            "id": self.id,
+            "step": None if step is None else step.to_json(),
+            "form": None if form is None else form.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Layout:
+        """What `to_json` wrote."""
+        step = None if data["step"] is None else Step.from_json(data["step"])
+        form = None if data["form"] is None else TimeForm(**data["form"])
+        return cls(tuple(data["channels"]), data["time"], data["id"], step, form)
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """N rows of D channels, one series after the other, in the order of time.
+
+    ids: (S,) names, ("",) for one series without any. offsets: (S+1,). values: (N, D) float64, NaN where missing.
+    clocks: (N,) datetime64[ns] as clocks on the spot show it, or int64 that counts; the place in the series where there
+    is no time. source: (N,) the row of the table, -1 for rows that it lacks. height: rows of the table.
+    """
+
+    ids: tuple[str, ...]
+    offsets: np.ndarray
+    values: np.ndarray
+    clocks: np.ndarray
+    source: np.ndarray
+    height: int
+    layout: Layout
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(S,) rows of each series."""
+        return np.diff(self.offsets)
+
+    @property
+    def owner(self) -> np.ndarray:
+        """(N,) the series of each row."""
+        return np.repeat(np.arange(len(self.ids)), self.lengths)
+
+    def rows(self, series: int) -> slice:
+        """The rows of one series."""
+        return slice(int(self.offsets[series]), int(self.offsets[series + 1]))
+
+    def in_source(self, found: np.ndarray, missing: float = 0.0) -> np.ndarray:
+        """Values (N, ...) in the order of the table's rows; `missing` for rows that are left out."""
+        given = self.source >= 0
+        whole = np.full((self.height, *found.shape[1:]), missing, found.dtype)
+        whole[self.source[given]] = found[given]
+        return whole
+
+
+def read_layout(
+    source: object, *, time: str | None, columns: str | Sequence[str] | None, id: str | None, step: str | None,
+    but: Sequence[str] = (),
+) -> tuple[pa.Table, Layout]:  # fmt: skip
+    """The table, and its columns as named, the rest seen from it: a column of times, and all of numbers as channels.
+
+    Raises:
+        DataError: a column is not there or holds text, or none of numbers is left.
+    """
+    table = _table(source, [id] if id else [])
+    named = (columns,) if isinstance(columns, str) else tuple(columns or ())
+    require_columns(table, [name for name in (time, id, *named, *but) if name])
+    time = time or _seen_time(table, (*named, id, *but))
+    free = [name for name in table.column_names if name not in (time, id, *but)]
+    texts = [] if named else [name for name in free if is_text(table, name)]
+    if texts:
+        raise DataError(
+            f"fit: column {texts[0]!r} of {source_name(table)} holds text, but expected numbers to watch: name what it "
+            "is with time= or id=, or name the columns of numbers with columns=."
+        )
+    channels = named or tuple(free)
+    if not channels:
+        raise DataError(
+            f"fit: {source_name(table)} has no column of numbers to watch, only {listed(table.column_names)}."
+        )
+    if step is not None and time is None:
+        raise DataError(f"fit: step={step!r} needs a column of times: name it with time=.")
+    return table, Layout(channels, time, id, None if step is None else Step.parse(step))
+
+
+def read_observed(table: pa.Table, layout: Layout, day_first: bool | None = None) -> Observed:
+    """The rows of a table whose columns are known, those of later tables as those of the first.
+
+    Raises:
+        DataError: a value is no number or no time, a series has no value at all; with a step, times between the steps.
+    """
+    require_columns(table, [name for name in (layout.time, layout.id, *layout.channels) if name])
+    height = table.num_rows
+    table = _with(table, ROW, np.arange(height))
+    if layout.step is not None:
+        return _on_grid(table, layout, day_first)
+    moments, clocks, form, remarks = np.arange(height), None, layout.form, ()
+    if layout.time is not None:
+        times = read_times(table, layout.time, form or TimeForm(day_first=day_first))
+        moments, clocks, form, remarks = times.values, times.local, times.form, times.remarks
+    place, late = _places(table, layout, moments)
+    table = _with(table, PLACE, place)
+    panel = build_panel(table, Columns(PLACE, layout.channels, layout.id, past=(ROW,)), step="1")
+    source = panel.past[:, 0].astype(np.int64)
+    if late:
+        remarks = (*remarks, f"time: {late} rows stood behind later ones; they are read in the order of time")
+    shown = panel.time if clocks is None else clocks[source]
+    settled = Layout(layout.channels, layout.time, layout.id, None, form)
+    return _observed(panel, shown, source, height, settled, remarks)
+
+
+def _on_grid(table: pa.Table, layout: Layout, day_first: bool | None) -> Observed:
+    columns = Columns(str(layout.time), layout.channels, layout.id, past=(ROW,))
+    panel = build_panel(table, columns, step=layout.step, day_first=day_first, form=layout.form)
+    source = np.nan_to_num(panel.past[:, 0], nan=-1).astype(np.int64)
+    settled = Layout(layout.channels, layout.time, layout.id, panel.step, panel.form)
+    return _observed(panel, panel.clocks(panel.time), source, table.num_rows, settled, panel.remarks)
+
+
+def _observed(
+    panel: Panel, clocks: np.ndarray, source: np.ndarray, height: int, layout: Layout, remarks: tuple[str, ...]
+) -> Observed:
+    return Observed(panel.ids, panel.offsets, panel.target, clocks, source, height, layout, remarks)
+
+
+def _table(source: object, text: Sequence[str]) -> pa.Table:
+    if isinstance(source, np.ndarray | list | tuple):
+        try:
+            values = np.asarray(source, np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"Expected an array of numbers, a row for each step, got what is none ({error}).") from None
+        if values.ndim not in (1, 2) or not values.size:
+            raise DataError(
+                f"Expected an array (rows, channels) with at least one row, got one of shape {values.shape}: give a row "
+                "for each step."
+            )
+        values = values.reshape(len(values), -1)
+        source = {f"x{i}": values[:, i] for i in range(values.shape[1])}
+    if isinstance(source, Mapping):
+        source = dict(source)
+    return read_table(str(source) if isinstance(source, Path) else source, text=text)
+
+
+def _with(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
+    import pyarrow as pa
+
+    return table.append_column(name, pa.array(values))
+
+
+def _seen_time(table: pa.Table, taken: Sequence[str | None]) -> str | None:
+    """The one column that is called like a time or holds dates; None where there is none or a choice."""
+    import pyarrow as pa
+
+    free = [name for name in table.column_names if name not in taken]
+    typed = [name for name in free if pa.types.is_temporal(table.schema.field(name).type)]
+    named = [name for name in free if name.strip().lower() in TIME_NAMES]
+    return next((found[0] for found in (typed, named) if len(found) == 1), None)
+
+
+def _places(table: pa.Table, layout: Layout, moments: np.ndarray) -> tuple[np.ndarray, int]:
+    """(n,) the place of each row in its series by time, and how many rows stood behind a later one."""
+    series = np.zeros(len(moments), np.int64)
+    if layout.id is not None:
+        series = table[layout.id].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
+    order = np.lexsort((moments, series))
+    place = np.empty(len(order), np.int64)
+    begins = np.flatnonzero(np.diff(series[order], prepend=-2))
+    place[order] = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
+    by_source = np.argsort(series, kind="stable")
+    behind = np.diff(moments[by_source].astype(np.int64)) < 0
+    same = np.diff(series[by_source]) == 0
+    return place, int((behind & same).sum())

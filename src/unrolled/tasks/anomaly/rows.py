@@ -1,0 +1,181 @@
+"""Rows as what a network reads and what it is to foresee: the move of each channel since its last known value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unrolled.data.panel.calendar import Calendar
+from unrolled.errors import ModelFileError
+from unrolled.fields.number import Number
+from unrolled.tasks.anomaly.reading import Observed
+
+__all__ = ["Encoded", "Memory", "RowFields", "Scale"]
+
+# Moves beyond so many of their usual size are all the same to a network, and stay far from what float32 holds.
+LARGEST = 1e6
+# Values that differ by no more than rounding are one.
+ROUNDING = 1e-12
+# The names of cycles, and their lengths in nanoseconds; a cycle must be seen twice.
+MINUTE = 60 * 10**9
+CYCLES = {"minute_of_hour": 60 * MINUTE, "hour_of_day": 1440 * MINUTE, "day_of_week": 7 * 1440 * MINUTE}
+SEEN = 2
+
+
+class Memory(NamedTuple):
+    """What the row after a piece must know of the piece: last known values, last moves, which values were there."""
+
+    level: np.ndarray
+    move: np.ndarray
+    known: np.ndarray
+
+    @classmethod
+    def empty(cls, width: int) -> Memory:
+        """Before the first row."""
+        return cls(np.full(width, np.nan), np.full(width, np.nan), np.zeros(width, bool))
+
+
+class Encoded(NamedTuple):
+    """inputs: (T, F) float32, what is known before each row. moves: (T, D) float32, NaN where unknown. changed: (T, D)
+    whether a value differs from the one that the channel has always held. missing: (T, D)."""
+
+    inputs: np.ndarray
+    moves: np.ndarray
+    changed: np.ndarray
+    missing: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """Of one series, (D,) each: centre and spread of values, the spread of moves, and the one value or NaN."""
+
+    center: np.ndarray
+    spread: np.ndarray
+    move: np.ndarray
+    constant: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class RowFields:
+    """Fitted on the training rows of each series.
+
+        level_t = last known (value - center) / spread before row t
+        inputs  = asinh(level), asinh(last move), whether the last row had a value, calendar of row t
+        move_t  = ((value_t - center) / spread - level_t) / usual size of moves
+
+    values, moves: groups are series. constant: (S, D) the one value of the training rows, NaN where they hold several.
+    """
+
+    ids: tuple[str, ...]
+    values: Number
+    moves: Number
+    constant: np.ndarray
+    calendar: Calendar
+
+    @classmethod
+    def fit(cls, rows: Observed, ends: np.ndarray, *, scaling: str, calendar: bool) -> RowFields:
+        """The fields as the first `ends[i]` rows of each series give them; later rows are not looked at."""
+        values = Number.fit(rows.values, rows.offsets, ends, scaling)
+        z = values.encode(rows.values, rows.owner)
+        parts = [rows.rows(i) for i in range(len(rows.ids))]
+        moves = [z[part] - _levels(z[part], np.full(z.shape[1], np.nan)) for part in parts]
+        spread = Number.fit(np.concatenate(moves), rows.offsets, ends, scaling)
+        constant = np.stack([_one_value(rows.values[part][:end]) for part, end in zip(parts, ends, strict=True)])
+        clocks = [rows.clocks[part][:end] for part, end in zip(parts, ends, strict=True)]
+        cycles = _cycles(clocks) if calendar and rows.layout.time is not None else ()
+        return cls(rows.ids, values, spread, constant, Calendar(cycles))
+
+    @property
+    def channels(self) -> int:
+        """D."""
+        return self.values.width
+
+    @property
+    def width(self) -> int:
+        """F, the features of the inputs."""
+        return 3 * self.channels + self.calendar.width
+
+    def scale(self, name: str, rows: np.ndarray) -> Scale:
+        """What the series is measured in; one that the fit has not met, by its own rows (T, D)."""
+        if name in self.ids:
+            i = self.ids.index(name)
+            return Scale(self.values.center[i], self.values.scale[i], self.moves.scale[i], self.constant[i])
+        values = Number.fit(rows, scaling=self.values.scaling)
+        z = values.encode(rows)
+        moves = Number.fit(z - _levels(z, np.full(z.shape[1], np.nan)), scaling=self.values.scaling)
+        return Scale(values.center[0], values.scale[0], moves.scale[0], np.full(self.channels, np.nan))
+
+    def encode(self, scale: Scale, values: np.ndarray, clocks: np.ndarray, memory: Memory) -> tuple[Encoded, Memory]:
+        """Rows (T, D) that follow what the memory holds, and the memory after them."""
+        z = (values - scale.center) / scale.spread
+        levels = _levels(z, memory.level)
+        moves = np.clip((z - levels) / scale.move, -LARGEST, LARGEST)
+        known = ~np.isnan(z)
+        last = np.concatenate([memory.move[None], moves])
+        there = np.concatenate([memory.known[None], known])
+        parts = [np.arcsinh(_filled(levels)), np.arcsinh(_filled(last[:-1])), there[:-1]]
+        if self.calendar.features:
+            parts.append(self.calendar.encode(clocks))
+        changed = known & (np.abs(values - scale.constant) > ROUNDING * np.abs(scale.constant))
+        after = Memory(_levels(np.append(z, z[:1], axis=0), memory.level)[-1], last[-1], there[-1])
+        inputs = np.concatenate(parts, axis=1).astype(np.float32)
+        return Encoded(inputs, moves.astype(np.float32), changed, ~known), after
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; `RowFields.from_json` gives it back."""
+        constant = [[None if np.isnan(value) else value for value in row] for row in self.constant.tolist()]
+        return {
+            "ids": list(self.ids),
+            "values": self.values.to_json(),
+            "moves": self.moves.to_json(),
+            "constant": constant,
+            "calendar": self.calendar.to_json(),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RowFields:
+        """What `to_json` wrote. Raises `ModelFileError` for parts that do not fit together."""
+        values, moves = Number.from_json(data["values"]), Number.from_json(data["moves"])
+        constant = np.array(data["constant"], np.float64).reshape(len(data["ids"]), -1)
+        if not constant.shape == values.center.shape == moves.center.shape:
+            raise ModelFileError(
+                f"load: expected numbers for {len(data['ids'])} series, got {values.center.shape} and {constant.shape}."
+            )
+        return cls(tuple(data["ids"]), values, moves, constant, Calendar.from_json(data["calendar"]))
+
+
+def _levels(z: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """(T, D) the last known value before each row; NaN where there is none."""
+    whole = np.concatenate([before[None], z[:-1]])
+    at = np.where(np.isnan(whole), 0, np.arange(len(whole))[:, None])
+    found: np.ndarray = np.take_along_axis(whole, np.maximum.accumulate(at, axis=0), axis=0)
+    return found
+
+
+def _filled(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(values), 0.0, values)
+
+
+def _one_value(rows: np.ndarray) -> np.ndarray:
+    """(D,) the value that all known rows hold, NaN where they hold several or none."""
+    found = np.full(rows.shape[1], np.nan)
+    for d, column in enumerate(rows.T):
+        known = column[~np.isnan(column)]
+        if len(known) and np.ptp(known) <= ROUNDING * abs(known[0]):
+            found[d] = known[0]
+    return found
+
+
+def _cycles(clocks: list[np.ndarray]) -> tuple[str, ...]:
+    """The cycles that rows come several times in, and that the training rows hold at least twice."""
+    if clocks[0].dtype.kind != "M":
+        return ()
+    spans = [int(part[-1] - part[0]) for part in (c.astype(np.int64) for c in clocks) if len(part) > 1]
+    steps = [int(np.median(np.diff(part.astype(np.int64)))) for part in clocks if len(part) > 1]
+    if not spans:
+        return ()
+    span, step = float(np.median(spans)), float(np.median(steps))
+    return tuple(name for name, length in CYCLES.items() if 2 * step < length and SEEN * length <= span)

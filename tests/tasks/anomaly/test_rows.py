@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from unrolled.errors import DataError, UnrolledError
+from unrolled.tasks.anomaly.reading import Layout, Observed, read_layout, read_observed
+from unrolled.tasks.anomaly.rows import Memory, RowFields
+
+
+def observed(source: object, **how: Any) -> Observed:
+    given = {"time": None, "columns": None, "id": None, "step": None, **how}
+    return read_observed(*read_layout(source, **given))
+
+
+def table(rows: int = 40, seed: int = 0) -> dict[str, Any]:
+    random = np.random.default_rng(seed)
+    times = np.datetime64("2024-01-01", "s") + np.arange(rows) * np.timedelta64(1, "h")
+    return {"timestamp": times, "a": random.normal(size=rows), "b": random.normal(size=rows)}
+
+
+def test_an_array_is_a_table_without_times() -> None:
+    rows = observed(np.arange(6.0).reshape(3, 2))
+    assert rows.layout == Layout(("x0", "x1"), form=None)
+    np.testing.assert_array_equal(rows.values, [[0, 1], [2, 3], [4, 5]])
+    np.testing.assert_array_equal(observed([1.0, 2.0]).values, [[1], [2]])
+
+
+def test_rows_are_read_in_the_order_of_time_and_found_again() -> None:
+    given = table(12)
+    order = np.random.default_rng(1).permutation(12)
+    rows = observed({name: values[order] for name, values in given.items()})
+    np.testing.assert_array_equal(rows.values[:, 0], given["a"])
+    np.testing.assert_array_equal(rows.in_source(rows.values[:, 0]), given["a"][order])
+    assert "stood behind later ones" in rows.remarks[-1]
+
+
+def test_series_are_told_apart_by_their_names() -> None:
+    given = {"id": ["x", "y"] * 5, "value": np.arange(10.0)}
+    rows = observed(given, id="id")
+    assert rows.ids == ("x", "y")
+    np.testing.assert_array_equal(rows.values[:, 0], [0, 2, 4, 6, 8, 1, 3, 5, 7, 9])
+    np.testing.assert_array_equal(rows.in_source(rows.values[:, 0]), np.arange(10))
+
+
+def test_rows_that_a_grid_lacks_are_missing() -> None:
+    given = {name: np.delete(values, 5) for name, values in table(12).items()}
+    assert len(observed(given).values) == 11
+    rows = observed(given, step="h")
+    assert np.isnan(rows.values[5]).all()
+    assert rows.source[5] == -1
+    np.testing.assert_array_equal(rows.in_source(rows.values[:, 0]), given["a"])
+
+
+@pytest.mark.parametrize(("source", "how", "sentence"), [
+    ({"a": [1.0, 2.0], "word": ["x", "y"]}, {}, "column 'word' of the table holds text"),
+    ({"a": ["1", "2", "x"]}, {"columns": "a"}, "'x'"),
+    ({"timestamp": ["2024-01-01", "2024-01-02"]}, {}, "no column of numbers"),
+    ({"a": [1.0]}, {"step": "h"}, "needs a column of times"),
+    (np.zeros((0, 2)), {}, "at least one row"),
+    (np.zeros((2, 2, 2)), {}, "shape (2, 2, 2)"),
+    ({"a": []}, {}, "no rows"),
+    ({"a": [1.0, np.inf]}, {}, "inf"),
+    ({"a": [np.nan, np.nan]}, {}, "no "),
+    ({"a": [1.0, 2.0]}, {"columns": "b"}, "'b'"),
+])  # fmt: skip
+def test_what_cannot_be_watched_is_said_in_a_sentence(source: object, how: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(DataError) as caught:
+        observed(source, **how)
+    assert sentence in str(caught.value)
+    assert len(str(caught.value)) <= 600
+    assert isinstance(caught.value, UnrolledError)
+
+
+def fields(rows: Observed, ends: int, **options: Any) -> RowFields:
+    how = {"scaling": "robust", "calendar": True, **options}
+    return RowFields.fit(rows, np.array([ends]), **how)
+
+
+def test_inputs_hold_what_is_known_before_the_row() -> None:
+    rows = observed(table(80))
+    fitted = fields(rows, 60)
+    assert fitted.calendar.features == ("hour_of_day",)
+    scale = fitted.scale("", rows.values)
+    whole, _ = fitted.encode(scale, rows.values, rows.clocks, Memory.empty(2))
+    assert whole.inputs.shape == (80, fitted.width)
+    other = rows.values.copy()
+    other[50:] += 100
+    changed, _ = fitted.encode(scale, other, rows.clocks, Memory.empty(2))
+    np.testing.assert_array_equal(changed.inputs[:51], whole.inputs[:51])
+    assert (changed.inputs[51] != whole.inputs[51]).any()
+
+
+def test_later_rows_change_no_field() -> None:
+    given = table(80)
+    later = {**given, "a": np.where(np.arange(80) < 60, given["a"], 1e9)}
+    assert fields(observed(given), 60).to_json() == fields(observed(later), 60).to_json()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_pieces_are_encoded_as_the_whole(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rows = observed(table(80, seed))
+    values = np.where(random.random(rows.values.shape) < 0.3, np.nan, rows.values)
+    fitted = fields(rows, 60)
+    scale, memory = fitted.scale("", rows.values), Memory.empty(2)
+    whole, _ = fitted.encode(scale, values, rows.clocks, memory)
+    cuts = np.sort(random.choice(np.arange(1, 80), 5, replace=False))
+    pieces = []
+    for part in np.split(np.arange(80), cuts):
+        piece, memory = fitted.encode(scale, values[part], rows.clocks[part], memory)
+        pieces.append(piece)
+    for name in whole._fields:
+        np.testing.assert_array_equal(np.concatenate([getattr(piece, name) for piece in pieces]), getattr(whole, name))
+
+
+def test_fields_survive_json() -> None:
+    rows = observed({**table(80), "c": np.full(80, 3.0)})
+    fitted = fields(rows, 60)
+    again = RowFields.from_json(fitted.to_json())
+    assert again.to_json() == fitted.to_json()
+    np.testing.assert_array_equal(again.constant, fitted.constant)
+    assert fitted.constant[0, 2] == 3.0
+
+
+def test_a_constant_channel_moves_once_it_changes() -> None:
+    rows = observed({"a": np.append(np.full(40, 5.0), [5.0, 6.0, 6.0])})
+    fitted = fields(rows, 40)
+    found, _ = fitted.encode(fitted.scale("", rows.values), rows.values, rows.clocks, Memory.empty(1))
+    assert np.isfinite(found.inputs).all()
+    np.testing.assert_array_equal(np.flatnonzero(found.changed), [41, 42])
