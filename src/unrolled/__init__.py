@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from unrolled.live import Stepper
     from unrolled.model import Model, load
     from unrolled.nn.torch.adopt import adopt
+    from unrolled.tasks.anomaly import AnomalyDetector
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AnomalyDetector",
     "Classifier",
     "Forecaster",
     "LanguageModel",
@@ -46,6 +48,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AnomalyDetector": "unrolled.tasks.anomaly",
     "Classifier": "unrolled.tasks.classify",
     "Forecaster": "unrolled.tasks.forecast",
     "LanguageModel": "unrolled.tasks.language",

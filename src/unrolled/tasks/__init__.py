@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from unrolled.model.registry import TaskHome, announce_task
 
 if TYPE_CHECKING:
+    from unrolled.tasks.anomaly import AnomalyDetector
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from unrolled.tasks.translate import Translator
 
 __all__ = [
+    "AnomalyDetector",
     "Classifier",
     "Forecaster",
     "LanguageModel",
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AnomalyDetector": "anomaly",
     "Classifier": "classify",
     "Forecaster": "forecast",
     "LanguageModel": "language",
@@ -48,6 +51,7 @@ for _task, _name in (
     ("translate", "Translator"),
     ("forecast", "Forecaster"),
     ("recognize", "Recognizer"),
+    ("anomaly", "AnomalyDetector"),
 ):
     announce_task(_task, TaskHome(f"unrolled.tasks.{_HOMES[_name]}", _name, f"unrolled.tasks.commands.{_task}"))
 

@@ -21,7 +21,7 @@ from unrolled.errors import DataError, listed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Layout", "Observed", "read_layout", "read_observed"]
+__all__ = ["Layout", "Observed", "read_layout", "read_observed", "read_table_of"]
 
 TIME_NAMES = ("timestamp", "datetime", "date", "time", "ds")
 # Columns that are added to find rows again; no file has such names.
@@ -142,7 +142,8 @@ def read_observed(table: pa.Table, layout: Layout, day_first: bool | None = None
     table = _with(table, ROW, np.arange(height))
     if layout.step is not None:
         return _on_grid(table, layout, day_first)
-    moments, clocks, form, remarks = np.arange(height), None, layout.form, ()
+    moments, clocks, form = np.arange(height), None, layout.form
+    remarks: tuple[str, ...] = ()
     if layout.time is not None:
         times = read_times(table, layout.time, form or TimeForm(day_first=day_first))
         moments, clocks, form, remarks = times.values, times.local, times.form, times.remarks
@@ -179,8 +180,8 @@ def _table(source: object, text: Sequence[str]) -> pa.Table:
             raise DataError(f"Expected an array of numbers, a row for each step, got what is none ({error}).") from None
         if values.ndim not in (1, 2) or not values.size:
             raise DataError(
-                f"Expected an array (rows, channels) with at least one row, got one of shape {values.shape}: give a row "
-                "for each step."
+                f"Expected an array (rows, channels) with at least one row, got one of shape {values.shape}: give a "
+                "row for each step."
             )
         values = values.reshape(len(values), -1)
         source = {f"x{i}": values[:, i] for i in range(values.shape[1])}
@@ -218,3 +219,8 @@ def _places(table: pa.Table, layout: Layout, moments: np.ndarray) -> tuple[np.nd
     behind = np.diff(moments[by_source].astype(np.int64)) < 0
     same = np.diff(series[by_source]) == 0
     return place, int((behind & same).sum())
+
+
+def read_table_of(source: object, layout: Layout) -> pa.Table:
+    """Another table or array like that of the fit."""
+    return _table(source, [layout.id] if layout.id else [])

@@ -26,21 +26,21 @@ SEEN = 2
 
 
 class Memory(NamedTuple):
-    """What the row after a piece must know of the piece: last known values, last moves, which values were there."""
+    """What the row after a piece must know of the piece: the last known values, and the last moves; NaN for none."""
 
     level: np.ndarray
     move: np.ndarray
-    known: np.ndarray
 
     @classmethod
     def empty(cls, width: int) -> Memory:
         """Before the first row."""
-        return cls(np.full(width, np.nan), np.full(width, np.nan), np.zeros(width, bool))
+        return cls(np.full(width, np.nan), np.full(width, np.nan))
 
 
 class Encoded(NamedTuple):
-    """inputs: (T, F) float32, what is known before each row. moves: (T, D) float32, NaN where unknown. changed: (T, D)
-    whether a value differs from the one that the channel has always held. missing: (T, D)."""
+    """inputs: (T, 2 D + K) float32, what is known before each row, NaN where nothing is. moves: (T, D) float32, NaN
+    where unknown. changed: (T, D) whether a value differs from the one that the channel has always held. missing:
+    (T, D) whether there is no value."""
 
     inputs: np.ndarray
     moves: np.ndarray
@@ -63,7 +63,7 @@ class RowFields:
     """Fitted on the training rows of each series.
 
         level_t = last known (value - center) / spread before row t
-        inputs  = asinh(level), asinh(last move), whether the last row had a value, calendar of row t
+        inputs  = asinh(level), asinh(last move), calendar of row t
         move_t  = ((value_t - center) / spread - level_t) / usual size of moves
 
     values, moves: groups are series. constant: (S, D) the one value of the training rows, NaN where they hold several.
@@ -93,11 +93,6 @@ class RowFields:
         """D."""
         return self.values.width
 
-    @property
-    def width(self) -> int:
-        """F, the features of the inputs."""
-        return 3 * self.channels + self.calendar.width
-
     def scale(self, name: str, rows: np.ndarray) -> Scale:
         """What the series is measured in; one that the fit has not met, by its own rows (T, D)."""
         if name in self.ids:
@@ -115,12 +110,11 @@ class RowFields:
         moves = np.clip((z - levels) / scale.move, -LARGEST, LARGEST)
         known = ~np.isnan(z)
         last = np.concatenate([memory.move[None], moves])
-        there = np.concatenate([memory.known[None], known])
-        parts = [np.arcsinh(_filled(levels)), np.arcsinh(_filled(last[:-1])), there[:-1]]
+        parts = [np.arcsinh(levels), np.arcsinh(last[:-1])]
         if self.calendar.features:
             parts.append(self.calendar.encode(clocks))
         changed = known & (np.abs(values - scale.constant) > ROUNDING * np.abs(scale.constant))
-        after = Memory(_levels(np.append(z, z[:1], axis=0), memory.level)[-1], last[-1], there[-1])
+        after = Memory(_levels(np.append(z, z[:1], axis=0), memory.level)[-1], last[-1])
         inputs = np.concatenate(parts, axis=1).astype(np.float32)
         return Encoded(inputs, moves.astype(np.float32), changed, ~known), after
 
@@ -153,10 +147,6 @@ def _levels(z: np.ndarray, before: np.ndarray) -> np.ndarray:
     at = np.where(np.isnan(whole), 0, np.arange(len(whole))[:, None])
     found: np.ndarray = np.take_along_axis(whole, np.maximum.accumulate(at, axis=0), axis=0)
     return found
-
-
-def _filled(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isnan(values), 0.0, values)
 
 
 def _one_value(rows: np.ndarray) -> np.ndarray:

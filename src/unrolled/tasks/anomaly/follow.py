@@ -1,0 +1,124 @@
+"""Following one series, in pieces of any size: how surprising each row is, and how rare that is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from unrolled.align.next import Next, NextOptions
+from unrolled.data.batch.stream import StreamWindows
+from unrolled.heads.number.head import NumberHead
+from unrolled.heads.number.likelihood import make_likelihood
+from unrolled.nn.reading.reader import NumberReader
+from unrolled.tasks.anomaly.calibration import Conformal, Running, records
+from unrolled.tasks.anomaly.options import AlarmOptions, AnomalyOptions
+from unrolled.tasks.anomaly.rows import Memory, RowFields, Scale
+
+__all__ = ["Follower", "Judged", "MoveStream", "build_detector"]
+
+# Nats of what cannot be: another value of a channel that has held one, and a missing value where that is an anomaly.
+CERTAIN = 30.0
+# Rows that go through the network at once.
+PIECE = 4096
+
+
+class MoveStream(StreamWindows):
+    """Encoded rows of series, one after another, as running windows. inputs: (N, F), moves: (N, D)."""
+
+    def __init__(self, inputs: np.ndarray, moves: np.ndarray, batch_size: int, steps: int, starts: np.ndarray) -> None:
+        self.inputs, self.moves = inputs, moves
+        super().__init__(len(inputs), batch_size, steps, starts, "MoveStream")
+
+    def before(self, at: np.ndarray, first: np.ndarray) -> np.ndarray:
+        x: np.ndarray = self.inputs[at]
+        return x
+
+    def wanted(self, at: np.ndarray) -> np.ndarray:
+        moves: np.ndarray = self.moves[at]
+        return moves
+
+
+def build_detector(options: AnomalyOptions, fields: RowFields) -> Next[Any]:
+    """The network: what is known before a row to the distribution of each channel's move."""
+    reader = NumberReader(2 * fields.channels, known=fields.calendar.width)
+    encoder = options.make_encoder(reader.output_size)
+    head = NumberHead(encoder.output_size, fields.channels, make_likelihood(options.surprise.likelihood))
+    return Next(reader, encoder, head, NextOptions())
+
+
+class Judged(NamedTuple):
+    """excess: (T, D) nats by which each channel is more surprising than usual, 0 where missing. score: (T,)."""
+
+    excess: np.ndarray
+    score: np.ndarray
+
+    @property
+    def surprise(self) -> np.ndarray:
+        """(T,) of all channels."""
+        return np.asarray(self.excess.sum(1))
+
+
+@dataclass(eq=False)
+class Follower:
+    """One series as it comes. What it is fed in pieces it judges as if fed at once.
+
+    typical: (D,) the usual surprise of each channel. earlier: surprises of rows before the first, the last ones of
+    which a running calibration looks at. calibration: of surprises.
+    """
+
+    net: Next[Any]
+    fields: RowFields
+    scale: Scale
+    alarm: AlarmOptions
+    strict: bool
+    typical: np.ndarray
+    earlier: np.ndarray
+    calibration: Running | Conformal
+
+    def __post_init__(self) -> None:
+        self.memory = Memory.empty(self.fields.channels)
+        self.state: Any = None
+        self.scored = np.empty(0)
+
+    def push(self, values: np.ndarray, clocks: np.ndarray) -> Judged:
+        """The next rows: values (T, D), NaN where missing, and their clocks (T,)."""
+        nats = self.nats(values, clocks)
+        excess = np.where(np.isnan(nats), 0.0, nats - self.typical)
+        surprise = excess.sum(1)
+        if isinstance(self.calibration, Running):
+            plain = self.calibration.score(surprise, self.earlier)
+            self.earlier = np.concatenate([self.earlier, surprise])[-self.calibration.reach :]
+        else:
+            plain = self.calibration.score(surprise)
+        quiet = self.alarm.quiet
+        score = records(plain, quiet, self.scored)
+        self.scored = np.concatenate([self.scored, plain])[-quiet:] if quiet else self.scored
+        return Judged(excess, score)
+
+    def nats(self, values: np.ndarray, clocks: np.ndarray) -> np.ndarray:
+        """(T, D) -log density of each value given all before, NaN where it is not known."""
+        encoded, self.memory = self.fields.encode(self.scale, values, clocks, self.memory)
+        found = np.empty(encoded.moves.shape)
+        for begin in range(0, len(found), PIECE):
+            part = slice(begin, begin + PIECE)
+            found[part] = self._density(encoded.inputs[part], encoded.moves[part])
+        held = ~np.isnan(self.scale.constant)
+        found[:, held] = np.where(encoded.missing[:, held], np.nan, CERTAIN * encoded.changed[:, held])
+        if self.strict:
+            found[encoded.missing] = CERTAIN
+        return found
+
+    @torch.no_grad()
+    def _density(self, inputs: np.ndarray, moves: np.ndarray) -> np.ndarray:
+        head = self.net.head
+        assert isinstance(head, NumberHead)
+        device = head.weight.device
+        x = torch.from_numpy(inputs).to(device, head.weight.dtype)[None]
+        y, self.state = self.net.vectors(x, state=self.state)
+        target = torch.from_numpy(moves).to(device, torch.float64)[None]
+        terms = head.likelihood.terms(head.distribution(y).double(), torch.where(target.isnan(), 0, target))
+        found: np.ndarray = torch.where(target.isnan(), torch.nan, terms)[0].cpu().numpy()
+        return found

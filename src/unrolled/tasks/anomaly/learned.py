@@ -1,0 +1,118 @@
+"""What a fit finds out besides the weights: the fields, and what is usual in each series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from unrolled.align.next import Next
+from unrolled.data.batch.runs import offsets_of
+from unrolled.tasks.anomaly.calibration import Conformal, Running
+from unrolled.tasks.anomaly.follow import Follower
+from unrolled.tasks.anomaly.options import AnomalyOptions
+from unrolled.tasks.anomaly.reading import Layout, Observed
+from unrolled.tasks.anomaly.rows import RowFields
+
+__all__ = ["Learned", "surprises"]
+
+# Fewer rows than these that were held out do not tell what is usual; all rows do then.
+ENOUGH = 30
+# A saved model keeps so many surprises of a series to count shares by.
+KEPT = 10_000
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """layout, fields: of the rows. typical: (S, D) the median surprise of each channel in nats. earlier: for each
+    series the surprises by which new ones are judged. thresholds: (S,) scores from which on a row is an alarm, and
+    threshold that of series which the fit has not met."""
+
+    layout: Layout
+    fields: RowFields
+    typical: np.ndarray
+    earlier: tuple[np.ndarray, ...]
+    thresholds: np.ndarray
+    threshold: float
+
+    @classmethod
+    def untold(cls, layout: Layout, fields: RowFields) -> Learned:
+        """Before anything is known to be usual."""
+        count = len(fields.ids)
+        nothing = tuple(np.empty(0) for _ in range(count))
+        return cls(layout, fields, np.zeros((count, fields.channels)), nothing, np.full(count, np.inf), np.inf)
+
+    def follower(self, net: Next[Any], options: AnomalyOptions, name: str, values: np.ndarray) -> Follower:
+        """At the beginning of a series; values (T, D) scale a series that the fit has not met."""
+        known = name in self.fields.ids
+        i = self.fields.ids.index(name) if known else -1
+        typical = self.typical[i] if known else np.median(self.typical, axis=0)
+        alarm = options.alarm
+        running = alarm.calibration == "tail"
+        # A series of its own has no past, but its rows may be counted among those of all others.
+        others = np.empty(0) if running else np.concatenate(self.earlier)
+        earlier = self.earlier[i] if known else others
+        calibration = Running(alarm.recent, alarm.past) if running else Conformal.of(earlier)
+        strict = options.surprise.missing == "anomaly"
+        scale = self.fields.scale(name, values)
+        return Follower(net, self.fields, scale, alarm, strict, typical, earlier, calibration)
+
+    def told(self, net: Next[Any], options: AnomalyOptions, rows: Observed, ends: np.ndarray) -> Learned:
+        """With what is usual in the rows from `ends[i]` on of each series, or in all where those are few."""
+        typical, earlier = [], []
+        for i in range(len(rows.ids)):
+            nats = surprises(self, net, options, rows, i)
+            judging = nats[ends[i] :] if len(nats) - ends[i] >= ENOUGH else nats
+            known = ~np.isnan(judging)
+            middle = [np.median(column[there]) if there.any() else 0.0 for column, there in zip(judging.T, known.T)]
+            typical.append(middle)
+            sums = np.where(known, judging - np.array(middle), 0.0).sum(1)
+            earlier.append(_kept(sums, options))
+        return replace(self, typical=np.array(typical).reshape(len(rows.ids), -1), earlier=tuple(earlier))
+
+    def threshold_of(self, name: str) -> float:
+        """The score from which on a row of the series is an alarm."""
+        return float(self.thresholds[self.fields.ids.index(name)]) if name in self.fields.ids else self.threshold
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Plain JSON, and arrays by name."""
+        content = {"layout": self.layout.to_json(), "fields": self.fields.to_json()}
+        arrays = {
+            "typical": self.typical,
+            "earlier": np.concatenate(self.earlier),
+            "counts": np.array([len(part) for part in self.earlier], np.int64),
+            "thresholds": np.append(self.thresholds, self.threshold),
+        }
+        return content, arrays
+
+    @classmethod
+    def from_parts(cls, content: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Learned:
+        """What `to_parts` took apart."""
+        bounds = offsets_of(arrays["counts"])
+        earlier = tuple(np.array(part) for part in np.split(arrays["earlier"], bounds[1:-1]))
+        return cls(
+            Layout.from_json(content["layout"]),
+            RowFields.from_json(content["fields"]),
+            np.array(arrays["typical"]),
+            earlier,
+            np.array(arrays["thresholds"][:-1]),
+            float(arrays["thresholds"][-1]),
+        )
+
+
+def surprises(learned: Learned, net: Next[Any], options: AnomalyOptions, rows: Observed, series: int) -> np.ndarray:
+    """(T, D) nats of one series, NaN where a value is missing."""
+    part = rows.rows(series)
+    ignoring = options.replaced(missing="ignore")
+    follower = learned.follower(net, ignoring, rows.ids[series], rows.values[part])
+    return follower.nats(rows.values[part], rows.clocks[part])
+
+
+def _kept(sums: np.ndarray, options: AnomalyOptions) -> np.ndarray:
+    """What is kept of the surprises of a series: the last ones of a running calibration, or their distribution."""
+    if options.alarm.calibration == "tail":
+        return sums[-Running(options.alarm.recent, options.alarm.past).reach :]
+    ordered = np.sort(sums)
+    return ordered[np.linspace(0, len(ordered) - 1, min(KEPT, len(ordered))).astype(np.int64)]
