@@ -22,7 +22,7 @@ from unrolled.score.novelty import (
 from unrolled.score.rates import Counts
 from unrolled.tasks.anomaly.reading import Observed
 
-__all__ = ["AnomalyReport", "Event", "find_events", "report_novelty", "true_windows"]
+__all__ = ["AnomalyEvent", "AnomalyReport", "RowScores", "find_events", "report_novelty", "true_windows"]
 
 # The longest buffer of the volume under the surface; longer ones take minutes and change the third digit.
 BUFFER = 100
