@@ -84,8 +84,8 @@ class RowFields:
         moves = [z[part] - _levels(z[part], np.full(z.shape[1], np.nan)) for part in parts]
         spread = Number.fit(np.concatenate(moves), rows.offsets, ends, scaling)
         constant = np.stack([_one_value(rows.values[part][:end]) for part, end in zip(parts, ends, strict=True)])
-        clocks = [rows.clocks[part][:end] for part, end in zip(parts, ends, strict=True)]
-        cycles = _cycles(clocks) if calendar and rows.layout.time is not None else ()
+        # Times are known in advance, so those of later rows tell nothing of these.
+        cycles = _cycles([rows.clocks[part] for part in parts]) if calendar and rows.layout.time is not None else ()
         return cls(rows.ids, values, spread, constant, Calendar(cycles))
 
     @property
