@@ -7,7 +7,7 @@ import pytest
 
 from unrolled.errors import DataError, UnrolledError
 from unrolled.tasks.anomaly.reading import Layout, Observed, read_layout, read_observed
-from unrolled.tasks.anomaly.rows import Memory, RowFields
+from unrolled.tasks.anomaly.rows import RowFields
 
 
 def observed(source: object, **how: Any) -> Observed:
@@ -75,7 +75,7 @@ def test_what_cannot_be_watched_is_said_in_a_sentence(source: object, how: dict[
 
 
 def fields(rows: Observed, ends: int, **options: Any) -> RowFields:
-    how = {"scaling": "robust", "calendar": True, **options}
+    how = {"scaling": "robust", "calendar": True, "ahead": (1, 4), **options}
     return RowFields.fit(rows, np.array([ends]), **how)
 
 
@@ -84,11 +84,11 @@ def test_inputs_hold_what_is_known_before_the_row() -> None:
     fitted = fields(rows, 60)
     assert fitted.calendar.features == ("hour_of_day",)
     scale = fitted.scale("", rows.values)
-    whole, _ = fitted.encode(scale, rows.values, rows.clocks, Memory.empty(2))
+    whole, _ = fitted.encode(scale, rows.values, rows.clocks, fitted.begin())
     assert whole.inputs.shape == (80, 2 * 2 + 2)
     other = rows.values.copy()
     other[50:] += 100
-    changed, _ = fitted.encode(scale, other, rows.clocks, Memory.empty(2))
+    changed, _ = fitted.encode(scale, other, rows.clocks, fitted.begin())
     np.testing.assert_array_equal(changed.inputs[:51], whole.inputs[:51])
     assert (changed.inputs[51] != whole.inputs[51]).any()
 
@@ -105,7 +105,7 @@ def test_pieces_are_encoded_as_the_whole(seed: int) -> None:
     rows = observed(table(80, seed))
     values = np.where(random.random(rows.values.shape) < 0.3, np.nan, rows.values)
     fitted = fields(rows, 60)
-    scale, memory = fitted.scale("", rows.values), Memory.empty(2)
+    scale, memory = fitted.scale("", rows.values), fitted.begin()
     whole, _ = fitted.encode(scale, values, rows.clocks, memory)
     cuts = np.sort(random.choice(np.arange(1, 80), 5, replace=False))
     pieces = []
@@ -128,6 +128,6 @@ def test_fields_survive_json() -> None:
 def test_a_constant_channel_moves_once_it_changes() -> None:
     rows = observed({"a": np.append(np.full(40, 5.0), [5.0, 6.0, 6.0])})
     fitted = fields(rows, 40)
-    found, _ = fitted.encode(fitted.scale("", rows.values), rows.values, rows.clocks, Memory.empty(1))
-    assert np.isfinite(found.moves[1:]).all()
+    found, _ = fitted.encode(fitted.scale("", rows.values), rows.values, rows.clocks, fitted.begin())
+    assert np.isfinite(found.moves[4:]).all()
     np.testing.assert_array_equal(np.flatnonzero(found.changed), [41, 42])

@@ -29,7 +29,7 @@ from unrolled.tasks.anomaly.learned import Learned, surprises
 from unrolled.tasks.anomaly.live import AnomalyStream
 from unrolled.tasks.anomaly.options import AnomalyOptions, pick_stream, pick_stream_training
 from unrolled.tasks.anomaly.reading import Layout, Observed, read_layout, read_observed, read_table_of
-from unrolled.tasks.anomaly.rows import Memory, RowFields
+from unrolled.tasks.anomaly.rows import RowFields
 from unrolled.tasks.frame import Task, ready
 from unrolled.train import Callback
 from unrolled.train.stages import Stage, Training, learn
@@ -105,7 +105,7 @@ class AnomalyDetector(Task):
         ends = self._ends(rows)
         self.understood = (*_columns_said(rows.layout), *rows.remarks)
         asked = self.options.surprise
-        fields = RowFields.fit(rows, ends, scaling=asked.scaling, calendar=asked.calendar)
+        fields = RowFields.fit(rows, ends, scaling=asked.scaling, calendar=asked.calendar, ahead=asked.ahead)
 
         def search() -> Stage:
             return self._stage(rows, ends, fields, None)
@@ -320,17 +320,27 @@ def _encoded(rows: Observed, ends: np.ndarray, fields: RowFields, out: list[np.n
         part, end = rows.rows(i), int(ends[i])
         values = rows.values[part]
         scale = fields.scale(name, values)
-        encoded, _ = fields.encode(scale, values, rows.clocks[part], Memory.empty(fields.channels))
+        encoded, _ = fields.encode(scale, values, rows.clocks[part], fields.begin())
         moves = encoded.moves.copy()
-        held = ~np.isnan(scale.constant)
+        held = np.tile(~np.isnan(scale.constant), len(fields.ahead))
         # A channel that never changes teaches nothing, but something must be learned from.
         moves[:, held & ~held.all()] = np.nan
         if out is not None:
             moves[out[i]] = np.nan
         for half, chosen in zip(halves, (slice(0, end), slice(end, None)), strict=True):
-            half.append((encoded.inputs[chosen], moves[chosen]))
+            half.append((encoded.inputs[chosen], _to_come(moves[chosen], fields.ahead)))
     early, late = (_joined(half) for half in halves)
     return early, late
+
+
+def _to_come(moves: np.ndarray, ahead: tuple[int, ...]) -> np.ndarray:
+    """(T, A D) at each step the moves that are to be foreseen there: those of later rows, NaN where these are not."""
+    found = np.full_like(moves, np.nan)
+    width = moves.shape[1] // len(ahead)
+    for i, a in enumerate(ahead):
+        part = slice(i * width, (i + 1) * width)
+        found[: max(len(moves) - a + 1, 0), part] = moves[a - 1 :, part]
+    return found
 
 
 def _joined(pairs: list[tuple[np.ndarray, np.ndarray]]) -> Parts:

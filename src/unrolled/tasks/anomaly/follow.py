@@ -26,7 +26,7 @@ PIECE = 4096
 
 
 class MoveStream(StreamWindows):
-    """Encoded rows of series, one after another, as running windows. inputs: (N, F), moves: (N, D)."""
+    """Encoded rows of series, one after another, as running windows. inputs: (N, F), moves: (N, A D) yet to come."""
 
     def __init__(self, inputs: np.ndarray, moves: np.ndarray, batch_size: int, steps: int, starts: np.ndarray) -> None:
         self.inputs, self.moves = inputs, moves
@@ -45,7 +45,8 @@ def build_detector(options: AnomalyOptions, fields: RowFields) -> Next[Any]:
     """The network: what is known before a row to the distribution of each channel's move."""
     reader = NumberReader(2 * fields.channels, known=fields.calendar.width)
     encoder = options.make_encoder(reader.output_size)
-    head = NumberHead(encoder.output_size, fields.channels, make_likelihood(options.surprise.likelihood))
+    count = len(fields.ahead) * fields.channels
+    head = NumberHead(encoder.output_size, count, make_likelihood(options.surprise.likelihood))
     return Next(reader, encoder, head, NextOptions())
 
 
@@ -65,8 +66,8 @@ class Judged(NamedTuple):
 class Follower:
     """One series as it comes. What it is fed in pieces it judges as if fed at once.
 
-    typical: (D,) the usual surprise of each channel. earlier: surprises of rows before the first, the last ones of
-    which a running calibration looks at. calibration: of surprises.
+    typical: (A D,) the usual surprise of each channel at each distance. earlier: surprises of rows before the first,
+    the last ones of which a running calibration looks at. calibration: of surprises.
     """
 
     net: Next[Any]
@@ -79,14 +80,16 @@ class Follower:
     calibration: Running | Conformal
 
     def __post_init__(self) -> None:
-        self.memory = Memory.empty(self.fields.channels)
+        self.memory: Memory = self.fields.begin()
         self.state: Any = None
+        self.foreseen: torch.Tensor | None = None
         self.scored = np.empty(0)
 
     def push(self, values: np.ndarray, clocks: np.ndarray) -> Judged:
         """The next rows: values (T, D), NaN where missing, and their clocks (T,)."""
         nats = self.nats(values, clocks)
         excess = np.where(np.isnan(nats), 0.0, nats - self.typical)
+        excess = excess.reshape(len(values), -1, self.fields.channels).sum(1)
         surprise = excess.sum(1)
         if isinstance(self.calibration, Running):
             plain = self.calibration.score(surprise, self.earlier)
@@ -99,16 +102,17 @@ class Follower:
         return Judged(excess, score)
 
     def nats(self, values: np.ndarray, clocks: np.ndarray) -> np.ndarray:
-        """(T, D) -log density of each value given all before, NaN where it is not known."""
+        """(T, A D) -log density of each value given all before it, at each distance; NaN where it is not known."""
         encoded, self.memory = self.fields.encode(self.scale, values, clocks, self.memory)
         found = np.empty(encoded.moves.shape)
         for begin in range(0, len(found), PIECE):
             part = slice(begin, begin + PIECE)
             found[part] = self._density(encoded.inputs[part], encoded.moves[part])
-        held = ~np.isnan(self.scale.constant)
-        found[:, held] = np.where(encoded.missing[:, held], np.nan, CERTAIN * encoded.changed[:, held])
+        held, near = ~np.isnan(self.scale.constant), found[:, : self.fields.channels]
+        found[:, np.tile(held, len(self.fields.ahead))] = np.nan
+        near[:, held] = np.where(encoded.missing[:, held], np.nan, CERTAIN * encoded.changed[:, held])
         if self.strict:
-            found[encoded.missing] = CERTAIN
+            near[encoded.missing] = CERTAIN
         return found
 
     @torch.no_grad()
@@ -118,7 +122,19 @@ class Follower:
         device = head.weight.device
         x = torch.from_numpy(inputs).to(device, head.weight.dtype)[None]
         y, self.state = self.net.vectors(x, state=self.state)
-        target = torch.from_numpy(moves).to(device, torch.float64)[None]
-        terms = head.likelihood.terms(head.distribution(y).double(), torch.where(target.isnan(), 0, target))
-        found: np.ndarray = torch.where(target.isnan(), torch.nan, terms)[0].cpu().numpy()
+        target = torch.from_numpy(moves).to(device, torch.float64)
+        told = self._when_they_come(head.distribution(y)[0].double())
+        terms = head.likelihood.terms(told, torch.where(target.isnan(), 0, target))
+        found: np.ndarray = torch.where(target.isnan(), torch.nan, terms).cpu().numpy()
         return found
+
+    def _when_they_come(self, told: torch.Tensor) -> torch.Tensor:
+        """What was said of each row at each distance, from what is said at each step (T, A D, width)."""
+        ahead, width = self.fields.ahead, self.fields.channels
+        # Nothing was said of the first rows at a distance, and their moves are not known.
+        before = told[:1].expand(max(ahead) - 1, -1, -1) if self.foreseen is None else self.foreseen
+        whole = torch.cat([before, told])
+        self.foreseen = whole[len(told) :]
+        begins = [len(before) - (a - 1) for a in ahead]
+        parts = [whole[begin : begin + len(told), i * width : (i + 1) * width] for i, begin in enumerate(begins)]
+        return torch.cat(parts, 1)

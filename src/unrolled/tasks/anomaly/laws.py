@@ -10,7 +10,6 @@ import torch
 
 from unrolled.data.batch.stream import Stretch
 from unrolled.model import Law
-from unrolled.tasks.anomaly.rows import Memory
 from unrolled.tasks.laws import reloaded
 from unrolled.testing.book import difference, loss_and_gradients, padding_law, worst
 
@@ -62,7 +61,7 @@ def _batch_of(model: AnomalyDetector) -> Stretch:
     for seed in range(3):
         values, clocks = _rows(model, seed)
         scale = fields.scale(fields.ids[0], values)
-        found.append(fields.encode(scale, values, clocks, Memory.empty(fields.channels))[0])
+        found.append(fields.encode(scale, values, clocks, fields.begin())[0])
     x, target = (
         torch.from_numpy(np.stack([getattr(each, name) for each in found])).double() for name in ("inputs", "moves")
     )

@@ -26,7 +26,7 @@ KEPT = 10_000
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """layout, fields: of the rows. typical: (S, D) the median surprise of each channel in nats. earlier: for each
+    """layout, fields: of the rows. typical: (S, A D) the median surprise of each channel and distance. earlier: of each
     series the surprises by which new ones are judged. thresholds: (S,) scores from which on a row is an alarm, and
     threshold that of series which the fit has not met."""
 
@@ -42,7 +42,14 @@ class Learned:
         """Before anything is known to be usual."""
         count = len(fields.ids)
         nothing = tuple(np.empty(0) for _ in range(count))
-        return cls(layout, fields, np.zeros((count, fields.channels)), nothing, np.full(count, np.inf), np.inf)
+        return cls(
+            layout,
+            fields,
+            np.zeros((count, len(fields.ahead) * fields.channels)),
+            nothing,
+            np.full(count, np.inf),
+            np.inf,
+        )
 
     def follower(self, net: Next[Any], options: AnomalyOptions, name: str, values: np.ndarray) -> Follower:
         """At the beginning of a series; values (T, D) scale a series that the fit has not met."""
@@ -103,7 +110,7 @@ class Learned:
 
 
 def surprises(learned: Learned, net: Next[Any], options: AnomalyOptions, rows: Observed, series: int) -> np.ndarray:
-    """(T, D) nats of one series, NaN where a value is missing."""
+    """(T, A D) nats of one series, NaN where a value is missing."""
     part = rows.rows(series)
     ignoring = options.replaced(missing="ignore")
     follower = learned.follower(net, ignoring, rows.ids[series], rows.values[part])

@@ -22,16 +22,19 @@ class SurpriseOptions(Options):
     """What rows are compared with.
 
     scaling: of each channel by its training rows, "robust" (median and quartiles) or "standard" (mean and deviation).
-    likelihood: how the next value is described. calendar: read the time of day and the like, where there is a column
-    of times and the training rows hold the cycle twice. missing: "ignore" takes a missing value for as normal as any,
-    "anomaly" for the strangest. held: the part at the end of each series that is not learned from but tells when to
-    stop and what is usual. trim: the most surprising part of the training rows, which a second network leaves out.
+    ahead: how many rows before it a row is foreseen from; with (1, 12) a slow change is seen that hides between
+    neighbours. likelihood: how a value to come is described. calendar: read the time of day and the like, where there
+    is a column of times and the rows of the fit hold the cycle twice. missing: "ignore" takes a missing value for as
+    normal as any, "anomaly" for the strangest. held: the part at the end of each series that is not learned from but
+    tells when to stop and what is usual. trim: the most surprising part of the training rows, which a second network
+    leaves out.
     """
 
     scaling: Literal["robust", "standard"] = Field(default="robust", description="How the numbers are scaled.")
     likelihood: Literal["student-t", "gaussian"] = Field(
         default="student-t", description="The distribution of the next value."
     )
+    ahead: tuple[int, ...] = Field(default=(1,), description="Rows ahead from which each row is foreseen.")
     calendar: bool = Field(default=True, description="Read the time: hour, weekday.")
     missing: Literal["ignore", "anomaly"] = Field(default="ignore", description="What a missing value counts as.")
     held: float = Field(default=0.2, ge=0, lt=1, description="Part at the end that tells what is usual.")
@@ -78,6 +81,12 @@ class AnomalyOptions(TaskOptions):
     def check(self) -> None:
         """What can be said before the data are there, said now."""
         super().check()
+        ahead = self.surprise.ahead
+        if not ahead or list(ahead) != sorted(set(ahead)) or ahead[0] != 1:
+            raise OptionError(
+                f"AnomalyDetector: ahead must begin with 1 and rise, as in (1, 12), got {ahead}; each row is judged by "
+                "the rows before it."
+            )
         if self.alarm.past < 2 * self.alarm.recent:
             raise OptionError(
                 f"AnomalyDetector: past must be at least twice recent, got past={self.alarm.past} and "

@@ -11,6 +11,7 @@ import numpy as np
 from unrolled.data.panel.calendar import Calendar
 from unrolled.errors import ModelFileError
 from unrolled.fields.number import Number
+from unrolled.options import typed
 from unrolled.tasks.anomaly.reading import Observed
 
 __all__ = ["Encoded", "Memory", "RowFields", "Scale"]
@@ -26,21 +27,20 @@ SEEN = 2
 
 
 class Memory(NamedTuple):
-    """What the row after a piece must know of the piece: the last known values, and the last moves; NaN for none."""
+    """What the row after a piece must know of the piece; NaN for what is not there.
+
+    level, move: (D,) the last known values and the last moves. levels: (K, D) those before the last K rows.
+    """
 
     level: np.ndarray
     move: np.ndarray
-
-    @classmethod
-    def empty(cls, width: int) -> Memory:
-        """Before the first row."""
-        return cls(np.full(width, np.nan), np.full(width, np.nan))
+    levels: np.ndarray
 
 
 class Encoded(NamedTuple):
-    """inputs: (T, 2 D + K) float32, what is known before each row, NaN where nothing is. moves: (T, D) float32, NaN
-    where unknown. changed: (T, D) whether a value differs from the one that the channel has always held. missing:
-    (T, D) whether there is no value."""
+    """inputs: (T, 2 D + C) float32, what is known before each row, NaN where nothing is. moves: (T, A D) float32, those
+    of the first distance first, NaN where unknown. changed: (T, D) whether a value differs from the one that the
+    channel has always held. missing: (T, D) whether there is no value."""
 
     inputs: np.ndarray
     moves: np.ndarray
@@ -50,7 +50,7 @@ class Encoded(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Scale:
-    """Of one series, (D,) each: centre and spread of values, the spread of moves, and the one value or NaN."""
+    """Of one series: centre and spread of values (D,), the size of moves (A D,), and the one value (D,) or NaN."""
 
     center: np.ndarray
     spread: np.ndarray
@@ -64,7 +64,7 @@ class RowFields:
 
         level_t = last known (value - center) / spread before row t
         inputs  = asinh(level), asinh(last move), calendar of row t
-        move_t  = ((value_t - center) / spread - level_t) / usual size of moves
+        move_ta = ((value_t - center) / spread - level_(t - a + 1)) / usual size of moves, for each a in ahead
 
     values, moves: groups are series. constant: (S, D) the one value of the training rows, NaN where they hold several.
     """
@@ -74,24 +74,32 @@ class RowFields:
     moves: Number
     constant: np.ndarray
     calendar: Calendar
+    ahead: tuple[int, ...]
 
     @classmethod
-    def fit(cls, rows: Observed, ends: np.ndarray, *, scaling: str, calendar: bool) -> RowFields:
+    def fit(
+        cls, rows: Observed, ends: np.ndarray, *, scaling: str, calendar: bool, ahead: tuple[int, ...]
+    ) -> RowFields:
         """The fields as the first `ends[i]` rows of each series give them; later rows are not looked at."""
         values = Number.fit(rows.values, rows.offsets, ends, scaling)
         z = values.encode(rows.values, rows.owner)
         parts = [rows.rows(i) for i in range(len(rows.ids))]
-        moves = [z[part] - _levels(z[part], np.full(z.shape[1], np.nan)) for part in parts]
+        moves = [_whole_moves(z[part], ahead) for part in parts]
         spread = Number.fit(np.concatenate(moves), rows.offsets, ends, scaling)
         constant = np.stack([_one_value(rows.values[part][:end]) for part, end in zip(parts, ends, strict=True)])
         # Times are known in advance, so those of later rows tell nothing of these.
         cycles = _cycles([rows.clocks[part] for part in parts]) if calendar and rows.layout.time is not None else ()
-        return cls(rows.ids, values, spread, constant, Calendar(cycles))
+        return cls(rows.ids, values, spread, constant, Calendar(cycles), ahead)
 
     @property
     def channels(self) -> int:
         """D."""
         return self.values.width
+
+    def begin(self) -> Memory:
+        """Before the first row of a series."""
+        nothing = np.full(self.channels, np.nan)
+        return Memory(nothing, nothing, np.full((max(self.ahead) - 1, self.channels), np.nan))
 
     def scale(self, name: str, rows: np.ndarray) -> Scale:
         """What the series is measured in; one that the fit has not met, by its own rows (T, D)."""
@@ -100,21 +108,22 @@ class RowFields:
             return Scale(self.values.center[i], self.values.scale[i], self.moves.scale[i], self.constant[i])
         values = Number.fit(rows, scaling=self.values.scaling)
         z = values.encode(rows)
-        moves = Number.fit(z - _levels(z, np.full(z.shape[1], np.nan)), scaling=self.values.scaling)
+        moves = Number.fit(_whole_moves(z, self.ahead), scaling=self.values.scaling)
         return Scale(values.center[0], values.scale[0], moves.scale[0], np.full(self.channels, np.nan))
 
     def encode(self, scale: Scale, values: np.ndarray, clocks: np.ndarray, memory: Memory) -> tuple[Encoded, Memory]:
         """Rows (T, D) that follow what the memory holds, and the memory after them."""
         z = (values - scale.center) / scale.spread
         levels = _levels(z, memory.level)
-        moves = np.clip((z - levels) / scale.move, -LARGEST, LARGEST)
+        before = np.concatenate([memory.levels, levels])
+        moves = np.clip(_moves(z, before, self.ahead) / scale.move, -LARGEST, LARGEST)
         known = ~np.isnan(z)
-        last = np.concatenate([memory.move[None], moves])
+        last = np.concatenate([memory.move[None], moves[:, : self.channels]])
         parts = [np.arcsinh(levels), np.arcsinh(last[:-1])]
         if self.calendar.features:
             parts.append(self.calendar.encode(clocks))
         changed = known & (np.abs(values - scale.constant) > ROUNDING * np.abs(scale.constant))
-        after = Memory(_levels(np.append(z, z[:1], axis=0), memory.level)[-1], last[-1])
+        after = Memory(_levels(np.append(z, z[:1], axis=0), memory.level)[-1], last[-1], before[len(z) :])
         inputs = np.concatenate(parts, axis=1).astype(np.float32)
         return Encoded(inputs, moves.astype(np.float32), changed, ~known), after
 
@@ -127,6 +136,7 @@ class RowFields:
             "moves": self.moves.to_json(),
             "constant": constant,
             "calendar": self.calendar.to_json(),
+            "ahead": list(self.ahead),
         }
 
     @classmethod
@@ -134,11 +144,13 @@ class RowFields:
         """What `to_json` wrote. Raises `ModelFileError` for parts that do not fit together."""
         values, moves = Number.from_json(data["values"]), Number.from_json(data["moves"])
         constant = np.array(data["constant"], np.float64).reshape(len(data["ids"]), -1)
-        if not constant.shape == values.center.shape == moves.center.shape:
+        ahead = tuple(typed(list[int], data["ahead"], "ahead"))
+        shape = (len(constant), len(ahead) * constant.shape[1])
+        if not ahead or min(ahead) < 1 or constant.shape != values.center.shape or moves.center.shape != shape:
             raise ModelFileError(
                 f"load: expected numbers for {len(data['ids'])} series, got {values.center.shape} and {constant.shape}."
             )
-        return cls(tuple(data["ids"]), values, moves, constant, Calendar.from_json(data["calendar"]))
+        return cls(tuple(data["ids"]), values, moves, constant, Calendar.from_json(data["calendar"]), ahead)
 
 
 def _levels(z: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -147,6 +159,18 @@ def _levels(z: np.ndarray, before: np.ndarray) -> np.ndarray:
     at = np.where(np.isnan(whole), 0, np.arange(len(whole))[:, None])
     found: np.ndarray = np.take_along_axis(whole, np.maximum.accumulate(at, axis=0), axis=0)
     return found
+
+
+def _moves(z: np.ndarray, levels: np.ndarray, ahead: tuple[int, ...]) -> np.ndarray:
+    """(T, A D) how far each row has moved since so many rows ago; levels: (K + T, D), K of them before the rows."""
+    begins = [len(levels) - len(z) - (a - 1) for a in ahead]
+    return np.concatenate([z - levels[begin : begin + len(z)] for begin in begins], axis=1)
+
+
+def _whole_moves(z: np.ndarray, ahead: tuple[int, ...]) -> np.ndarray:
+    """The moves of a whole series."""
+    nothing = np.full((max(ahead) - 1, z.shape[1]), np.nan)
+    return _moves(z, np.concatenate([nothing, _levels(z, np.full(z.shape[1], np.nan))]), ahead)
 
 
 def _one_value(rows: np.ndarray) -> np.ndarray:
