@@ -38,6 +38,14 @@ def test_the_running_score_is_the_plain_formula() -> None:
         assert found[t] == pytest.approx(expected, abs=1e-9)
 
 
+def test_with_a_cap_one_row_weighs_little() -> None:
+    surprises = np.random.default_rng(0).normal(size=400)
+    surprises[100], surprises[200:205] = 50, 4
+    free, capped = (Running(5, 300, cap).score(surprises, np.empty(0)) for cap in (np.inf, 4.0))
+    assert free.argmax() in range(100, 105)
+    assert capped.argmax() in range(200, 206)
+
+
 def test_the_running_score_begins_at_zero() -> None:
     assert not Running(recent=5, past=20).score(np.arange(9.0), np.empty(0)).any()
 

@@ -41,18 +41,21 @@ def records(scores: Array, quiet: int, before: Array) -> Array:
 class Running:
     """How far the mean of the last rows stands above the rows before them.
 
-        m     = mean of the last `recent` surprises
+        s     = surprise, cut to -cap .. cap
+        m     = mean of the last `recent` s
         z     = (m - mean of the `past` before those) / their standard deviation
         score = -log10 P(a standard normal number is z or more)
 
     Deviations of the past count those of single rows, as in NAB's likelihood of anomalies. A score is 0 until there
-    are twice as many rows as are recent.
+    are twice as many rows as are recent. With a cap, one row alone weighs little, and an anomaly of the past hides none
+    that comes later.
 
     Source: Lavin and Ahmad 2015, arXiv:1510.03336, section III; Ahmad et al. 2017, Neurocomputing 262, 134-147.
     """
 
     recent: int
     past: int
+    cap: float = math.inf
 
     @property
     def reach(self) -> int:
@@ -62,7 +65,7 @@ class Running:
     def score(self, surprises: Array, before: Array) -> Array:
         """(rows,) scores; before: the surprises of the rows before, the last `reach` of which matter."""
         before = before[-self.reach :]
-        whole = np.concatenate([before, surprises])
+        whole = np.clip(np.concatenate([before, surprises]), -self.cap, self.cap)
         ends = np.arange(len(before) + 1, len(whole) + 1)
         middle = np.maximum(ends - self.recent, 0)
         first = np.maximum(middle - self.past, 0)

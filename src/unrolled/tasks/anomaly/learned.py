@@ -10,9 +10,9 @@ import numpy as np
 
 from unrolled.align.next import Next
 from unrolled.data.batch.runs import offsets_of
-from unrolled.tasks.anomaly.calibration import Conformal, Running
+from unrolled.tasks.anomaly.calibration import Conformal
 from unrolled.tasks.anomaly.follow import Follower
-from unrolled.tasks.anomaly.options import AnomalyOptions
+from unrolled.tasks.anomaly.options import AnomalyOptions, running_calibration
 from unrolled.tasks.anomaly.reading import Layout, Observed
 from unrolled.tasks.anomaly.rows import RowFields
 
@@ -61,7 +61,7 @@ class Learned:
         # A series of its own has no past, but its rows may be counted among those of all others.
         others = np.empty(0) if running else np.concatenate(self.earlier)
         earlier = self.earlier[i] if known else others
-        calibration = Running(alarm.recent, alarm.past) if running else Conformal.of(earlier)
+        calibration = running_calibration(alarm) if running else Conformal.of(earlier)
         strict = options.surprise.missing == "anomaly"
         scale = self.fields.scale(name, values)
         return Follower(net, self.fields, scale, alarm, strict, typical, earlier, calibration)
@@ -120,6 +120,6 @@ def surprises(learned: Learned, net: Next[Any], options: AnomalyOptions, rows: O
 def _kept(sums: np.ndarray, options: AnomalyOptions) -> np.ndarray:
     """What is kept of the surprises of a series: the last ones of a running calibration, or their distribution."""
     if options.alarm.calibration == "tail":
-        return sums[-Running(options.alarm.recent, options.alarm.past).reach :]
+        return sums[-running_calibration(options.alarm).reach :]
     ordered = np.sort(sums)
     return ordered[np.linspace(0, len(ordered) - 1, min(KEPT, len(ordered))).astype(np.int64)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -9,10 +10,11 @@ from pydantic import Field
 from unrolled.errors import OptionError
 from unrolled.nn.build import ForwardOptions
 from unrolled.options import Options
+from unrolled.tasks.anomaly.calibration import Running
 from unrolled.tasks.options import TaskOptions
 from unrolled.train import BatchedOptions, TrainOptions
 
-__all__ = ["AnomalyOptions", "pick_stream", "pick_stream_training"]
+__all__ = ["AnomalyOptions", "pick_stream", "pick_stream_training", "running_calibration"]
 
 # Streams that are read at once, and the rows of one of them that are worth a stream of its own.
 STREAMS, WORTH = 32, 96
@@ -47,9 +49,10 @@ class AlarmOptions(Options):
     """How surprise becomes a score, and a score an alarm.
 
     calibration: "tail", the surprise of the last `recent` rows against the `past` rows before them; "conformal", the
-    share of earlier rows that are at least as surprising as one. false_alarms: the share of normal rows that is an
-    alarm by the calibration. contamination: instead, the share of each training series that is one. quiet: a row is
-    scored only where it is stranger than so many rows before it, so that one event is one alarm.
+    share of earlier rows that are at least as surprising as one. cap: the most nats that one row counts for (tail);
+    None: all. false_alarms: the share of normal rows that is an alarm by the calibration. contamination: instead, the
+    share of each training series that is one. quiet: a row is scored only where it is stranger than so many rows
+    before it, so that one event is one alarm.
     """
 
     calibration: Literal["tail", "conformal"] = Field(default="tail", description="What surprise is measured by.")
@@ -59,6 +62,7 @@ class AlarmOptions(Options):
     )
     recent: int = Field(default=5, ge=1, description="Rows whose mean surprise is judged (tail).")
     past: int = Field(default=1000, ge=2, description="Rows before them that it is judged by (tail).")
+    cap: float | None = Field(default=None, gt=0, description="Nats beyond the usual that a row counts for (tail).")
     quiet: int = Field(default=0, ge=0, description="Rows for which one alarm silences weaker ones.")
 
 
@@ -97,6 +101,11 @@ class AnomalyOptions(TaskOptions):
                 "AnomalyDetector: token_budget is for rows of their own, but series are read as running streams; "
                 "give batch_size, the number of streams."
             )
+
+
+def running_calibration(alarm: AlarmOptions) -> Running:
+    """The calibration of the method "tail"."""
+    return Running(alarm.recent, alarm.past, math.inf if alarm.cap is None else alarm.cap)
 
 
 def pick_stream(options: AnomalyOptions, rows: int) -> int:
