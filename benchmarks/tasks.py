@@ -427,7 +427,7 @@ class Row(NamedTuple):
 
 
 # Chosen on the made-up files of NAB alone.
-NAB = {"recent": 20, "past": 3000, "cap": 5.0, "quiet": 300}
+NAB = {"ahead": [1, 12], "recent": 20, "past": 3000, "cap": 20.0, "quiet": 300}
 ROWS = {
     "sst2": Row(sst2, sst2_simple, 0.80, 0.84, {}),
     "sst2_glove": Row(sst2, sst2_simple, 0.80, 0.84, {"vectors": GLOVE}),

@@ -25,6 +25,7 @@ from unrolled.tasks import (
     Tagger,
     Translator,
 )
+from unrolled.tasks import AnomalyDetector, Classifier, Forecaster, LanguageModel, Regressor, Tagger, Translator
 
 # A fitted model and what it is asked.
 Made = tuple[Any, dict[str, Any]]
@@ -240,6 +241,20 @@ def _drawn(**options: Any) -> Made:
         labels.append(["ell", "cross"][crossed])
     model = Classifier(batch_size=8, hidden_size=6, **SHORT, **options).fit(drawings[5:], labels[5:], valid=0.2)
     return model, {"inputs": [[stroke.tolist() for stroke in one] for one in drawings[:5]], "labels": labels[:5]}
+def _observed(several: bool = False, **options: Any) -> Made:
+    """Two channels of one machine or two, one of them spoilt near the end, a value missing now and then."""
+    columns: dict[str, list[Any]] = {"at": [], "machine": [], "a": [], "b": []}
+    for machine in ("north", "south")[: 1 + several]:
+        r = _draw(8, len(machine), several)
+        for row in range(90):
+            a = float(np.sin(row / 3) + r.normal(0, 0.1) + 4 * (row == 80)) if row % 17 else None
+            columns["at"].append(f"2024-03-{1 + row // 24:02d} {row % 24:02d}:00")
+            columns["machine"].append(machine)
+            columns["a"].append(None if a is None else round(a, 3))
+            columns["b"].append(round(float(r.normal(5, 2)), 3))
+    model = AnomalyDetector(batch_size=2, steps=16, hidden_size=4, max_steps=40, **options)
+    model.fit(columns, time="at", id="machine")
+    return model, {"rows": columns, "windows": {"north": [["2024-03-04 08:00", "2024-03-04 08:00"]]}}
 
 
 MAKERS: dict[str, Callable[[], Made]] = {
@@ -261,6 +276,10 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "regress-series": lambda: _levels(likelihood="quantile", levels=[50, 90], cell="gru"),
     "regress-series-several": lambda: _levels(True, likelihood="student-t", pooling="last"),
     "regress-texts": lambda: _rated(likelihood="point", pooling="max"),
+    "anomaly-tail": lambda: _observed(ahead=(1, 4), recent=2, past=40, cap=8.0, quiet=3),
+    "anomaly-conformal": lambda: _observed(
+        True, calibration="conformal", false_alarms=0.05, likelihood="gaussian", missing="anomaly", trim=0.02
+    ),
     "tag-chunks": lambda: _tagged(
         True, scheme="IOBES", min_count=1, cell="lstm", cell_options={"coupled": True}, hidden_size=6,
     ),

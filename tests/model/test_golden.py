@@ -141,6 +141,16 @@ def _regress(model: Any, inputs: list[Any], targets: list[Any]) -> dict[str, Any
     }
 
 
+def _anomaly(model: Any, rows: dict[str, list[Any]], windows: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "scores": model.decision_function(rows).tolist(),
+        "predict": model.predict(rows).tolist(),
+        "explain": model.explain(rows).tolist(),
+        "events": [event.to_json() for event in model.events(rows)],
+        "evaluate": model.evaluate(rows, windows).to_json(),
+    }
+
+
 def _tag(model: Any, sentences: list[list[str]], tags: list[list[str]]) -> dict[str, Any]:
     return {"predict": model.predict(sentences), "evaluate": model.evaluate((sentences, tags)).to_json()}
 
@@ -189,6 +199,7 @@ def _recognize(model: Any, inputs: list[Any], texts: list[str]) -> dict[str, Any
 ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "classify": _classify,
     "regress": _regress,
+    "anomaly": _anomaly,
     "tag": _tag,
     "language": _language,
     "translate": _translate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 import torch
@@ -57,6 +57,8 @@ class AnomalyDetector(Task):
 
     task = "anomaly"
     options_kind = AnomalyOptions
+    score_name: ClassVar[str] = "nats a value"
+    """What the score is that tells when to stop."""
     options: AnomalyOptions
 
     def __init__(self, **options: object) -> None:
