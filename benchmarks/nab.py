@@ -14,7 +14,7 @@ from common import data_folder
 
 import unrolled as ur
 from unrolled.score.novelty import LONGEST, PROBATION, nab_score, vus, window_f1, window_labels, window_rows
-from unrolled.tasks.anomaly.calibration import Running, records
+from unrolled.tasks.anomaly.calibration import RunningTail, records
 
 __all__ = ["Found", "Recording", "gaussian", "online", "read_nab", "score_nab"]
 
@@ -86,7 +86,7 @@ def online(
         parts.append(model.explain(_rows(recording, until)).sum(1)[begin:])
         begin, end = until, until
     surprises = np.concatenate(parts)
-    return records(Running(recent, past, cap).score(surprises, np.empty(0)), quiet, np.empty(0))
+    return records(RunningTail(recent, past, cap).score(surprises, np.empty(0)), quiet, np.empty(0))
 
 
 def _rows(recording: Recording, end: int) -> dict[str, Any]:

@@ -26,8 +26,8 @@ def write(path: Path, rows: int = 200) -> Path:
 def test_a_table_is_learned_scored_and_drawn(shell: Any, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     table, run = str(write(tmp_path / "rows.csv")), str(tmp_path / "run")
-    said = shell.ok("fit", "anomaly", table, "--truth", "failure", "--calibration", "conformal", "--false-alarms", "0.01",
-                    *QUICK, "--plot", "-o", run)  # fmt: skip
+    asked = ["--truth", "failure", "--calibration", "conformal", "--false-alarms", "0.01"]
+    said = shell.ok("fit", "anomaly", table, *asked, *QUICK, "--plot", "-o", run)
     assert "AnomalyDetector: 2 channels; 1 series" in said
     assert f"next: unrolled predict {run} FILE --events" in said
     for name in ("model.unrolled", "metrics.jsonl", "learning.png", "anomalies.png"):

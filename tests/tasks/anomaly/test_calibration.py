@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unrolled.tasks.anomaly.calibration import Conformal, Running, records, tail
+from unrolled.tasks.anomaly.calibration import Conformal, RunningTail, records, tail
 
 
 def test_the_tail_is_that_of_a_normal_number() -> None:
@@ -18,7 +18,7 @@ def test_the_tail_is_that_of_a_normal_number() -> None:
 def test_pieces_score_as_the_whole(seed: int) -> None:
     random = np.random.default_rng(seed)
     surprises = random.gamma(1, size=300)
-    running = Running(recent=7, past=60)
+    running = RunningTail(recent=7, past=60)
     whole = running.score(surprises, np.empty(0))
     cuts = np.sort(random.integers(0, 300, 6))
     pieces = [
@@ -31,7 +31,7 @@ def test_pieces_score_as_the_whole(seed: int) -> None:
 
 def test_the_running_score_is_the_plain_formula() -> None:
     surprises = np.random.default_rng(0).gamma(1, size=100)
-    found = Running(recent=3, past=20).score(surprises, np.empty(0))
+    found = RunningTail(recent=3, past=20).score(surprises, np.empty(0))
     for t in range(25, 100):
         now, before = surprises[t - 2 : t + 1], surprises[t - 22 : t - 2]
         expected = tail(np.array([(now.mean() - before.mean()) / before.std()]))[0]
@@ -41,18 +41,18 @@ def test_the_running_score_is_the_plain_formula() -> None:
 def test_with_a_cap_one_row_weighs_little() -> None:
     surprises = np.random.default_rng(0).normal(size=400)
     surprises[100], surprises[200:205] = 50, 4
-    free, capped = (Running(5, 300, cap).score(surprises, np.empty(0)) for cap in (np.inf, 4.0))
+    free, capped = (RunningTail(5, 300, cap).score(surprises, np.empty(0)) for cap in (np.inf, 4.0))
     assert free.argmax() in range(100, 105)
     assert capped.argmax() in range(200, 206)
 
 
 def test_the_running_score_begins_at_zero() -> None:
-    assert not Running(recent=5, past=20).score(np.arange(9.0), np.empty(0)).any()
+    assert not RunningTail(recent=5, past=20).score(np.arange(9.0), np.empty(0)).any()
 
 
 def test_a_past_without_any_change_divides_by_nothing() -> None:
     surprises = np.append(np.zeros(50), 30.0)
-    found = Running(recent=1, past=40).score(surprises, np.empty(0))
+    found = RunningTail(recent=1, past=40).score(surprises, np.empty(0))
     assert np.isfinite(found).all()
     assert found[-1] > 100 > found[:-1].max()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unrolled.errors import DataError, UnrolledError
-from unrolled.tasks.anomaly.reading import Layout, Observed, read_layout, read_observed
+from unrolled.tasks.anomaly.reading import Observed, Watched, read_layout, read_observed
 from unrolled.tasks.anomaly.rows import RowFields
 
 
@@ -23,7 +23,7 @@ def table(rows: int = 40, seed: int = 0) -> dict[str, Any]:
 
 def test_an_array_is_a_table_without_times() -> None:
     rows = observed(np.arange(6.0).reshape(3, 2))
-    assert rows.layout == Layout(("x0", "x1"), form=None)
+    assert rows.layout == Watched(("x0", "x1"), form=None)
     np.testing.assert_array_equal(rows.values, [[0, 1], [2, 3], [4, 5]])
     np.testing.assert_array_equal(observed([1.0, 2.0]).values, [[1], [2]])
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Conformal", "Running", "records", "tail"]
+__all__ = ["Conformal", "RunningTail", "records", "tail"]
 
 Array = NDArray[np.float64]
 
@@ -38,7 +38,7 @@ def records(scores: Array, quiet: int, before: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningTail:
     """How far the mean of the last rows stands above the rows before them.
 
         s     = surprise, cut to -cap .. cap

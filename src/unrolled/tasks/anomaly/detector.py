@@ -28,7 +28,7 @@ from unrolled.tasks.anomaly.laws import detector_laws
 from unrolled.tasks.anomaly.learned import Learned, surprises
 from unrolled.tasks.anomaly.live import AnomalyStream
 from unrolled.tasks.anomaly.options import AnomalyOptions, pick_stream, pick_stream_training
-from unrolled.tasks.anomaly.reading import Layout, Observed, read_layout, read_observed, read_table_of
+from unrolled.tasks.anomaly.reading import Observed, Watched, read_layout, read_observed, read_table_of
 from unrolled.tasks.anomaly.rows import RowFields
 from unrolled.tasks.frame import Task, ready
 from unrolled.train import Callback
@@ -352,7 +352,7 @@ def _joined(pairs: list[tuple[np.ndarray, np.ndarray]]) -> Parts:
     return inputs, moves, starts
 
 
-def _columns_said(layout: Layout) -> tuple[str, ...]:
+def _columns_said(layout: Watched) -> tuple[str, ...]:
     names = ", ".join(layout.channels[:6]) + (", ..." if len(layout.channels) > 6 else "")
     time = () if layout.time is None else (f"time: column {layout.time!r}",)
     return (*time, f"watched: {names}")

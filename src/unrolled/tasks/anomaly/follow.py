@@ -13,9 +13,9 @@ from unrolled.data.batch.stream import StreamWindows
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.nn.reading.reader import NumberReader
-from unrolled.tasks.anomaly.calibration import Conformal, Running, records
+from unrolled.tasks.anomaly.calibration import Conformal, RunningTail, records
 from unrolled.tasks.anomaly.options import AlarmOptions, AnomalyOptions
-from unrolled.tasks.anomaly.rows import Memory, RowFields, Scale
+from unrolled.tasks.anomaly.rows import RowFields, RowMemory, Scale
 
 __all__ = ["Follower", "Judged", "MoveStream", "build_detector"]
 
@@ -77,10 +77,10 @@ class Follower:
     strict: bool
     typical: np.ndarray
     earlier: np.ndarray
-    calibration: Running | Conformal
+    calibration: RunningTail | Conformal
 
     def __post_init__(self) -> None:
-        self.memory: Memory = self.fields.begin()
+        self.memory: RowMemory = self.fields.begin()
         self.state: Any = None
         self.foreseen: torch.Tensor | None = None
         self.scored = np.empty(0)
@@ -91,7 +91,7 @@ class Follower:
         excess = np.where(np.isnan(nats), 0.0, nats - self.typical)
         excess = excess.reshape(len(values), -1, self.fields.channels).sum(1)
         surprise = excess.sum(1)
-        if isinstance(self.calibration, Running):
+        if isinstance(self.calibration, RunningTail):
             plain = self.calibration.score(surprise, self.earlier)
             self.earlier = np.concatenate([self.earlier, surprise])[-self.calibration.reach :]
         else:

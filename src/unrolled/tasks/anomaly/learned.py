@@ -13,7 +13,7 @@ from unrolled.data.batch.runs import offsets_of
 from unrolled.tasks.anomaly.calibration import Conformal
 from unrolled.tasks.anomaly.follow import Follower
 from unrolled.tasks.anomaly.options import AnomalyOptions, running_calibration
-from unrolled.tasks.anomaly.reading import Layout, Observed
+from unrolled.tasks.anomaly.reading import Observed, Watched
 from unrolled.tasks.anomaly.rows import RowFields
 
 __all__ = ["Learned", "surprises"]
@@ -30,7 +30,7 @@ class Learned:
     series the surprises by which new ones are judged. thresholds: (S,) scores from which on a row is an alarm, and
     threshold that of series which the fit has not met."""
 
-    layout: Layout
+    layout: Watched
     fields: RowFields
     typical: np.ndarray
     earlier: tuple[np.ndarray, ...]
@@ -38,7 +38,7 @@ class Learned:
     threshold: float
 
     @classmethod
-    def untold(cls, layout: Layout, fields: RowFields) -> Learned:
+    def untold(cls, layout: Watched, fields: RowFields) -> Learned:
         """Before anything is known to be usual."""
         count = len(fields.ids)
         nothing = tuple(np.empty(0) for _ in range(count))
@@ -100,7 +100,7 @@ class Learned:
         bounds = offsets_of(arrays["counts"])
         earlier = tuple(np.array(part) for part in np.split(arrays["earlier"], bounds[1:-1]))
         return cls(
-            Layout.from_json(content["layout"]),
+            Watched.from_json(content["layout"]),
             RowFields.from_json(content["fields"]),
             np.array(arrays["typical"]),
             earlier,

@@ -10,7 +10,7 @@ from pydantic import Field
 from unrolled.errors import OptionError
 from unrolled.nn.build import ForwardOptions
 from unrolled.options import Options
-from unrolled.tasks.anomaly.calibration import Running
+from unrolled.tasks.anomaly.calibration import RunningTail
 from unrolled.tasks.options import TaskOptions
 from unrolled.train import BatchedOptions, TrainOptions
 
@@ -103,9 +103,9 @@ class AnomalyOptions(TaskOptions):
             )
 
 
-def running_calibration(alarm: AlarmOptions) -> Running:
+def running_calibration(alarm: AlarmOptions) -> RunningTail:
     """The calibration of the method "tail"."""
-    return Running(alarm.recent, alarm.past, math.inf if alarm.cap is None else alarm.cap)
+    return RunningTail(alarm.recent, alarm.past, math.inf if alarm.cap is None else alarm.cap)
 
 
 def pick_stream(options: AnomalyOptions, rows: int) -> int:

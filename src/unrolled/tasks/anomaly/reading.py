@@ -21,7 +21,7 @@ from unrolled.errors import DataError, listed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Layout", "Observed", "read_layout", "read_observed", "read_table_of"]
+__all__ = ["Watched", "Observed", "read_layout", "read_observed", "read_table_of"]
 
 TIME_NAMES = ("timestamp", "datetime", "date", "time", "ds")
 # Columns that are added to find rows again; no file has such names.
@@ -29,7 +29,7 @@ PLACE, ROW = "\N{NO-BREAK SPACE}place", "\N{NO-BREAK SPACE}row"
 
 
 @dataclass(frozen=True)
-class Layout:
+class Watched:
     """Which columns are what: time and id may be missing; channels are what is watched.
 
     step: rows are a step apart, and those that are not there are missing; None: rows are what they are, in order. form:
@@ -43,7 +43,7 @@ class Layout:
     form: TimeForm | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON; `Layout.from_json` gives it back."""
+        """Plain JSON; `Watched.from_json` gives it back."""
         step, form = self.step, self.form
         return {
             "channels": list(self.channels),
@@ -54,7 +54,7 @@ class Layout:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Layout:
+    def from_json(cls, data: Mapping[str, Any]) -> Watched:
         """What `to_json` wrote."""
         step = None if data["step"] is None else Step.from_json(data["step"])
         form = None if data["form"] is None else TimeForm(**data["form"])
@@ -76,7 +76,7 @@ class Observed:
     clocks: np.ndarray
     source: np.ndarray
     height: int
-    layout: Layout
+    layout: Watched
     remarks: tuple[str, ...] = ()
 
     @property
@@ -104,7 +104,7 @@ class Observed:
 def read_layout(
     source: object, *, time: str | None, columns: str | Sequence[str] | None, id: str | None, step: str | None,
     but: Sequence[str] = (),
-) -> tuple[pa.Table, Layout]:  # fmt: skip
+) -> tuple[pa.Table, Watched]:  # fmt: skip
     """The table, and its columns as named, the rest seen from it: a column of times, and all of numbers as channels.
 
     Raises:
@@ -128,10 +128,10 @@ def read_layout(
         )
     if step is not None and time is None:
         raise DataError(f"fit: step={step!r} needs a column of times: name it with time=.")
-    return table, Layout(channels, time, id, None if step is None else Step.parse(step))
+    return table, Watched(channels, time, id, None if step is None else Step.parse(step))
 
 
-def read_observed(table: pa.Table, layout: Layout, day_first: bool | None = None) -> Observed:
+def read_observed(table: pa.Table, layout: Watched, day_first: bool | None = None) -> Observed:
     """The rows of a table whose columns are known, those of later tables as those of the first.
 
     Raises:
@@ -154,20 +154,20 @@ def read_observed(table: pa.Table, layout: Layout, day_first: bool | None = None
     if late:
         remarks = (*remarks, f"time: {late} rows stood behind later ones; they are read in the order of time")
     shown = panel.time if clocks is None else clocks[source]
-    settled = Layout(layout.channels, layout.time, layout.id, None, form)
+    settled = Watched(layout.channels, layout.time, layout.id, None, form)
     return _observed(panel, shown, source, height, settled, remarks)
 
 
-def _on_grid(table: pa.Table, layout: Layout, day_first: bool | None) -> Observed:
+def _on_grid(table: pa.Table, layout: Watched, day_first: bool | None) -> Observed:
     columns = Columns(str(layout.time), layout.channels, layout.id, past=(ROW,))
     panel = build_panel(table, columns, step=layout.step, day_first=day_first, form=layout.form)
     source = np.nan_to_num(panel.past[:, 0], nan=-1).astype(np.int64)
-    settled = Layout(layout.channels, layout.time, layout.id, panel.step, panel.form)
+    settled = Watched(layout.channels, layout.time, layout.id, panel.step, panel.form)
     return _observed(panel, panel.clocks(panel.time), source, table.num_rows, settled, panel.remarks)
 
 
 def _observed(
-    panel: Panel, clocks: np.ndarray, source: np.ndarray, height: int, layout: Layout, remarks: tuple[str, ...]
+    panel: Panel, clocks: np.ndarray, source: np.ndarray, height: int, layout: Watched, remarks: tuple[str, ...]
 ) -> Observed:
     return Observed(panel.ids, panel.offsets, panel.target, clocks, source, height, layout, remarks)
 
@@ -206,7 +206,7 @@ def _seen_time(table: pa.Table, taken: Sequence[str | None]) -> str | None:
     return next((found[0] for found in (typed, named) if len(found) == 1), None)
 
 
-def _places(table: pa.Table, layout: Layout, moments: np.ndarray) -> tuple[np.ndarray, int]:
+def _places(table: pa.Table, layout: Watched, moments: np.ndarray) -> tuple[np.ndarray, int]:
     """(n,) the place of each row in its series by time, and how many rows stood behind a later one."""
     series = np.zeros(len(moments), np.int64)
     if layout.id is not None:
@@ -221,6 +221,6 @@ def _places(table: pa.Table, layout: Layout, moments: np.ndarray) -> tuple[np.nd
     return place, int((behind & same).sum())
 
 
-def read_table_of(source: object, layout: Layout) -> pa.Table:
+def read_table_of(source: object, layout: Watched) -> pa.Table:
     """Another table or array like that of the fit."""
     return _table(source, [layout.id] if layout.id else [])

@@ -14,7 +14,7 @@ from unrolled.fields.number import Number
 from unrolled.options import typed
 from unrolled.tasks.anomaly.reading import Observed
 
-__all__ = ["Encoded", "Memory", "RowFields", "Scale"]
+__all__ = ["Encoded", "RowMemory", "RowFields", "Scale"]
 
 # Moves beyond so many of their usual size are all the same to a network, and stay far from what float32 holds.
 LARGEST = 1e6
@@ -26,7 +26,7 @@ CYCLES = {"minute_of_hour": 60 * MINUTE, "hour_of_day": 1440 * MINUTE, "day_of_w
 SEEN = 2
 
 
-class Memory(NamedTuple):
+class RowMemory(NamedTuple):
     """What the row after a piece must know of the piece; NaN for what is not there.
 
     level, move: (D,) the last known values and the last moves. levels: (K, D) those before the last K rows.
@@ -96,10 +96,10 @@ class RowFields:
         """D."""
         return self.values.width
 
-    def begin(self) -> Memory:
+    def begin(self) -> RowMemory:
         """Before the first row of a series."""
         nothing = np.full(self.channels, np.nan)
-        return Memory(nothing, nothing, np.full((max(self.ahead) - 1, self.channels), np.nan))
+        return RowMemory(nothing, nothing, np.full((max(self.ahead) - 1, self.channels), np.nan))
 
     def scale(self, name: str, rows: np.ndarray) -> Scale:
         """What the series is measured in; one that the fit has not met, by its own rows (T, D)."""
@@ -111,7 +111,9 @@ class RowFields:
         moves = Number.fit(_whole_moves(z, self.ahead), scaling=self.values.scaling)
         return Scale(values.center[0], values.scale[0], moves.scale[0], np.full(self.channels, np.nan))
 
-    def encode(self, scale: Scale, values: np.ndarray, clocks: np.ndarray, memory: Memory) -> tuple[Encoded, Memory]:
+    def encode(
+        self, scale: Scale, values: np.ndarray, clocks: np.ndarray, memory: RowMemory
+    ) -> tuple[Encoded, RowMemory]:
         """Rows (T, D) that follow what the memory holds, and the memory after them."""
         z = (values - scale.center) / scale.spread
         levels = _levels(z, memory.level)
@@ -123,7 +125,7 @@ class RowFields:
         if self.calendar.features:
             parts.append(self.calendar.encode(clocks))
         changed = known & (np.abs(values - scale.constant) > ROUNDING * np.abs(scale.constant))
-        after = Memory(_levels(np.append(z, z[:1], axis=0), memory.level)[-1], last[-1], before[len(z) :])
+        after = RowMemory(_levels(np.append(z, z[:1], axis=0), memory.level)[-1], last[-1], before[len(z) :])
         inputs = np.concatenate(parts, axis=1).astype(np.float32)
         return Encoded(inputs, moves.astype(np.float32), changed, ~known), after
 
