@@ -17,6 +17,7 @@ from test_golden import FOLDER, answers, names
 
 from unrolled.model.artefact import FORMAT
 from unrolled.tasks import (
+    AnomalyDetector,
     Classifier,
     Forecaster,
     LanguageModel,
@@ -25,7 +26,6 @@ from unrolled.tasks import (
     Tagger,
     Translator,
 )
-from unrolled.tasks import AnomalyDetector, Classifier, Forecaster, LanguageModel, Regressor, Tagger, Translator
 
 # A fitted model and what it is asked.
 Made = tuple[Any, dict[str, Any]]
@@ -241,6 +241,8 @@ def _drawn(**options: Any) -> Made:
         labels.append(["ell", "cross"][crossed])
     model = Classifier(batch_size=8, hidden_size=6, **SHORT, **options).fit(drawings[5:], labels[5:], valid=0.2)
     return model, {"inputs": [[stroke.tolist() for stroke in one] for one in drawings[:5]], "labels": labels[:5]}
+
+
 def _observed(several: bool = False, **options: Any) -> Made:
     """Two channels of one machine or two, one of them spoilt near the end, a value missing now and then."""
     columns: dict[str, list[Any]] = {"at": [], "machine": [], "a": [], "b": []}
