@@ -150,7 +150,7 @@ class AnomalyDetector(Task):
         scored = len(late[0]) > 0 and not bool(np.isnan(late[1]).all())
         training = pick_stream_training(self.options, streams, scored=scored)
         train = MoveStream(early[0], early[1], streams, self.options.steps, early[2])
-        # Nothing is shuffled among streams, so the held rows are read as one, or as many as divide the batch.
+        # The loop takes batches of one size, so the held rows are read as so many streams, too.
         valid = MoveStream(late[0], late[1], streams, self.options.steps, late[2]) if scored else None
         return Stage(net, train, len(early[0]), training, valid)
 

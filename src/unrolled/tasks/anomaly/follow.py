@@ -56,11 +56,6 @@ class Judged(NamedTuple):
     excess: np.ndarray
     score: np.ndarray
 
-    @property
-    def surprise(self) -> np.ndarray:
-        """(T,) of all channels."""
-        return np.asarray(self.excess.sum(1))
-
 
 @dataclass(eq=False)
 class Follower:
