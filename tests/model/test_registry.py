@@ -14,7 +14,8 @@ from unrolled.model.registry import describe_task, find_task, known_tasks, regis
 from unrolled.tasks.classify import Classifier
 
 OWN = {"classify": "Classifier", "regress": "Regressor", "tag": "Tagger", "language": "LanguageModel",
-       "translate": "Translator", "forecast": "Forecaster", "recognize": "Recognizer"}  # fmt: skip
+       "translate": "Translator", "forecast": "Forecaster", "recognize": "Recognizer",
+       "anomaly": "AnomalyDetector"}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
