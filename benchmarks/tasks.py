@@ -426,8 +426,8 @@ class Row(NamedTuple):
     options: dict[str, Any]
 
 
-# Chosen on the made-up files of NAB alone.
-NAB = {"ahead": [1, 12], "recent": 20, "past": 3000, "cap": 20.0, "quiet": 300}
+# Chosen on these files, the developers' part, for which it is meant: see docs/tasks.md.
+NAB = {"recent": 5, "past": 8000, "cap": 20.0, "quiet": 100}
 ROWS = {
     "sst2": Row(sst2, sst2_simple, 0.80, 0.84, {}),
     "sst2_glove": Row(sst2, sst2_simple, 0.80, 0.84, {"vectors": GLOVE}),

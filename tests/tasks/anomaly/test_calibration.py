@@ -32,9 +32,10 @@ def test_pieces_score_as_the_whole(seed: int) -> None:
 def test_the_running_score_is_the_plain_formula() -> None:
     surprises = np.random.default_rng(0).gamma(1, size=100)
     found = RunningTail(recent=3, past=20).score(surprises, np.empty(0))
-    for t in range(25, 100):
-        now, before = surprises[t - 2 : t + 1], surprises[t - 22 : t - 2]
-        expected = tail(np.array([(now.mean() - before.mean()) / before.std()]))[0]
+    means = np.array([surprises[max(0, t - 2) : t + 1].mean() for t in range(100)])
+    for t in range(5, 100):
+        before = means[max(0, t - 22) : t - 2]
+        expected = tail(np.array([(means[t] - before.mean()) / before.std()]))[0]
         assert found[t] == pytest.approx(expected, abs=1e-9)
 
 
@@ -44,6 +45,14 @@ def test_with_a_cap_one_row_weighs_little() -> None:
     free, capped = (RunningTail(5, 300, cap).score(surprises, np.empty(0)) for cap in (np.inf, 4.0))
     assert free.argmax() in range(100, 105)
     assert capped.argmax() in range(200, 206)
+
+
+def test_of_normal_rows_so_many_are_alarms_as_was_asked_for() -> None:
+    surprises = np.random.default_rng(2).normal(size=40_000)
+    for recent in (1, 5):
+        found = RunningTail(recent, 2000).score(surprises, np.empty(0))[4000:]
+        # Alarms come in runs of as many rows as are recent: five deviations of so many fewer draws, and the past's own.
+        assert abs((found > 2).mean() / 0.01 - 1) < 5 * np.sqrt(recent / 360) + 0.05
 
 
 def test_the_running_score_begins_at_zero() -> None:

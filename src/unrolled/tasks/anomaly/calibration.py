@@ -39,16 +39,15 @@ def records(scores: Array, quiet: int, before: Array) -> Array:
 
 @dataclass(frozen=True)
 class RunningTail:
-    """How far the mean of the last rows stands above the rows before them.
+    """How far the mean of the last rows stands above such means of the past.
 
         s     = surprise, cut to -cap .. cap
-        m     = mean of the last `recent` s
-        z     = (m - mean of the `past` before those) / their standard deviation
+        m_t   = mean of the last `recent` s, of as many as there are at the beginning
+        z_t   = (m_t - mean of the last `past` m up to m_(t - recent)) / their standard deviation
         score = -log10 P(a standard normal number is z or more)
 
-    Deviations of the past count those of single rows, as in NAB's likelihood of anomalies. A score is 0 until there
-    are twice as many rows as are recent. With a cap, one row alone weighs little, and an anomaly of the past hides none
-    that comes later.
+    So no row counts for both sides. A score is 0 until there are as many means to compare with as rows are recent. With
+    a cap, one row alone weighs little, and an anomaly of the past hides none that comes later.
 
     Source: Lavin and Ahmad 2015, arXiv:1510.03336, section III; Ahmad et al. 2017, Neurocomputing 262, 134-147.
     """
@@ -60,22 +59,23 @@ class RunningTail:
     @property
     def reach(self) -> int:
         """How many rows before the first one matter."""
-        return self.recent + self.past - 1
+        return 2 * self.recent + self.past - 2
 
     def score(self, surprises: Array, before: Array) -> Array:
         """(rows,) scores; before: the surprises of the rows before, the last `reach` of which matter."""
         before = before[-self.reach :]
         whole = np.clip(np.concatenate([before, surprises]), -self.cap, self.cap)
-        ends = np.arange(len(before) + 1, len(whole) + 1)
-        middle = np.maximum(ends - self.recent, 0)
-        first = np.maximum(middle - self.past, 0)
-        count = middle - first
-        recent = _sums(whole, middle, ends) / np.maximum(ends - middle, 1)
-        mean = _sums(whole, first, middle) / np.maximum(count, 1)
-        square = _sums(whole**2, first, middle) / np.maximum(count, 1)
+        ends = np.arange(1, len(whole) + 1)
+        first = np.maximum(ends - self.recent, 0)
+        means = _sums(whole, first, ends) / (ends - first)
+        ends = np.maximum(np.arange(len(before), len(whole)) + 1 - self.recent, 0)
+        first = np.maximum(ends - self.past, 0)
+        count = ends - first
+        mean = _sums(means, first, ends) / np.maximum(count, 1)
+        square = _sums(means**2, first, ends) / np.maximum(count, 1)
         least = ROUNDING * (1 + np.abs(mean))
         deviation = np.sqrt(np.maximum(square - mean**2, least**2))
-        return np.where(count >= self.recent, tail((recent - mean) / deviation), 0.0)
+        return np.where(count >= self.recent, tail((means[len(before) :] - mean) / deviation), 0.0)
 
 
 @dataclass(frozen=True, eq=False)
