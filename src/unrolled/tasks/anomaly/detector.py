@@ -43,7 +43,8 @@ class AnomalyDetector(Task):
         surprise = sum over channels of (-log p(value | all rows before) - the usual one)        nats
         score    = -log10 of how often normal rows are so surprising, by the calibration
 
-    Nothing but earlier rows enters a row's score, so scores are the same live as at once. With PyOD's verbs: `fit`,
+    Nothing but earlier rows enters a row's score, so scores are the same live as at once; a series that the fit has not
+    met is scaled by all of its own rows. With PyOD's verbs: `fit`,
     `decision_function`, `predict`, `threshold_`, `decision_scores_`, `labels_`.
 
     options: any of `AnomalyOptions` and `unrolled.train.TrainOptions` by name, for instance calibration="conformal",
