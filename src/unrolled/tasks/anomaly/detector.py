@@ -243,7 +243,7 @@ class AnomalyDetector(Task):
             raise OptionError(f"stream: there is no series {series!r}; name one of the fit: {known}.")
         nothing = np.empty((0, learned.fields.channels))
         follower = learned.follower(self.network, self.options, series, nothing)
-        return AnomalyStream(follower, learned.threshold_of(series))
+        return AnomalyStream(follower, learned.layout, learned.threshold_of(series))
 
     def evaluate(self, source: object, truth: Truth) -> AnomalyReport:
         """How good scores and alarms are beside the truth.
@@ -255,7 +255,7 @@ class AnomalyDetector(Task):
             DataError: a window without rows, no window, or a column that holds something else.
         """
         table = read_table_of(source, self.state.layout)
-        rows = read_observed(table, self.state.layout)
+        rows = read_observed(table, self.state.layout, sparse=True)
         flags = None
         if isinstance(truth, str):
             flags = _flags(table, truth)
@@ -269,7 +269,7 @@ class AnomalyDetector(Task):
         from unrolled.tasks.anomaly.picture import novelty_pictures
 
         table = read_table_of(source, self.state.layout)
-        rows = read_observed(table, self.state.layout)
+        rows = read_observed(table, self.state.layout, sparse=True)
         windows = None
         if truth is not None:
             windows = true_windows(rows, truth, _flags(table, truth) if isinstance(truth, str) else None)
@@ -279,7 +279,7 @@ class AnomalyDetector(Task):
     def read(self, source: object) -> Observed:
         """Another table or array, read as that of the fit."""
         layout = self.state.layout
-        return read_observed(read_table_of(source, layout), layout)
+        return read_observed(read_table_of(source, layout), layout, sparse=True)
 
     def _judge(self, rows: Observed) -> Judged:
         """All series from their beginnings on."""

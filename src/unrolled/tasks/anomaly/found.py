@@ -116,7 +116,8 @@ def true_windows(rows: Observed, truth: Truth, flags: np.ndarray | None) -> list
         DataError: no such series, windows without rows, or flags that are none.
     """
     if flags is not None:
-        told = check_flags("evaluate", "truth", flags)
+        numbers = flags.dtype.kind == "f" and np.isin(flags, (0, 1)).all()
+        told = check_flags("evaluate", "truth", flags.astype(bool) if numbers else flags)
         whole = np.where(rows.source >= 0, told[rows.source], False)
         return [events(whole[rows.rows(i)]) for i in range(len(rows.ids))]
     by_name: Mapping[str, Sequence[tuple[object, object]]]

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from unrolled.errors import DataError
 from unrolled.tasks.anomaly.follow import Follower
+from unrolled.tasks.anomaly.reading import Watched, read_clock
 
 __all__ = ["AnomalyStream", "RowScore"]
 
@@ -31,24 +32,34 @@ class AnomalyStream:
     0.4
     """
 
-    def __init__(self, follower: Follower, threshold: float) -> None:
-        self._follower, self._threshold, self._count = follower, threshold, 0
+    def __init__(self, follower: Follower, layout: Watched, threshold: float) -> None:
+        self._follower, self._layout, self._threshold, self._count = follower, layout, threshold, 0
         self._timed = bool(follower.fields.calendar.features)
 
     def push(self, row: ArrayLike | Sequence[float], time: object = None) -> RowScore:
-        """The next row: its values (channels,), NaN where missing; and its time, where the fit had a column of times.
+        """The next row: its values (channels,), NaN where missing; and its time, written as in the table of the fit.
 
         Raises:
-            DataError: another number of values, or no time where the network reads the calendar.
+            DataError: another number of values, values that are no finite numbers, or no time, or what is none, where
+                the network reads the calendar. The stream goes on as if the row had not been given.
         """
-        values = np.asarray(row, np.float64).reshape(1, -1)
-        channels = self._follower.fields.channels
-        if values.shape[1] != channels:
-            raise DataError(f"push: expected a row of {channels} values, got {values.shape[1]}; give one a channel.")
+        values = self._values(row)
         if self._timed and time is None:
             raise DataError("push: expected the time of the row, for the model reads the calendar, got none; give it.")
-        clock = np.array([time]).astype("datetime64[ns]") if self._timed else np.array([self._count])
+        clock = read_clock(time, self._layout) if self._timed else np.array([self._count])
         self._count += 1
         judged = self._follower.push(values, clock)
         score = float(judged.score[0])
         return RowScore(score, score >= self._threshold, judged.excess[0])
+
+    def _values(self, row: ArrayLike) -> np.ndarray:
+        channels = self._follower.fields.channels
+        try:
+            values = np.asarray(row, np.float64).reshape(1, -1)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"push: expected numbers, NaN where missing, got {row!r} ({error}); give those.") from None
+        if values.shape[1] != channels:
+            raise DataError(f"push: expected a row of {channels} values, got {values.shape[1]}; give one a channel.")
+        if np.isinf(values).any():
+            raise DataError(f"push: expected finite values, got {row!r}; give NaN where one is missing.")
+        return values

@@ -13,15 +13,17 @@ from unrolled.data.panel.build import build_panel
 from unrolled.data.panel.columns import Columns
 from unrolled.data.panel.panel import Panel
 from unrolled.data.panel.step import Step
+from unrolled.data.panel.zones import read_later
+from unrolled.data.read.codes import COUNT
 from unrolled.data.read.table import read_table, require_columns, source_name
-from unrolled.data.read.times import TimeForm, read_times
+from unrolled.data.read.times import TimeForm, Times, read_times
 from unrolled.data.read.values import is_text
 from unrolled.errors import DataError, listed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Watched", "Observed", "read_layout", "read_observed", "read_table_of"]
+__all__ = ["Observed", "Watched", "read_clock", "read_layout", "read_observed", "read_table_of"]
 
 TIME_NAMES = ("timestamp", "datetime", "date", "time", "ds")
 # Columns that are added to find rows again; no file has such names.
@@ -131,26 +133,29 @@ def read_layout(
     return table, Watched(channels, time, id, None if step is None else Step.parse(step))
 
 
-def read_observed(table: pa.Table, layout: Watched, day_first: bool | None = None) -> Observed:
+def read_observed(table: pa.Table, layout: Watched, day_first: bool | None = None, *, sparse: bool = False) -> Observed:
     """The rows of a table whose columns are known, those of later tables as those of the first.
 
+    sparse: take channels without any value, too, as later tables may have them.
+
     Raises:
-        DataError: a value is no number or no time, a series has no value at all; with a step, times between the steps.
+        DataError: a value is no number or no time, a channel of a series has no value at all; with a step, times
+            between the steps.
     """
     require_columns(table, [name for name in (layout.time, layout.id, *layout.channels) if name])
     height = table.num_rows
     table = _with(table, ROW, np.arange(height))
     if layout.step is not None:
-        return _on_grid(table, layout, day_first)
+        return _on_grid(table, layout, day_first, sparse)
     moments, clocks, form = np.arange(height), None, layout.form
     remarks: tuple[str, ...] = ()
     if layout.time is not None:
-        times = read_times(table, layout.time, form or TimeForm(day_first=day_first))
+        times = _times(table, layout, day_first)
         moments, clocks, form, remarks = times.values, times.local, times.form, times.remarks
     place, late = _places(table, layout, moments)
     table = _with(table, PLACE, place)
-    panel = build_panel(table, Columns(PLACE, layout.channels, layout.id, past=(ROW,)), step="1")
-    source = panel.past[:, 0].astype(np.int64)
+    panel = build_panel(table, Columns(PLACE, (*layout.channels, ROW), layout.id), step="1", sparse=sparse)
+    source = panel.target[:, -1].astype(np.int64)
     if late:
         remarks = (*remarks, f"time: {late} rows stood behind later ones; they are read in the order of time")
     shown = panel.time if clocks is None else clocks[source]
@@ -158,21 +163,24 @@ def read_observed(table: pa.Table, layout: Watched, day_first: bool | None = Non
     return _observed(panel, shown, source, height, settled, remarks)
 
 
-def _on_grid(table: pa.Table, layout: Watched, day_first: bool | None) -> Observed:
-    columns = Columns(str(layout.time), layout.channels, layout.id, past=(ROW,))
-    panel = build_panel(table, columns, step=layout.step, day_first=day_first, form=layout.form)
-    source = np.nan_to_num(panel.past[:, 0], nan=-1).astype(np.int64)
+def _on_grid(table: pa.Table, layout: Watched, day_first: bool | None, sparse: bool) -> Observed:
+    columns = Columns(str(layout.time), (*layout.channels, ROW), layout.id)
+    panel = build_panel(table, columns, step=layout.step, day_first=day_first, form=layout.form, sparse=sparse)
+    source = np.nan_to_num(panel.target[:, -1], nan=-1).astype(np.int64)
     settled = Watched(layout.channels, layout.time, layout.id, panel.step, panel.form)
-    return _observed(panel, panel.clocks(panel.time), source, table.num_rows, settled, panel.remarks)
+    said = tuple(remark for remark in panel.remarks if ROW not in remark)
+    return _observed(panel, panel.clocks(panel.time), source, table.num_rows, settled, said)
 
 
 def _observed(
     panel: Panel, clocks: np.ndarray, source: np.ndarray, height: int, layout: Watched, remarks: tuple[str, ...]
 ) -> Observed:
-    return Observed(panel.ids, panel.offsets, panel.target, clocks, source, height, layout, remarks)
+    # With its number as a value a row is never without any: the last ones are no future that is left out.
+    return Observed(panel.ids, panel.offsets, panel.target[:, :-1], clocks, source, height, layout, remarks)
 
 
-def _table(source: object, text: Sequence[str]) -> pa.Table:
+def _table(source: object, text: Sequence[str], channels: Sequence[str] = ()) -> pa.Table:
+    """Anything as a table; an array's columns have the names of the channels, x0, x1, ... where these have none."""
     if isinstance(source, np.ndarray | list | tuple):
         try:
             values = np.asarray(source, np.float64)
@@ -184,7 +192,13 @@ def _table(source: object, text: Sequence[str]) -> pa.Table:
                 "row for each step."
             )
         values = values.reshape(len(values), -1)
-        source = {f"x{i}": values[:, i] for i in range(values.shape[1])}
+        names = channels or tuple(f"x{i}" for i in range(values.shape[1]))
+        if len(names) != values.shape[1]:
+            raise DataError(
+                f"Expected an array with rows of {len(names)} channels, as in the fit, got {values.shape[1]}: give the "
+                "same ones in the same order."
+            )
+        source = {name: values[:, i] for i, name in enumerate(names)}
     if isinstance(source, Mapping):
         source = dict(source)
     return read_table(str(source) if isinstance(source, Path) else source, text=text)
@@ -223,4 +237,28 @@ def _places(table: pa.Table, layout: Watched, moments: np.ndarray) -> tuple[np.n
 
 def read_table_of(source: object, layout: Watched) -> pa.Table:
     """Another table or array like that of the fit."""
-    return _table(source, [layout.id] if layout.id else [])
+    return _table(source, [layout.id] if layout.id else [], layout.channels)
+
+
+def read_clock(time: object, layout: Watched) -> np.ndarray:
+    """(1,) one time, written as those of the fit, as clocks on the spot show it.
+
+    Raises:
+        DataError: it is none.
+    """
+    import pyarrow as pa
+
+    name = str(layout.time)
+    try:
+        table = pa.table({name: pa.array([time], from_pandas=True)})
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"push: expected a time as in column {name!r}, got {time!r} ({error}); give one.") from None
+    return _times(table, layout).local
+
+
+def _times(table: pa.Table, layout: Watched, day_first: bool | None = None) -> Times:
+    """The column of times; that of a later table in the zone of the fit."""
+    name, form = str(layout.time), layout.form
+    if form is None:
+        return read_times(table, name, TimeForm(day_first=day_first))
+    return read_later(table, name, form, Step.parse("1" if form.code == COUNT else "s"))
