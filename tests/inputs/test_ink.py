@@ -131,12 +131,18 @@ def test_moves_in_arrays_are_drawings_and_series_are_none(tmp_path: Path) -> Non
 def test_what_is_no_drawing_is_refused_by_its_place() -> None:
     drawings, labels = drawn(4)
     for wrong, message in (
-        ([*drawings[:3], [np.array([[0.0, np.nan]])]], "finite numbers, got nan in stroke 0, point 0 of row 3"),
+        (
+            [*drawings[:3], [np.array([[0.0, np.nan]])]],
+            "row 3 of the drawings: expected finite numbers, got nan in stroke 0, point 0",
+        ),
         ([*drawings[:3], [np.zeros((2, 5))]], r"points of x and y.*got an array of shape \(2, 5\)"),
-        ([*drawings[:3], [np.zeros((0, 2))]], "at least one point, got none in stroke 0 of row 3"),
+        (
+            [*drawings[:3], [np.zeros((0, 2))]],
+            "row 3 of the drawings: expected at least one point, got none in stroke 0",
+        ),
         (
             [[np.column_stack([one, np.arange(len(one))[::-1]]) for one in drawing] for drawing in drawings],
-            "a clock that never runs back, got 1 s after 2 s in stroke 0, point 1 of row 0",
+            "row 0 of the drawings: expected a clock that never runs back, got 1 s after 2 s in stroke 0, point 1",
         ),
     ):
         with pytest.raises(DataError, match=message):

@@ -17,8 +17,9 @@ from unrolled.data.read.files import Places, iterate_text, suffix
 from unrolled.data.read.ink import read_drawings
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.sources import is_path
-from unrolled.errors import DataError, OptionError
-from unrolled.fields.ink import Drawing, Ink, InkFront, fault_of
+from unrolled.errors import OptionError
+from unrolled.fields.ink import Drawing, Ink, InkFront
+from unrolled.fields.ink.drawing import checked
 from unrolled.inputs.augment import MaskOptions, masked
 from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.input import Fields, Inked, Input, ReadSource
@@ -102,7 +103,7 @@ class InkInput(Input[InkGroups]):
         if not is_path(source):
             assert _are_drawings(source)
             places = Places("the drawings", "row", np.arange(len(source)))
-            return ReadSource(cls([_checked(one, places.of(row)) for row, one in enumerate(source)]), places, columns)
+            return ReadSource(cls([checked(one, places.of(row)) for row, one in enumerate(source)]), places, columns)
         filed = labelled and not columns.said and _in_folders(Path(source))
         times: Literal["held", "none"] = "held" if options.ink.ink_speed else "none"
         found = read_drawings(source, label=_folders_of if filed else None, times=times)
@@ -231,16 +232,3 @@ def _depth(value: object) -> int:
     if isinstance(value, list | tuple):
         return 1 + (_depth(value[0]) if value else 0)
     return 0
-
-
-def _checked(drawing: Sequence[np.ndarray], place: str) -> Drawing:
-    """The strokes of a drawing as arrays. Raises DataError for what is none."""
-    try:
-        strokes = [np.asarray(stroke, np.float64) for stroke in drawing]
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"Expected strokes of numbers in {place} ({error}): give arrays (points, 2 or 3).") from error
-    fault = fault_of(strokes)
-    if fault is not None:
-        where = f"stroke {fault.stroke}" + ("" if fault.point is None else f", point {fault.point}")
-        raise DataError(f"Expected {fault.expected}, got {fault.found} in {where} of {place}: {fault.advice}.")
-    return strokes
