@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.align.next import Next
 from unrolled.errors import DataError, OptionError
 from unrolled.model import Law
-from unrolled.tasks.anomaly.follow import Judged, MoveStream, build_detector
+from unrolled.tasks.anomaly.follow import DetectorNet, Judged, MoveStream, build_detector, read_and_wanted
 from unrolled.tasks.anomaly.found import (
     AnomalyEvent,
     AnomalyReport,
@@ -27,7 +26,7 @@ from unrolled.tasks.anomaly.found import (
 from unrolled.tasks.anomaly.laws import detector_laws
 from unrolled.tasks.anomaly.learned import Learned, surprises
 from unrolled.tasks.anomaly.live import AnomalyStream
-from unrolled.tasks.anomaly.options import AnomalyOptions, pick_stream, pick_stream_training
+from unrolled.tasks.anomaly.options import AnomalyOptions, pick_stream, pick_stream_training, pick_window
 from unrolled.tasks.anomaly.reading import Observed, Watched, read_layout, read_observed, read_table_of
 from unrolled.tasks.anomaly.rows import RowFields
 from unrolled.tasks.frame import Task, ready
@@ -132,13 +131,16 @@ class AnomalyDetector(Task):
     def _ends(self, rows: Observed) -> np.ndarray:
         """(S,) how many rows of each series are learned from."""
         least = 2 * self.options.alarm.recent + 2 if self.options.alarm.calibration == "tail" else 8
+        fewer = "judge fewer at once with recent= (--set recent=N)"
+        if self.options.surprise.network == "each" and pick_window(self.options) > least:
+            least, fewer = pick_window(self.options), "rebuild fewer at once with window= (--set window=N)"
         short = np.flatnonzero(rows.lengths < least)
         if len(short):
             i = int(short[0])
             name = f"series {rows.ids[i]!r}" if rows.ids[i] else "the table"
             raise DataError(
                 f"fit: expected at least {least} rows in each series, got {rows.lengths[i]} in {name}; give more rows, "
-                "or judge fewer at once with recent= (--set recent=N)."
+                f"or {fewer}."
             )
         return rows.lengths - np.floor(self.options.surprise.held * rows.lengths).astype(np.int64)
 
@@ -146,7 +148,7 @@ class AnomalyDetector(Task):
         """A fresh network for the rows before `ends`, those marked in `out` left out, to be stopped by the others."""
         self._learned = Learned.untold(rows.layout, fields)
         net = self.net = ready(lambda each: build_detector(self.options, each), self.options.seed, fields)
-        early, late = _encoded(rows, ends, fields, out)
+        early, late = _encoded(self.network, rows, ends, fields, out)
         streams = pick_stream(self.options, len(early[0]))
         scored = len(late[0]) > 0 and not bool(np.isnan(late[1]).all())
         training = pick_stream_training(self.options, streams, scored=scored)
@@ -185,9 +187,9 @@ class AnomalyDetector(Task):
         return self._learned
 
     @property
-    def network(self) -> Next[Any]:
+    def network(self) -> DetectorNet:
         """The network that foresees. Raises `OptionError` before the fit."""
-        return cast("Next[Any]", self.fitted())
+        return cast(DetectorNet, self.fitted())
 
     @property
     def threshold_(self) -> float:
@@ -316,7 +318,9 @@ class AnomalyDetector(Task):
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def _encoded(rows: Observed, ends: np.ndarray, fields: RowFields, out: list[np.ndarray] | None) -> tuple[Parts, Parts]:
+def _encoded(
+    net: DetectorNet, rows: Observed, ends: np.ndarray, fields: RowFields, out: list[np.ndarray] | None
+) -> tuple[Parts, Parts]:
     """(inputs, moves, where series begin) of the rows before `ends`, and of those from there on."""
     halves: tuple[list[tuple[np.ndarray, np.ndarray]], ...] = ([], [])
     for i, name in enumerate(rows.ids):
@@ -324,14 +328,15 @@ def _encoded(rows: Observed, ends: np.ndarray, fields: RowFields, out: list[np.n
         values = rows.values[part]
         scale = fields.scale(name, values)
         encoded, _ = fields.encode(scale, values, rows.clocks[part], fields.begin())
-        moves = encoded.moves.copy()
+        inputs, wanted = read_and_wanted(net, encoded)
+        moves = wanted.copy()
         held = np.tile(~np.isnan(scale.constant), len(fields.ahead))
         # A channel that never changes teaches nothing, but something must be learned from.
         moves[:, held & ~held.all()] = np.nan
         if out is not None:
             moves[out[i]] = np.nan
         for half, chosen in zip(halves, (slice(0, end), slice(end, None)), strict=True):
-            half.append((encoded.inputs[chosen], _to_come(moves[chosen], fields.ahead)))
+            half.append((inputs[chosen], _to_come(moves[chosen], fields.ahead)))
     early, late = (_joined(half) for half in halves)
     return early, late
 

@@ -9,15 +9,18 @@ import numpy as np
 import torch
 
 from unrolled.align.next import Next, NextOptions
+from unrolled.align.reconstruct import Reconstruct
 from unrolled.data.batch.stream import StreamWindows
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.nn.reading.reader import NumberReader
 from unrolled.tasks.anomaly.calibration import Conformal, RunningTail, records
-from unrolled.tasks.anomaly.options import AlarmOptions, AnomalyOptions
-from unrolled.tasks.anomaly.rows import RowFields, RowMemory, Scale
+from unrolled.tasks.anomaly.options import NARROWER, AlarmOptions, AnomalyOptions, pick_window
+from unrolled.tasks.anomaly.rows import Encoded, RowFields, RowMemory, Scale
 
-__all__ = ["Follower", "Judged", "MoveStream", "build_detector"]
+__all__ = ["DetectorNet", "Follower", "Judged", "MoveStream", "build_detector", "read_and_wanted"]
+
+DetectorNet = Next[Any] | Reconstruct[Any]
 
 # Nats of what cannot be: another value of a channel that has held one, and a missing value where that is an anomaly.
 CERTAIN = 30.0
@@ -41,13 +44,24 @@ class MoveStream(StreamWindows):
         return moves
 
 
-def build_detector(options: AnomalyOptions, fields: RowFields) -> Next[Any]:
-    """The network: what is known before a row to the distribution of each channel's move."""
+def build_detector(options: AnomalyOptions, fields: RowFields) -> DetectorNet:
+    """The network: what is known before a row to the distribution of each channel's move; or the rows to themselves."""
     reader = NumberReader(2 * fields.channels, known=fields.calendar.width)
     encoder = options.make_encoder(reader.output_size)
-    count = len(fields.ahead) * fields.channels
-    head = NumberHead(encoder.output_size, count, make_likelihood(options.surprise.likelihood))
+    likelihood = make_likelihood(options.surprise.likelihood)
+    if options.surprise.network == "each":
+        window = pick_window(options)
+        code_size = options.surprise.code_size or max(1, window * fields.channels // NARROWER)
+        return Reconstruct(reader, encoder, fields.channels, likelihood, window=window, code_size=code_size)
+    head = NumberHead(encoder.output_size, len(fields.ahead) * fields.channels, likelihood)
     return Next(reader, encoder, head, NextOptions())
+
+
+def read_and_wanted(net: DetectorNet, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
+    """What the network reads at each row, and what it is to say of it: (T, 2 D + C) and (T, A D)."""
+    if isinstance(net, Reconstruct):
+        return encoded.known(), encoded.levels
+    return encoded.inputs, encoded.moves
 
 
 class Judged(NamedTuple):
@@ -65,7 +79,7 @@ class Follower:
     the last ones of which a running calibration looks at. calibration: of surprises.
     """
 
-    net: Next[Any]
+    net: DetectorNet
     fields: RowFields
     scale: Scale
     alarm: AlarmOptions
@@ -99,10 +113,11 @@ class Follower:
     def nats(self, values: np.ndarray, clocks: np.ndarray) -> np.ndarray:
         """(T, A D) -log density of each value given all before it, at each distance; NaN where it is not known."""
         encoded, self.memory = self.fields.encode(self.scale, values, clocks, self.memory)
-        found = np.empty(encoded.moves.shape)
+        inputs, wanted = read_and_wanted(self.net, encoded)
+        found = np.empty(wanted.shape)
         for begin in range(0, len(found), PIECE):
             part = slice(begin, begin + PIECE)
-            found[part] = self._density(encoded.inputs[part], encoded.moves[part])
+            found[part] = self._density(inputs[part], wanted[part])
         held, near = ~np.isnan(self.scale.constant), found[:, : self.fields.channels]
         found[:, np.tile(held, len(self.fields.ahead))] = np.nan
         near[:, held] = np.where(encoded.missing[:, held], np.nan, CERTAIN * encoded.changed[:, held])
@@ -111,14 +126,15 @@ class Follower:
         return found
 
     @torch.no_grad()
-    def _density(self, inputs: np.ndarray, moves: np.ndarray) -> np.ndarray:
+    def _density(self, inputs: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         head = self.net.head
         assert isinstance(head, NumberHead)
         device = head.weight.device
         x = torch.from_numpy(inputs).to(device, head.weight.dtype)[None]
         y, self.state = self.net.vectors(x, state=self.state)
-        target = torch.from_numpy(moves).to(device, torch.float64)
-        told = self._when_they_come(head.distribution(y)[0].double())
+        target = torch.from_numpy(wanted).to(device, torch.float64)
+        # Of a window that is rebuilt, the row itself stands first.
+        told = self._when_they_come(head.distribution(y)[0, :, : wanted.shape[1]].double())
         terms = head.likelihood.terms(told, torch.where(target.isnan(), 0, target))
         found: np.ndarray = torch.where(target.isnan(), torch.nan, terms).cpu().numpy()
         return found

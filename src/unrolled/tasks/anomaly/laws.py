@@ -10,6 +10,7 @@ import torch
 
 from unrolled.data.batch.stream import Stretch
 from unrolled.model import Law
+from unrolled.tasks.anomaly.follow import read_and_wanted
 from unrolled.tasks.laws import reloaded
 from unrolled.testing.book import difference, loss_and_gradients, padding_law, worst
 
@@ -61,10 +62,9 @@ def _batch_of(model: AnomalyDetector) -> Stretch:
     for seed in range(3):
         values, clocks = _rows(model, seed)
         scale = fields.scale(fields.ids[0], values)
-        found.append(fields.encode(scale, values, clocks, fields.begin())[0])
-    x, target = (
-        torch.from_numpy(np.stack([getattr(each, name) for each in found])).double() for name in ("inputs", "moves")
-    )
+        encoded, _ = fields.encode(scale, values, clocks, fields.begin())
+        found.append(read_and_wanted(model.network, encoded))
+    x, target = (torch.from_numpy(np.stack(part)).double() for part in zip(*found, strict=True))
     return Stretch(x, target, torch.tensor([ROWS, 3, ROWS // 2]))
 
 

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.align.next import Next
 from unrolled.data.batch.runs import offsets_of
 from unrolled.tasks.anomaly.calibration import Conformal
-from unrolled.tasks.anomaly.follow import Follower
+from unrolled.tasks.anomaly.follow import DetectorNet, Follower
 from unrolled.tasks.anomaly.options import AnomalyOptions, running_calibration
 from unrolled.tasks.anomaly.reading import Observed, Watched
 from unrolled.tasks.anomaly.rows import RowFields
@@ -51,7 +50,7 @@ class Learned:
             np.inf,
         )
 
-    def follower(self, net: Next[Any], options: AnomalyOptions, name: str, values: np.ndarray) -> Follower:
+    def follower(self, net: DetectorNet, options: AnomalyOptions, name: str, values: np.ndarray) -> Follower:
         """At the beginning of a series; values (T, D) scale a series that the fit has not met."""
         known = name in self.fields.ids
         i = self.fields.ids.index(name) if known else -1
@@ -66,7 +65,7 @@ class Learned:
         scale = self.fields.scale(name, values)
         return Follower(net, self.fields, scale, alarm, strict, typical, earlier, calibration)
 
-    def told(self, net: Next[Any], options: AnomalyOptions, rows: Observed, ends: np.ndarray) -> Learned:
+    def told(self, net: DetectorNet, options: AnomalyOptions, rows: Observed, ends: np.ndarray) -> Learned:
         """With what is usual in the rows from `ends[i]` on of each series, or in all where those are few."""
         typical, earlier = [], []
         for i in range(len(rows.ids)):
@@ -109,7 +108,7 @@ class Learned:
         )
 
 
-def surprises(learned: Learned, net: Next[Any], options: AnomalyOptions, rows: Observed, series: int) -> np.ndarray:
+def surprises(learned: Learned, net: DetectorNet, options: AnomalyOptions, rows: Observed, series: int) -> np.ndarray:
     """(T, A D) nats of one series, NaN where a value is missing."""
     part = rows.rows(series)
     ignoring = options.replaced(missing="ignore")

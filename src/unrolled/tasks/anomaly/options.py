@@ -14,15 +14,19 @@ from unrolled.tasks.anomaly.calibration import RunningTail
 from unrolled.tasks.options import TaskOptions
 from unrolled.train import BatchedOptions, TrainOptions
 
-__all__ = ["AnomalyOptions", "pick_stream", "pick_stream_training", "running_calibration"]
+__all__ = ["NARROWER", "AnomalyOptions", "pick_stream", "pick_stream_training", "pick_window", "running_calibration"]
 
 # Streams that are read at once, and the rows of one of them that are worth a stream of its own.
 STREAMS, WORTH = 32, 96
+# Rows that are rebuilt at once, and how many of their values share a number of the code.
+WINDOW, NARROWER = 16, 8
 
 
 class SurpriseOptions(Options):
     """What rows are compared with.
 
+    network: "next" foresees each row from those before it; "each" rebuilds it, with the `window` - 1 rows before, from
+    `code_size` numbers that have seen them all, an eighth as many as these values where nothing is said.
     scaling: of each channel by its training rows, "robust" (median and quartiles) or "standard" (mean and deviation).
     ahead: how many rows before it a row is foreseen from; with (1, 12) a slow change is seen that hides between
     neighbours. likelihood: how a value to come is described. calendar: read the time of day and the like, where there
@@ -32,6 +36,9 @@ class SurpriseOptions(Options):
     leaves out.
     """
 
+    network: Literal["next", "each"] = Field(default="next", description="Foresee rows, or rebuild them.")
+    window: int | None = Field(default=None, ge=2, description="Rows that are rebuilt at once (each).")
+    code_size: int | None = Field(default=None, ge=1, description="Numbers they are rebuilt from (each).")
     scaling: Literal["robust", "standard"] = Field(default="robust", description="How the numbers are scaled.")
     likelihood: Literal["student-t", "gaussian"] = Field(
         default="student-t", description="The distribution of the next value."
@@ -91,6 +98,16 @@ class AnomalyOptions(TaskOptions):
                 f"AnomalyDetector: ahead must begin with 1 and rise, as in (1, 12), got {ahead}; each row is judged by "
                 "the rows before it."
             )
+        given = {"window": self.surprise.window, "code_size": self.surprise.code_size}
+        alone = [f"{name}={value}" for name, value in given.items() if value is not None]
+        if self.surprise.network == "next" and alone:
+            raise OptionError(
+                f"AnomalyDetector: {alone[0]} belongs to network='each', got network='next'; leave it out."
+            )
+        if self.surprise.network == "each" and ahead != (1,):
+            raise OptionError(
+                f"AnomalyDetector: ahead={ahead} belongs to network='next', got network='each'; leave it out."
+            )
         if self.alarm.past < 2 * self.alarm.recent:
             raise OptionError(
                 f"AnomalyDetector: past must be at least twice recent, got past={self.alarm.past} and "
@@ -101,6 +118,11 @@ class AnomalyOptions(TaskOptions):
                 "AnomalyDetector: token_budget is for rows of their own, but series are read as running streams; "
                 "give batch_size, the number of streams."
             )
+
+
+def pick_window(options: AnomalyOptions) -> int:
+    """How many rows are rebuilt at once."""
+    return options.surprise.window or WINDOW
 
 
 def running_calibration(alarm: AlarmOptions) -> RunningTail:

@@ -39,13 +39,21 @@ class RowMemory(NamedTuple):
 
 class Encoded(NamedTuple):
     """inputs: (T, 2 D + C) float32, what is known before each row, NaN where nothing is. moves: (T, A D) float32, those
-    of the first distance first, NaN where unknown. changed: (T, D) whether a value differs from the one that the
-    channel has always held. missing: (T, D) whether there is no value."""
+    of the first distance first, NaN where unknown. levels: (T, D) float32, asinh of the scaled values, NaN where
+    unknown. changed: (T, D) whether a value differs from the one that the channel has always held. missing: (T, D)
+    whether there is no value."""
 
     inputs: np.ndarray
     moves: np.ndarray
+    levels: np.ndarray
     changed: np.ndarray
     missing: np.ndarray
+
+    def known(self) -> np.ndarray:
+        """(T, 2 D + C) float32 as `inputs`, but with the row itself: its value and its move."""
+        width = self.levels.shape[1]
+        own = np.arcsinh(self.moves[:, :width])
+        return np.concatenate([self.levels, own, self.inputs[:, 2 * width :]], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +135,8 @@ class RowFields:
         changed = known & (np.abs(values - scale.constant) > ROUNDING * np.abs(scale.constant))
         after = RowMemory(_levels(np.append(z, z[:1], axis=0), memory.level)[-1], last[-1], before[len(z) :])
         inputs = np.concatenate(parts, axis=1).astype(np.float32)
-        return Encoded(inputs, moves.astype(np.float32), changed, ~known), after
+        shown = np.arcsinh(z).astype(np.float32)
+        return Encoded(inputs, moves.astype(np.float32), shown, changed, ~known), after
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON; `RowFields.from_json` gives it back."""
