@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unrolled.tasks.anomaly.calibration import Conformal, RunningTail, records, tail
+from unrolled.tasks.anomaly.calibration import Conformal, RecordTail, RunningTail, records, tail
 
 
 def test_the_tail_is_that_of_a_normal_number() -> None:
@@ -98,3 +98,45 @@ def test_records_are_above_what_came_shortly_before(quiet: int) -> None:
         assert found[t] == expected
     cut = records(scores[15:], quiet, scores[:15])
     np.testing.assert_array_equal(cut, found[15:])
+
+
+@pytest.mark.parametrize("recent", [1, 4])
+def test_a_record_is_scored_by_the_plain_formula(recent: int) -> None:
+    random = np.random.default_rng(2)
+    earlier, rows = random.gamma(1, size=400), random.gamma(2.5, size=200)
+    found = RecordTail.after(earlier, recent, 9.0).score(rows)
+    whole = np.minimum(np.concatenate([earlier, rows]), 9)
+    means = np.array([whole[max(t - recent + 1, 0) : t + 1].mean() for t in range(600)])
+    level = np.quantile(means[:400], 0.98)
+    over = means[:400][means[:400] > level] - level
+    excess = 0.1 + (over.mean() if len(over) else 0)
+    for t in range(400, 600):
+        beyond = means[t] - means[:t].max()
+        expected = np.log10(t + 1) + beyond / excess / np.log(10) if beyond > 1e-5 else 0
+        # Sums of some hundred numbers near 1, taken as differences.
+        assert found[t - 400] == pytest.approx(expected, abs=1e-9)
+    assert (found > 0).sum() in range(1, 40)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_records_in_pieces_are_those_of_the_whole(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    earlier, rows = random.gamma(1, size=50 * (seed > 0)), random.gamma(2, size=100)
+    whole, piecewise = RecordTail.after(earlier, 5, 8.0), RecordTail.after(earlier, 5, 8.0)
+    cuts = np.sort(random.integers(0, 100, 6))
+    pieces = [piecewise.score(part) for part in np.split(rows, cuts)]
+    # Means are differences of sums of at most 100 numbers below 8; an excess of 0.1 makes ten times as much of them.
+    np.testing.assert_allclose(np.concatenate(pieces), whole.score(rows), rtol=0, atol=10 * 800 * 2.3e-16 * 100)
+
+
+def test_normal_rows_seldom_reach_a_score_and_never_without_a_record() -> None:
+    reached = []
+    for seed in range(300):
+        random = np.random.default_rng(seed)
+        found = RecordTail.after(random.exponential(size=1000), 1, np.inf).score(random.exponential(size=1000))
+        reached.append((found >= 4).sum())
+        assert found[0] == 0 or found[0] > 3
+    # Each of 300,000 rows with the chance 1e-4, or a little less for the 0.1 that is added: 30 of them, give or take.
+    assert 10 < sum(reached) < 30 + 4 * np.sqrt(30)
+    assert not RecordTail.after(np.full(50, 2.0), 3, 9.0).score(np.full(20, 2.0)).any()
+    assert not RecordTail.after(np.empty(0), 1, 9.0).score(np.array([5.0]))[0]

@@ -1,14 +1,14 @@
-"""From how surprising rows are to how rare that is: the tail of the recent past, or the share of earlier rows."""
+"""From how surprising rows are to how rare that is: by the recent past, by shares of earlier rows, or by records."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Conformal", "RunningTail", "records", "tail"]
+__all__ = ["Conformal", "RecordTail", "RunningTail", "records", "tail"]
 
 Array = NDArray[np.float64]
 
@@ -18,6 +18,8 @@ TOP = 0.02
 FAR = 5.0
 # A deviation that is no more than rounding says nothing: it is taken for this part of what it deviates from.
 ROUNDING = 1e-6
+# Nats, or deviations, by which records are at least told apart.
+LEAST_EXCESS = 0.1
 
 
 def tail(z: Array) -> Array:
@@ -107,6 +109,59 @@ class Conformal:
         at = (1 + len(over)) / (1 + count)
         beyond = -math.log10(at) + np.maximum(surprises - level, 0) / mean / math.log(10)
         return np.where(surprises > level, beyond, -np.log10(share))
+
+
+@dataclass(eq=False)
+class RecordTail:
+    """By how much the mean of the last rows is the highest so far: -log10 of how often that would be so.
+
+        m     = mean of the last `recent` numbers, each cut to -cap .. cap
+        score = log10(rows so far) + (m - highest m before) / (e ln 10)      where m is the highest, else 0
+        e     = by how much the top 2 % of the earlier m exceed the level at which these begin, and 0.1
+
+    A new record among n alike rows has the chance 1 / n, and beyond the old one it falls exponentially. What is seen
+    changes the record: numbers that are given in pieces are scored as the whole.
+
+    highest, count: of the rows so far. excess: e. last: the numbers before the next one, `recent` - 1 at most.
+    """
+
+    recent: int
+    cap: float
+    highest: float
+    count: int
+    excess: float
+    last: Array
+
+    @classmethod
+    def after(cls, earlier: Array, recent: int, cap: float) -> RecordTail:
+        """After these rows, on which e is settled."""
+        begun = cls(recent, cap, -math.inf, 0, LEAST_EXCESS, np.empty(0))
+        if not len(earlier):
+            return begun
+        means = begun.means(earlier)
+        level = np.quantile(means, 1 - TOP)
+        over = means[means > level] - level
+        excess = LEAST_EXCESS + (float(over.mean()) if len(over) else 0.0)
+        return replace(begun, highest=float(means.max()), count=len(means), excess=excess)
+
+    def means(self, numbers: Array) -> Array:
+        """(rows,) m of the next rows, of as many as there are at the beginning."""
+        whole = np.concatenate([self.last, np.clip(numbers, -self.cap, self.cap)])
+        ends = np.arange(len(self.last), len(whole)) + 1
+        first = np.maximum(ends - self.recent, 0)
+        self.last = whole[len(whole) - min(self.recent - 1, len(whole)) :]
+        return _sums(whole, first, ends) / (ends - first)
+
+    def score(self, numbers: Array) -> Array:
+        """(rows,) scores of the next rows."""
+        means = self.means(numbers)
+        before = np.maximum.accumulate(np.append(self.highest, means))[:-1]
+        rows = self.count + np.arange(1, len(means) + 1)
+        self.highest, self.count = max(self.highest, float(means.max(initial=-math.inf))), self.count + len(means)
+        over = means - np.where(np.isfinite(before), before, means)
+        # What is no more than rounding beats no record.
+        new = over > ROUNDING * (1 + np.abs(means))
+        return np.where(new, np.log10(rows) + over / self.excess / math.log(10), 0.0)
 
 
 def _sums(values: Array, begins: NDArray[np.int64], ends: NDArray[np.int64]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,16 +15,28 @@ from unrolled.data.batch.stream import StreamWindows
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.nn.reading.reader import NumberReader
-from unrolled.tasks.anomaly.calibration import Conformal, RunningTail, records
+from unrolled.tasks.anomaly.calibration import Conformal, RecordTail, RunningTail, records
 from unrolled.tasks.anomaly.options import NARROWER, AlarmOptions, AnomalyOptions, pick_window
 from unrolled.tasks.anomaly.rows import Encoded, RowFields, RowMemory, Scale
 
-__all__ = ["DetectorNet", "Follower", "Judged", "MoveStream", "build_detector", "read_and_wanted"]
+__all__ = [
+    "FARTHEST",
+    "DetectorNet",
+    "Follower",
+    "Judged",
+    "MoveStream",
+    "RecordTails",
+    "build_detector",
+    "distances",
+    "read_and_wanted",
+]
 
 DetectorNet = Next[Any] | Reconstruct[Any]
 
 # Nats of what cannot be: another value of a channel that has held one, and a missing value where that is an anomaly.
 CERTAIN = 30.0
+# Deviations from the middle beyond which values are all the same.
+FARTHEST = 50.0
 # Rows that go through the network at once.
 PIECE = 4096
 
@@ -72,6 +85,34 @@ class Judged(NamedTuple):
 
 
 @dataclass(eq=False)
+class RecordTails:
+    """Records of surprises, and of the distances of values."""
+
+    surprises: tuple[RecordTail, ...]
+    values: tuple[RecordTail, ...]
+
+    @classmethod
+    def after(cls, earlier: np.ndarray, alarm: AlarmOptions) -> RecordTails:
+        """After rows (n, 2) of surprise and distance."""
+        cap = math.inf if alarm.cap is None else alarm.cap
+        surprises = tuple(RecordTail.after(earlier[:, 0], recent, cap) for recent in alarm.record)
+        return cls(surprises, tuple(RecordTail.after(earlier[:, 1], recent, math.inf) for recent in alarm.value_record))
+
+    def score(self, rows: np.ndarray) -> np.ndarray:
+        """(T,) the highest score of all: rows (T, 2) of surprise and distance."""
+        parts = [each.score(rows[:, 0]) for each in self.surprises] + [each.score(rows[:, 1]) for each in self.values]
+        found: np.ndarray = np.max(parts, axis=0)
+        return found
+
+
+def distances(scale: Scale, values: np.ndarray) -> np.ndarray:
+    """(T,) the deviations of values (T, D) from the middle of the training rows, summed over channels."""
+    z = np.minimum(np.abs(values - scale.center) / scale.spread, FARTHEST)
+    found: np.ndarray = np.where(np.isnan(z) | ~np.isnan(scale.constant), 0.0, z).sum(1)
+    return found
+
+
+@dataclass(eq=False)
 class Follower:
     """One series as it comes. What it is fed in pieces it judges as if fed at once.
 
@@ -86,7 +127,7 @@ class Follower:
     strict: bool
     typical: np.ndarray
     earlier: np.ndarray
-    calibration: RunningTail | Conformal
+    calibration: RunningTail | Conformal | RecordTails
 
     def __post_init__(self) -> None:
         self.memory: RowMemory = self.fields.begin()
@@ -103,6 +144,8 @@ class Follower:
         if isinstance(self.calibration, RunningTail):
             plain = self.calibration.score(surprise, self.earlier)
             self.earlier = np.concatenate([self.earlier, surprise])[-self.calibration.reach :]
+        elif isinstance(self.calibration, RecordTails):
+            plain = self.calibration.score(np.stack([surprise, distances(self.scale, values)], 1))
         else:
             plain = self.calibration.score(surprise)
         quiet = self.alarm.quiet

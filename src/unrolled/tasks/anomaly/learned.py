@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from unrolled.data.batch.runs import offsets_of
-from unrolled.tasks.anomaly.calibration import Conformal
-from unrolled.tasks.anomaly.follow import DetectorNet, Follower
+from unrolled.tasks.anomaly.calibration import Conformal, RunningTail
+from unrolled.tasks.anomaly.follow import DetectorNet, Follower, RecordTails, distances
 from unrolled.tasks.anomaly.options import AnomalyOptions, running_calibration
 from unrolled.tasks.anomaly.reading import Observed, Watched
 from unrolled.tasks.anomaly.rows import RowFields
@@ -60,7 +60,11 @@ class Learned:
         # A series of its own has no past, but its rows may be counted among those of all others.
         others = np.empty(0) if running else np.concatenate(self.earlier)
         earlier = self.earlier[i] if known else others
-        calibration = running_calibration(alarm) if running else Conformal.of(earlier)
+        calibration: RunningTail | Conformal | RecordTails
+        if alarm.calibration == "record":
+            calibration = RecordTails.after(earlier.reshape(-1, 2), alarm)
+        else:
+            calibration = running_calibration(alarm) if running else Conformal.of(earlier)
         strict = options.surprise.missing == "anomaly"
         scale = self.fields.scale(name, values)
         return Follower(net, self.fields, scale, alarm, strict, typical, earlier, calibration)
@@ -74,6 +78,13 @@ class Learned:
             known = ~np.isnan(judging)
             middle = [np.median(column[there]) if there.any() else 0.0 for column, there in zip(judging.T, known.T)]
             typical.append(middle)
+            if options.alarm.calibration == "record":
+                # A record is one of all rows so far, whatever was learned from them.
+                excess = np.where(np.isnan(nats), 0.0, nats - np.array(middle)).sum(1)
+                values = rows.values[rows.rows(i)]
+                far = distances(self.fields.scale(rows.ids[i], values), values)
+                earlier.append(np.stack([excess, far], 1)[-KEPT:])
+                continue
             sums = np.where(known, judging - np.array(middle), 0.0).sum(1)
             earlier.append(_kept(sums, options))
         return replace(self, typical=np.array(typical).reshape(len(rows.ids), -1), earlier=tuple(earlier))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,9 @@ __all__ = ["NARROWER", "AnomalyOptions", "pick_stream", "pick_stream_training", 
 STREAMS, WORTH = 32, 96
 # Rows that are rebuilt at once, and how many of their values share a number of the code.
 WINDOW, NARROWER = 16, 8
+
+
+Rows = Annotated[int, Field(ge=1)]
 
 
 class SurpriseOptions(Options):
@@ -56,20 +59,30 @@ class AlarmOptions(Options):
     """How surprise becomes a score, and a score an alarm.
 
     calibration: "tail", the surprise of the last `recent` rows against the `past` rows before them; "conformal", the
-    share of earlier rows that are at least as surprising as one. cap: the most nats that one row counts for (tail);
-    None: all. false_alarms: the share of normal rows that is an alarm by the calibration. contamination: instead, the
-    share of each training series that is one. quiet: a row is scored only where it is stranger than so many rows
-    before it, so that one event is one alarm.
+    share of earlier rows that are at least as surprising as one; "record", by how much the mean surprise of the last
+    rows, so many as `record` names, or the mean distance of values from the middle of the training rows, of
+    `value_record` rows, is the highest so far. cap: the most nats that one row counts for (tail, record); None: all.
+    false_alarms: the share of normal rows that is an alarm by the calibration. contamination: instead, the share of
+    each training series that is one. quiet: a row is scored only where it is stranger than so many rows before it, so
+    that one event is one alarm.
     """
 
-    calibration: Literal["tail", "conformal"] = Field(default="tail", description="What surprise is measured by.")
+    calibration: Literal["tail", "conformal", "record"] = Field(
+        default="tail", description="What surprise is measured by."
+    )
     false_alarms: float = Field(default=1e-4, gt=0, lt=1, description="Share of normal rows that are alarms.")
     contamination: float | None = Field(
         default=None, gt=0, le=0.5, description="Share of the training rows that are alarms."
     )
     recent: int = Field(default=5, ge=1, description="Rows whose mean surprise is judged (tail).")
     past: int = Field(default=1000, ge=2, description="Rows before them that it is judged by (tail).")
-    cap: float | None = Field(default=None, gt=0, description="Nats beyond the usual that a row counts for (tail).")
+    record: tuple[Rows, ...] = Field(default=(5, 20), description="Rows whose mean surprise may be a record.")
+    value_record: tuple[Rows, ...] = Field(
+        default=(1, 20), description="Rows whose mean distance of values may be a record."
+    )
+    cap: float | None = Field(
+        default=None, gt=0, description="Nats beyond the usual that a row counts for (tail, record)."
+    )
     quiet: int = Field(default=0, ge=0, description="Rows for which one alarm silences weaker ones.")
 
 
@@ -107,6 +120,13 @@ class AnomalyOptions(TaskOptions):
         if self.surprise.network == "each" and ahead != (1,):
             raise OptionError(
                 f"AnomalyDetector: ahead={ahead} belongs to network='next', got network='each'; leave it out."
+            )
+        if self.alarm.calibration == "record" and not (self.alarm.record or self.alarm.value_record):
+            raise OptionError("AnomalyDetector: record and value_record are both empty; give one of them some rows.")
+        if self.alarm.calibration == "record" and self.alarm.contamination is not None:
+            raise OptionError(
+                "AnomalyDetector: contamination is for the calibrations 'tail' and 'conformal', got 'record', by which "
+                "no row of the fit is an alarm; give false_alarms."
             )
         if self.alarm.past < 2 * self.alarm.recent:
             raise OptionError(

@@ -28,7 +28,9 @@ def fit(
     id: Annotated[str | None, Word("Column that names the series, if there are several.")] = None,
     truth: Labels = None,
     step: Annotated[str | None, Word("Time between rows, by which others are missing: h, 5min, D.")] = None,
-    calibration: Annotated[str | None, Word("tail (against the recent past) or conformal.  [default: tail]")] = None,
+    calibration: Annotated[
+        str | None, Word("tail (against the recent past), conformal or record.  [default: tail]")
+    ] = None,
     false_alarms: Annotated[float | None, Word("Share of normal rows that are alarms.  [default: 0.0001]")] = None,
     contamination: Annotated[float | None, Word("Share of the training rows that are alarms.")] = None,
     cell: Cell = None,
