@@ -13,10 +13,11 @@ import numpy as np
 from common import data_folder
 
 import unrolled as ur
+from unrolled.fields.number import Number
 from unrolled.score.novelty import LONGEST, PROBATION, nab_score, vus, window_f1, window_labels, window_rows
-from unrolled.tasks.anomaly.calibration import RunningTail, records
+from unrolled.tasks.anomaly.follow import FARTHEST, RecordTails, distances
 
-__all__ = ["Found", "Recording", "gaussian", "online", "read_nab", "score_nab"]
+__all__ = ["Found", "Recording", "gaussian", "online", "read_nab", "score_nab", "value_records"]
 
 # The detector learns again whenever there are so many times as many rows as when it learned before.
 AGAIN, REST = 2.0, 0.8
@@ -69,24 +70,38 @@ def _columns(path: Path) -> tuple[list[str], np.ndarray]:
     return [row["timestamp"] for row in rows], np.array([float(row["value"]) for row in rows])
 
 
-def online(
-    recording: Recording, seed: int, *, recent: int, past: int, cap: float, quiet: int, **options: Any
-) -> np.ndarray:
+def online(recording: Recording, seed: int, **options: Any) -> np.ndarray:
     """(rows,) scores, each by earlier rows alone: learned from the rows not scored, and again when they have doubled.
 
-    No label is looked at. Surprises of all models go through one running calibration.
+    No label is looked at. The surprises of all models and the distances of values, in the measure of the first model,
+    go through one calibration by records, for which the rows that are not scored are the past.
     """
     count, begin = len(recording.values), 0
     end = recording.probation
-    parts = []
+    parts, far = [], np.zeros(count)
+    alarm = ur.AnomalyDetector(**options).options.alarm
     while begin < count:
         model = ur.AnomalyDetector(seed=seed, **options).fit(_rows(recording, end))
+        if not begin:
+            values = recording.values[:, None]
+            far = distances(model.state.fields.scale("", values), values)
         # A short rest is not worth learning again for.
         until = count if AGAIN * end > REST * count else int(AGAIN * end)
         parts.append(model.explain(_rows(recording, until)).sum(1)[begin:])
         begin, end = until, until
-    surprises = np.concatenate(parts)
-    return records(RunningTail(recent, past, cap).score(surprises, np.empty(0)), quiet, np.empty(0))
+    rows = np.stack([np.concatenate(parts), far], 1)
+    past, new = rows[: recording.probation], rows[recording.probation :]
+    return np.concatenate([np.zeros(len(past)), RecordTails.after(past, alarm).score(new)])
+
+
+def value_records(recording: Recording) -> np.ndarray:
+    """(rows,) the records of the distances of values alone, without a network."""
+    values, begin = recording.values[:, None], recording.probation
+    measure = Number.fit(values[:begin], scaling="robust")
+    far = np.minimum(np.abs(measure.encode(values))[:, 0], FARTHEST)
+    rows = np.stack([np.zeros(len(far)), far], 1)
+    alarm = ur.AnomalyDetector(calibration="record", record=()).options.alarm
+    return np.concatenate([np.zeros(begin), RecordTails.after(rows[:begin], alarm).score(rows[begin:])])
 
 
 def _rows(recording: Recording, end: int) -> dict[str, Any]:

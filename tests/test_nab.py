@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-SETTING: dict[str, Any] = {"recent": 3, "past": 50, "cap": 10.0, "quiet": 5, "max_steps": 10, "hidden_size": 4}
+SETTING: dict[str, Any] = {"calibration": "record", "cap": 10.0, "max_steps": 10, "hidden_size": 4}
 
 
 @pytest.fixture
@@ -60,3 +60,13 @@ def test_a_detector_that_knows_the_windows_is_perfect(nab: Any) -> None:
     assert found.nab == pytest.approx(100)
     assert found.f1 == 1
     assert found.more["false_alarms"] == 0
+
+
+def test_values_alone_alarm_where_they_are_farther_out_than_ever(nab: Any) -> None:
+    given = recording(nab, 300)
+    given.values[200] = 30
+    found = nab.value_records(given)
+    assert found.argmax() == 200
+    assert found[200] > 10
+    assert not found[: given.probation].any()
+    assert not found[230:].any()
