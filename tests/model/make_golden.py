@@ -283,6 +283,7 @@ MAKERS: dict[str, Callable[[], Made]] = {
         True, calibration="conformal", false_alarms=0.05, likelihood="gaussian", missing="anomaly", trim=0.02
     ),
     "anomaly-each": lambda: _observed(network="each", window=6, code_size=3, calibration="conformal"),
+    "anomaly-record": lambda: _observed(True, calibration="record", record=(1, 3), value_record=(2,), cap=8.0),
     "tag-chunks": lambda: _tagged(
         True, scheme="IOBES", min_count=1, cell="lstm", cell_options={"coupled": True}, hidden_size=6,
     ),
