@@ -9,6 +9,7 @@ import pytest
 
 from unrolled.errors import OptionError
 from unrolled.inputs import SeriesInput, SeriesOptions, TextInput
+from unrolled.inputs.augment import MaskOptions
 from unrolled.tasks import Translator
 from unrolled.tasks.frame import Training
 from unrolled.tasks.laws import sequence_laws
@@ -27,6 +28,7 @@ class TellerOptions(TranslatorOptions):
 
     owner = "Teller"
     series: SeriesOptions = SeriesOptions()
+    augment: MaskOptions = MaskOptions()
 
 
 class Teller(Translator):

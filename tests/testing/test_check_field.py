@@ -15,6 +15,7 @@ from unrolled.fields import (
     Category,
     Field,
     Ink,
+    Levelled,
     Number,
     Numbers,
     Spelling,
@@ -48,6 +49,7 @@ FIELDS: dict[str, Callable[[], Field[object]]] = {
     **{f"number {scaling}": lambda s=scaling: Number.fit(SERIES[2], scaling=s) for scaling in SCALINGS},
     **{f"numbers {scaling}": lambda s=scaling: Numbers.fit(SERIES, s) for scaling in SCALINGS},
     **{f"numbers with gaps {scaling}": lambda s=scaling: Numbers.fit(GAPPY, s) for scaling in SCALINGS},
+    **{f"numbers by their own {over}": lambda o=over: Levelled.fit(SERIES, o) for over in ("recording", "running")},
     "numbers of nothing": lambda: Numbers.fit([np.zeros((0, 3))]),
     **{
         f"text {level} {split} {lower}": lambda level=level, split=split, lower=lower: Text.fit(
@@ -72,6 +74,9 @@ FIELDS: dict[str, Callable[[], Field[object]]] = {
 @pytest.mark.parametrize("name", FIELDS)
 def test_a_field_of_the_house_keeps_every_law(name: str) -> None:
     laws = set(FIELD_LAWS) - {"draw"} if "nothing" in name else None
+    if "running" in name:
+        # What comes back is the value up to a rounding that each step hands to the next: see tests/fields.
+        laws = set(FIELD_LAWS) - {"round trip"}
     check_field(FIELDS[name](), laws=laws)
 
 

@@ -127,7 +127,7 @@ def _beside(source: object, columns: LabelColumns, read: ReadSource) -> tuple[Se
     if found is None:
         raise DataError(
             f"{path.name} has no transcripts: give them as y, or in a table {path.with_suffix('.tsv').name} beside it "
-            f"(also {', '.join(BESIDE[1:])})."
+            f"(also {listed(BESIDE[1:])})."
         )
     if found.suffix == ".txt":
         return _one_each(list(iterate_text(found)), read, found.name), f"transcripts: the lines of {found.name}"
