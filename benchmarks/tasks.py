@@ -435,7 +435,7 @@ class Row(NamedTuple):
     options: dict[str, Any]
 
 
-# Chosen on these files, the developers' part, for which it is meant: see docs/tasks.md.
+# Chosen on the made-up files and every second measured one: see docs/tasks.md.
 NAB = {"calibration": "record", "cap": 10.0}
 ROWS = {
     "sst2": Row(sst2, sst2_simple, 0.80, 0.84, {}),
