@@ -26,6 +26,7 @@ import tempfile
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,7 @@ def readers() -> dict[str, Callable[[Path], object]]:
     from unrolled.data.read.audio import read_clip, read_sound
     from unrolled.data.read.ink import read_drawings
     from unrolled.data.read.manifests import read_recordings
+    from unrolled.errors import UnrolledError
     from unrolled.inputs.columns import LabelColumns
     from unrolled.tasks.reading.labelled import read_examples
     from unrolled.tasks.reading.pairs import PairColumns, read_pairs
@@ -151,6 +153,12 @@ def readers() -> dict[str, Callable[[Path], object]]:
 
     def examples(path: Path) -> object:
         return read_examples(path, None, LabelColumns(), options, labelled=True)
+
+    def drawings(path: Path) -> object:
+        # A file that no longer looks like a drawing is read as what it looks like, too.
+        with suppress(UnrolledError):
+            read_examples(path, None, LabelColumns(), options, labelled=False)
+        return read_drawings(path)
 
     def panel(path: Path) -> object:
         return data.build_panel(path, data.Columns(time="day", target=("sales",), id="shop"))
@@ -174,7 +182,7 @@ def readers() -> dict[str, Callable[[Path], object]]:
         "running.txt": lambda path: read_running(path, shape),
         "sound.wav": read_sound, "sound.flac": read_sound,
         "sounds.jsonl": lambda path: [read_clip(clip) for clip in read_recordings(path).columns["audio"]],
-        "ink.txt": read_drawings, "ink.inkml": read_drawings, "ink.ndjson": read_drawings, "ink.npz": read_drawings,
+        "ink.txt": drawings, "ink.inkml": drawings, "ink.ndjson": drawings, "ink.npz": drawings,
         "tables/up/a.csv": folders, "texts/up/a.txt": folders, "arrays/up/c.npy": folders,
     }  # fmt: skip
 

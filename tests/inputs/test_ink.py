@@ -82,6 +82,43 @@ def test_folders_of_texts_and_of_strokes_are_told_apart(tmp_path: Path) -> None:
     assert model.predict(tmp_path / "marks" / "ell" / "0.inkml").shape == (1,)
 
 
+def test_a_table_or_a_folder_that_only_begins_like_drawings_is_one_of_texts(tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text(
+        '{"text": "nice lines", "label": "drawing"}\n{"text": "words", "label": "b"}\n'
+    )
+    assert kind_of(tmp_path / "texts.jsonl") == "texts"
+    (tmp_path / "blank.jsonl").write_text('\n{"word": "a", "drawing": [[[1, 2], [3, 4]]]}\n')
+    assert kind_of(tmp_path / "blank.jsonl") == "drawings"
+    for name, text in (("mails/a/0.txt", "START\nhere is a mail"), ("mails/b/0.txt", "another")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert kind_of(tmp_path / "mails") == "texts"
+
+
+def test_strokes_in_any_folder_of_a_class_make_drawings_of_all(tmp_path: Path) -> None:
+    for name, text in (("a/0.txt", "some words"), ("b/0.txt", omniglot(drawn(1)[0][0]))):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=r"START once, as the first line of a/0\.txt, but line 1 is 'some words'"):
+        Classifier(**QUICK).fit(tmp_path)
+
+
+def test_a_line_with_a_drawing_has_its_label_under_a_usual_or_a_given_name(tmp_path: Path) -> None:
+    options, drawing = Classifier().options, [[[1, 2], [3, 4]]]
+    for name, said in (("label", False), ("class", False), ("text", True), ("word", True)):
+        path = tmp_path / f"{name}.ndjson"
+        path.write_text("".join(json.dumps({name: word, "drawing": drawing}) + "\n" for word in ("a", "b")))
+        found = InkInput.read(path, LabelColumns(said=said), options, labelled=True)
+        assert found.labels == ["a", "b"]
+    both = [{"word": "a", "hand": hand, "drawing": drawing} for hand in ("7", "8")]
+    (tmp_path / "both.ndjson").write_text("".join(json.dumps(row) + "\n" for row in both))
+    for label, labels in ((None, ["a", "a"]), ("hand", ["7", "8"])):
+        found = InkInput.read(tmp_path / "both.ndjson", LabelColumns(label=label), options, labelled=True)
+        assert found.labels == labels
+    with pytest.raises(DataError, match=r"No line of both\.ndjson has a 'hend'"):
+        InkInput.read(tmp_path / "both.ndjson", LabelColumns(label="hend"), options, labelled=True)
+
+
 def test_deeper_folders_and_a_zip_give_the_same(tmp_path: Path) -> None:
     for name, (drawing, label) in enumerate(zip(*drawn(4), strict=True)):
         place = tmp_path / "alphabets" / "Latin" / label / f"{name}_01.txt"
@@ -122,6 +159,10 @@ def test_moves_in_arrays_are_drawings_and_series_are_none(tmp_path: Path) -> Non
     np.savez(tmp_path / "moves.npz", train=rows, train_lengths=np.array([2, 2]))
     np.savez(tmp_path / "series.npz", x=np.zeros((2, 3, 1)))
     assert [kind_of(tmp_path / f"{name}.npz") for name in ("moves", "series")] == ["drawings", "series"]
+    np.savez(tmp_path / "parts.npz", **{f"{part}{end}": value for part in ("train", "test")
+                                        for end, value in (("", rows), ("_lengths", np.array([2, 2])))})  # fmt: skip
+    with pytest.raises(DataError, match=r"parts\.npz has the parts train, test, but one is expected: save each"):
+        Classifier(**QUICK).fit(tmp_path / "parts.npz", ["a", "b"])
     plain = [[[0.0, 1], [2, 3]], [[4, 5], [6, 7]]]
     assert kind_of([plain, plain]) == "drawings"
     assert kind_of(plain) == "series"

@@ -13,11 +13,11 @@ from pydantic import Field
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.door import reader
-from unrolled.data.read.files import Places, iterate_text, suffix
-from unrolled.data.read.ink import read_drawings
+from unrolled.data.read.files import Places, suffix
+from unrolled.data.read.ink import begins_omniglot, begins_quickdraw, read_drawings, stroke3_parts
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.sources import is_path
-from unrolled.errors import OptionError
+from unrolled.errors import DataError, OptionError, listed
 from unrolled.fields.ink import Drawing, Ink, InkFront
 from unrolled.fields.ink.drawing import checked
 from unrolled.inputs.augment import MaskOptions, masked
@@ -106,8 +106,14 @@ class InkInput(Input[InkGroups]):
             return ReadSource(cls([checked(one, places.of(row)) for row, one in enumerate(source)]), places, columns)
         filed = labelled and not columns.said and _in_folders(Path(source))
         times: Literal["held", "none"] = "held" if options.ink.ink_speed else "none"
-        found = read_drawings(source, label=_folders_of if filed else None, times=times)
+        _check_parts(Path(source))
+        named = (columns.label,) if columns.label is not None else ("word", *columns.usual)
+        found = read_drawings(
+            source, label=_folders_of if filed else None, times=times, names=named if labelled else ()
+        )
         labels = found.labels if labelled else None
+        if labelled and labels is None and columns.label is not None and suffix(source) in LINES:
+            raise DataError(f"No line of {found.source} has a {columns.label!r}: name what says the label of each.")
         where = "the names of their folders" if filed else "as they stand there"
         said = (f"drawings: {len(found):,} of {found.source}; labels: {where}",) if labels is not None else ()
         return ReadSource(cls(found.values), found.places, columns, labels, filed=True, remarks=said)
@@ -176,29 +182,34 @@ def _holds_strokes(path: Path) -> bool:
     ending = suffix(path)
     if path.is_dir():
         files = visible_files(path)
-        return any(suffix(file) == ".inkml" for file in files) or any(
-            _begins_strokes(file) for file in files[:1] if suffix(file) == ".txt"
-        )
+        # One text of each folder tells: whoever reads drawings then names a file that is none.
+        texts = {file.parent: file for file in reversed(files) if suffix(file) == ".txt"}
+        return any(suffix(file) == ".inkml" for file in files) or any(map(begins_omniglot, texts.values()))
     if not path.is_file():
         return ending in (".inkml", ".ndjson")
     if ending in LINES:
-        return '"drawing"' in next(iterate_text(path), "")
+        return begins_quickdraw(path)
     if ending in (".npz", ".zip") and zipfile.is_zipfile(path):
+        if ending == ".npz":
+            return bool(stroke3_parts(path))
         with zipfile.ZipFile(path) as archive:
             names = [member.filename for member in archive.infolist() if not member.is_dir()]
-        if ending == ".npz":
-            return any(name.endswith("_lengths.npy") for name in names)
         return bool(names) and all(suffix(name) in (".txt", ".inkml") for name in names if not _hidden(name))
-    return ending == ".inkml" or (ending == ".txt" and _begins_strokes(path))
-
-
-def _begins_strokes(path: Path) -> bool:
-    """Whether a text begins as Omniglot's do."""
-    return next(iterate_text(path), "").strip() == "START"
+    return ending == ".inkml" or (ending == ".txt" and begins_omniglot(path))
 
 
 def _hidden(name: str) -> bool:
     return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(name).parts)
+
+
+def _check_parts(path: Path) -> None:
+    """Raises DataError for arrays of several parts: none of them is the one that is meant."""
+    parts = stroke3_parts(path) if suffix(path) == ".npz" and zipfile.is_zipfile(path) else []
+    if len(parts) > 1:
+        raise DataError(
+            f"{path.name} has the parts {listed(parts)}, but one is expected: save each in a file of its own, or pass "
+            "the drawings that read_drawings(part=...) gives."
+        )
 
 
 def _in_folders(path: Path) -> bool:

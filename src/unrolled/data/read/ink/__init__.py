@@ -2,5 +2,17 @@
 
 from unrolled.data.read.ink.drawings import Drawings, read_drawings
 from unrolled.data.read.ink.names import folder_label, omniglot_drawer, omniglot_label
+from unrolled.data.read.ink.omniglot import begins_omniglot
+from unrolled.data.read.ink.quickdraw import begins_quickdraw
+from unrolled.data.read.ink.stroke3 import stroke3_parts
 
-__all__ = ["Drawings", "folder_label", "omniglot_drawer", "omniglot_label", "read_drawings"]
+__all__ = [
+    "Drawings",
+    "begins_omniglot",
+    "begins_quickdraw",
+    "folder_label",
+    "omniglot_drawer",
+    "omniglot_label",
+    "stroke3_parts",
+    "read_drawings",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -39,20 +39,22 @@ def read_drawings(
     label: Callable[[str], str] | None = None,
     part: str | None = None,
     times: Times = "strict",
+    names: Sequence[str] = ("word",),
 ) -> Drawings:
     """The drawings that `source` holds; y grows downwards, times are in seconds.
 
     Args:
         source: a path to .txt (Omniglot's: START, lines "x,y,milliseconds", BREAK after each stroke; its y, which
             grows upwards, is turned over), .inkml (plain traces; an annotation of type "truth" is the label), .ndjson
-            (Quick Draw, simplified or raw; "word" is the label), each also with .gz; .npz (rows of dx, dy and pen
-            lifted, the arrays `part` and `part_lengths`); or a folder or .zip of .txt and .inkml files, in the order of
-            their paths, hidden ones left out.
+            (Quick Draw, simplified or raw; "word" is the label, or see `names`), each also with .gz; .npz (rows of dx,
+            dy and pen lifted, the arrays `part` and `part_lengths`); or a folder or .zip of .txt and .inkml files, in
+            the order of their paths, hidden ones left out.
         label: of the path of a .txt or .inkml file below `source`, the label of its drawing: `folder_label`,
             `omniglot_label`, or any function; None: that of the file, if it has one.
         part: which part of an .npz file that has several, such as "train".
         times: "strict": a clock that runs back is an error; "held": a time that runs back is held at the latest before
             it (sixteen files of Omniglot's small sets need it, by up to 27 milliseconds); "none": left out.
+        names: what the label of a line of .ndjson may be called; the first of them that is there.
 
     Raises:
         OptionError: an option that there is not, or not for this kind of source.
@@ -69,7 +71,7 @@ def read_drawings(
     if files:
         return _labelled(_files(path, ending), name, label, times)
     if ending in _LINES:
-        lines = list(iterate_quickdraw(source, times))
+        lines = list(iterate_quickdraw(source, times, names))
         places = Places(name, "line", np.array([line for line, _, _ in lines], np.int64))
         return _checked([drawing for _, drawing, _ in lines], [word for _, _, word in lines], name, places)
     if ending == ".npz" and path.suffix.lower() != ".gz":

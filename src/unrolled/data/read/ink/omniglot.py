@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from pathlib import Path
+
 import numpy as np
 
+from unrolled.data.read.files import iterate_text
 from unrolled.data.read.ink.clock import Times, settled
+from unrolled.data.read.table_layout import is_datum
 from unrolled.errors import DataError
 from unrolled.fields.ink import Drawing
 
-__all__ = ["parse_omniglot"]
+__all__ = ["begins_omniglot", "parse_omniglot"]
 
 # Its y grows upwards, its times are milliseconds.
 _UNITS = np.array([1.0, -1.0, 1e-3])
@@ -29,6 +34,14 @@ def parse_omniglot(data: bytes, name: str, times: Times) -> Drawing:
         return f"line {number} of {name}"
 
     return settled([np.array(stroke, np.float64).reshape(-1, 3) * _UNITS + 0.0 for stroke in strokes], times, place)
+
+
+def begins_omniglot(source: str | Path) -> bool:
+    """Whether a file begins as one of Omniglot's does: START, then numbers, or the end of an empty stroke."""
+    lines = [line.strip() for line in islice((line for line in iterate_text(source) if line.strip()), 2)]
+    if lines[:1] != ["START"]:
+        return False
+    return len(lines) < 2 or lines[1] == "BREAK" or all(map(is_datum, lines[1].split(",")))
 
 
 def _strokes(data: bytes, name: str) -> tuple[list[list[list[float]]], list[tuple[int, int]], str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,35 +13,50 @@ from unrolled.data.read.ink.clock import Times, settled
 from unrolled.errors import DataError, said_by
 from unrolled.fields.ink import Drawing
 
-__all__ = ["iterate_quickdraw"]
+__all__ = ["begins_quickdraw", "iterate_quickdraw"]
 
 
-def iterate_quickdraw(source: str | Path, times: Times) -> Iterator[tuple[int, Drawing, str | None]]:
-    """(line, drawing, its "word" or None) of each line; milliseconds become seconds.
+def iterate_quickdraw(
+    source: str | Path, times: Times, names: Sequence[str] = ("word",)
+) -> Iterator[tuple[int, Drawing, str | None]]:
+    """(line, drawing, its label or None) of each line; milliseconds become seconds.
+
+    names: what labels may be called; the first of them that stands in some line is what all are called from there on.
 
     Raises:
         DataError: a line that does not fit; it is named.
     """
-    name = file_name(source)
+    name, called = file_name(source), ""
     for number, line in enumerate(iterate_text(source), start=1):
         if not line.strip():
             continue
         row = _parsed(line, number, name)
-        strokes = row.get("drawing") if isinstance(row, dict) else None
+        strokes = row.get("drawing")
         if not isinstance(strokes, list) or not strokes:
             raise DataError(
                 f'Expected an object with "drawing", a list of strokes, in line {number} of {name}, but got '
                 f"{line[:40]!r}: write one whole drawing a line."
             )
-        word = row.get("word")
+        called = called or next((label for label in names if label in row), "")
+        word = row.get(called)
         if word is not None and not isinstance(word, str):
-            raise DataError(f'Expected text as "word" in line {number} of {name}, but got {str(word)[:40]}.')
+            raise DataError(f'Expected text as "{called}" in line {number} of {name}, but got {str(word)[:40]}.')
 
         def place(stroke: int, point: int | None, line: int = number) -> str:
             return f"{'' if point is None else f'point {point} of '}stroke {stroke} in line {line} of {name}"
 
         found = [_stroke(stroke, place(i, None)) for i, stroke in enumerate(strokes)]
         yield number, settled(found, times, place), word
+
+
+def begins_quickdraw(source: str | Path) -> bool:
+    """Whether the first line that is not empty is an object with a drawing."""
+    line = next((line for line in iterate_text(source) if line.strip()), "")
+    try:
+        return isinstance(_parsed(line, 1, "").get("drawing"), list)
+    except DataError:
+        # What is wrong with it is told by whoever reads it.
+        return False
 
 
 def _parsed(line: str, number: int, name: str) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,16 @@ from unrolled.data.read.ink.clock import settled
 from unrolled.errors import DataError, OptionError, listed, suggest
 from unrolled.fields.ink import Drawing
 
-__all__ = ["read_stroke3"]
+__all__ = ["stroke3_parts", "read_stroke3"]
 
 LENGTHS = "_lengths"
+
+
+def stroke3_parts(source: str | Path) -> list[str]:
+    """The parts of an .npz file, by the names of its arrays; nothing else of it is read."""
+    with zipfile.ZipFile(require_file(source)) as archive:
+        names = [member.removesuffix(".npy") for member in archive.namelist() if member.endswith(".npy")]
+    return [name for name in names if name + LENGTHS in names]
 
 
 def read_stroke3(source: str | Path, part: str | None) -> list[Drawing]:
