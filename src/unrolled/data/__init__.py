@@ -3,7 +3,7 @@
 from unrolled.data.batch.examples import CodeColumn, Column, Examples, PaddedColumn, TagColumn, WordColumn
 from unrolled.data.batch.intern import Interned, intern
 from unrolled.data.batch.ragged import Ragged
-from unrolled.data.batch.stream import NumberStream, Stream, Stretch
+from unrolled.data.batch.stream import NumberStream, Stream, Stretch, rows_before
 from unrolled.data.panel.arrays import PanelFields, SeriesArrays, Sizes, separate_targets
 from unrolled.data.panel.build import build_panel, extend_panel
 from unrolled.data.panel.calendar import Calendar
@@ -67,4 +67,5 @@ __all__ = [
     "separate_targets",
     "source_name",
     "split_ends",
+    "rows_before",
 ]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unrolled import nn as layers
 from unrolled.align.next import Next, NextOptions
-from unrolled.data import NumberStream, Stream, Stretch
+from unrolled.data import NumberStream, Stream, Stretch, rows_before
 from unrolled.data.batch.batching import fingerprint, plan_batches
 from unrolled.errors import DataError, OptionError
 from unrolled.heads.number.head import NumberHead
@@ -202,7 +202,7 @@ def test_every_row_of_numbers_is_a_target_once_after_the_row_before(
 ) -> None:
     values, known = running(count)
     starts = None if starts is None else [at for at in starts if at < count]
-    stream = NumberStream(values, batch_size, steps, starts=starts, known=known)
+    stream = NumberStream(rows_before(values, starts, known), values, batch_size, steps, starts=starts)
     order = [k * batch_size + b for b in range(batch_size) for k in range(len(stream) // batch_size)]
     windows = [stream.batch([item]) for item in order]
     pieces = [(window.x[0, : int(window.lengths[0])], window.target[0, : int(window.lengths[0])]) for window in windows]
@@ -219,9 +219,10 @@ def test_numbers_in_windows_with_the_state_carried_lose_as_the_whole() -> None:
     head = NumberHead(6, 2, make_likelihood("student-t"))
     net = Next(reader, layers.GRU(reader.output_size, 6), head, NextOptions()).double().eval()
     starts = [0, 20, 21]
-    whole = NumberStream(values, 1, 53, starts=starts, known=known).batch([0])
+    x = rows_before(values, starts, known)
+    whole = NumberStream(x, values, 1, 53, starts=starts).batch([0])
     total, count, _ = net.loss(_double(whole))
-    stream, sums, terms, state = NumberStream(values, 1, 6, starts=starts, known=known), 0.0, 0, None
+    stream, sums, terms, state = NumberStream(x, values, 1, 6, starts=starts), 0.0, 0, None
     for row in range(len(stream)):
         loss, number, state = net.loss(_double(stream.batch([row])), state)
         sums, terms = sums + loss.item(), terms + int(number)
@@ -235,9 +236,12 @@ def _double(batch: Stretch) -> Stretch:
 
 
 def test_numbers_that_are_none_are_refused() -> None:
-    with pytest.raises(DataError, match=r"NumberStream: expected values \(N, D\), got float64 of shape \(3,\)"):
-        NumberStream(np.zeros(3), 1, 1)
-    with pytest.raises(DataError, match=r"expected finite known numbers \(3, K\)"):
-        NumberStream(np.zeros((3, 1)), 1, 1, known=np.full((3, 1), np.nan))
+    numbers = np.zeros((3, 1))
+    with pytest.raises(DataError, match=r"expected targets as numbers \(3, features\), got float64 of shape \(3,\)"):
+        NumberStream(numbers, np.zeros(3), 1, 1)
+    with pytest.raises(DataError, match=r"expected inputs as numbers \(3, features\), got float64 of shape \(2, 1\)"):
+        NumberStream(numbers[:2], numbers, 1, 1)
+    with pytest.raises(DataError, match=r"finite known numbers \(N, K\), got \(3, 1\) and \(3, 1\)"):
+        rows_before(numbers, known=np.full((3, 1), np.nan))
     with pytest.raises(DataError, match=r"NumberStream: expected starts in 0\.\.2, .* got 0 to 3"):
-        NumberStream(np.zeros((3, 1)), 1, 1, starts=[0, 3])
+        NumberStream(numbers, numbers, 1, 1, starts=[0, 3])

@@ -14,7 +14,7 @@ from unrolled.check import check_size
 from unrolled.data.batch.batching import Rows
 from unrolled.errors import DataError
 
-__all__ = ["NumberStream", "Stream", "Stretch"]
+__all__ = ["NumberStream", "Stream", "StreamWindows", "Stretch", "rows_before"]
 
 
 class Stretch(NamedTuple):
@@ -140,47 +140,62 @@ class Stream(StreamWindows):
 class NumberStream(StreamWindows):
     """Running numbers, as `StreamWindows` cuts them: series one after another, some values missing.
 
-    The input of a row are the values of the row before it and what is known of the row itself; nothing came before the
-    first row of a series, so its values are missing.
-
     Args:
-        values: (N, D), NaN where missing, D at least 1.
+        inputs: (N, F), what is read at each row, see `rows_before`. targets: (N, D), what is to be said there, NaN
+            where it is not known.
         batch_size, steps: as for `Stream`.
         starts: positions where a series begins; None: all rows are one series, no resets.
-        known: (N, K) what is known of each row before it comes, such as its time of day; None: nothing.
 
     Raises:
-        DataError: arrays of other shapes, known values that are not finite, starts outside them.
+        DataError: arrays of other shapes, starts outside them.
     """
 
     def __init__(
         self,
-        values: np.ndarray,
+        inputs: np.ndarray,
+        targets: np.ndarray,
         batch_size: int,
         steps: int,
         *,
         starts: Sequence[int] | np.ndarray | None = None,
-        known: np.ndarray | None = None,
     ) -> None:
-        if values.ndim != 2 or values.shape[1] < 1 or values.dtype.kind not in "iuf":
-            raise DataError(f"NumberStream: expected values (N, D), got {values.dtype} of shape {values.shape}.")
-        beside = np.zeros((len(values), 0), np.float32) if known is None else known
-        if beside.ndim != 2 or len(beside) != len(values) or not np.isfinite(beside).all():
-            raise DataError(
-                f"NumberStream: expected finite known numbers ({len(values)}, K), one row a row of values, got "
-                f"{beside.shape}; leave out what is not known."
-            )
-        self.values, self.known = values, beside
-        super().__init__(len(values), batch_size, steps, starts, "NumberStream")
+        for name, values in (("inputs", inputs), ("targets", targets)):
+            if values.ndim != 2 or len(values) != len(targets) or values.dtype.kind not in "iuf":
+                raise DataError(
+                    f"NumberStream: expected {name} as numbers ({len(targets)}, features), got {values.dtype} of shape "
+                    f"{values.shape}; give a row of them for each row."
+                )
+        self.inputs, self.targets = inputs, targets
+        super().__init__(len(targets), batch_size, steps, starts, "NumberStream")
 
     def before(self, at: np.ndarray, first: np.ndarray) -> np.ndarray:
-        values = np.where(first[:, None], np.nan, self.values[np.maximum(at - 1, 0)])
-        x: np.ndarray = np.concatenate([values, self.known[at]], 1).astype(np.float32)
+        x: np.ndarray = self.inputs[at].astype(np.float32)
         return x
 
     def wanted(self, at: np.ndarray) -> np.ndarray:
-        values: np.ndarray = self.values[at].astype(np.float32)
-        return values
+        targets: np.ndarray = self.targets[at].astype(np.float32)
+        return targets
+
+
+def rows_before(
+    values: np.ndarray, starts: Sequence[int] | np.ndarray | None = None, known: np.ndarray | None = None
+) -> np.ndarray:
+    """(N, D + K): the values (N, D) of the row before each, NaN where a series begins, and what is known of it (N, K).
+
+    starts: positions where a series begins, beside the first; known: such as the time of day of each row, finite.
+
+    >>> rows_before(np.array([[1.0], [2.0], [3.0]]), starts=[2], known=np.array([[7.0], [8.0], [9.0]])).tolist()
+    [[nan, 7.0], [1.0, 8.0], [nan, 9.0]]
+    """
+    beside = np.zeros((len(values), 0)) if known is None else known
+    if values.ndim != 2 or beside.ndim != 2 or len(beside) != len(values) or not np.isfinite(beside).all():
+        raise DataError(
+            f"rows_before: expected values (N, D) and finite known numbers (N, K), got {values.shape} and "
+            f"{beside.shape}; leave out what is not known."
+        )
+    earlier = np.concatenate([np.full_like(values[:1], np.nan, float), values[:-1]])
+    earlier[[] if starts is None else list(starts)] = np.nan
+    return np.concatenate([earlier, beside], 1)
 
 
 def _spread(valid: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unrolled.data.batch.stream import NumberStream
 from unrolled.errors import DataError, OptionError
 from unrolled.model import Law
-from unrolled.tasks.anomaly.follow import DetectorNet, Judged, MoveStream, build_detector, read_and_wanted
+from unrolled.tasks.anomaly.follow import DetectorNet, Judged, build_detector, read_and_wanted
 from unrolled.tasks.anomaly.found import (
     AnomalyEvent,
     AnomalyReport,
@@ -152,18 +153,21 @@ class AnomalyDetector(Task):
         streams = pick_stream(self.options, len(early[0]))
         scored = len(late[0]) > 0 and not bool(np.isnan(late[1]).all())
         training = pick_stream_training(self.options, streams, scored=scored)
-        train = MoveStream(early[0], early[1], streams, self.options.steps, early[2])
+        train = NumberStream(*early[:2], streams, self.options.steps, starts=early[2])
         # The loop takes batches of one size, so the held rows are read as so many streams, too.
-        valid = MoveStream(late[0], late[1], streams, self.options.steps, late[2]) if scored else None
+        valid = NumberStream(*late[:2], streams, self.options.steps, starts=late[2]) if scored else None
         return Stage(net, train, len(early[0]), training, valid)
 
     def _strangest(self, rows: Observed, ends: np.ndarray) -> list[np.ndarray]:
         """Of each series (T,) whether a row is among the most surprising of those that are learned from."""
         found = []
         for i, end in enumerate(ends):
-            nats = np.nan_to_num(surprises(self.state, self.network, self.options, rows, i)).sum(1)
-            level = np.quantile(nats[:end], 1 - self.options.surprise.trim)
-            found.append(nats > level)
+            nats = surprises(self.state, self.network, self.options, rows, i)
+            sums, known = np.nansum(nats, axis=1), ~np.isnan(nats).all(1)
+            # A row without any value teaches nothing, and is none of the part that is left out.
+            judged = sums[:end][known[:end]]
+            level = np.quantile(judged, 1 - self.options.surprise.trim) if len(judged) else np.inf
+            found.append(known & (sums > level))
         return found
 
     def _find_usual(self, rows: Observed, ends: np.ndarray) -> None:

@@ -11,7 +11,6 @@ import torch
 
 from unrolled.align.next import Next, NextOptions
 from unrolled.align.reconstruct import Reconstruct
-from unrolled.data.batch.stream import StreamWindows
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.nn.reading.reader import NumberReader
@@ -24,7 +23,6 @@ __all__ = [
     "DetectorNet",
     "Follower",
     "Judged",
-    "MoveStream",
     "RecordTails",
     "build_detector",
     "distances",
@@ -39,22 +37,6 @@ CERTAIN = 30.0
 FARTHEST = 50.0
 # Rows that go through the network at once.
 PIECE = 4096
-
-
-class MoveStream(StreamWindows):
-    """Encoded rows of series, one after another, as running windows. inputs: (N, F), moves: (N, A D) yet to come."""
-
-    def __init__(self, inputs: np.ndarray, moves: np.ndarray, batch_size: int, steps: int, starts: np.ndarray) -> None:
-        self.inputs, self.moves = inputs, moves
-        super().__init__(len(inputs), batch_size, steps, starts, "MoveStream")
-
-    def before(self, at: np.ndarray, first: np.ndarray) -> np.ndarray:
-        x: np.ndarray = self.inputs[at]
-        return x
-
-    def wanted(self, at: np.ndarray) -> np.ndarray:
-        moves: np.ndarray = self.moves[at]
-        return moves
 
 
 def build_detector(options: AnomalyOptions, fields: RowFields) -> DetectorNet:
