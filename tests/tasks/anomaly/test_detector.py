@@ -5,19 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plain_waves import waves
 
 import unrolled as ur
 from unrolled.errors import DataError, OptionError
 from unrolled.tasks.anomaly import AnomalyDetector
 
 SHORT: dict[str, Any] = {"max_steps": 120, "hidden_size": 8}
-
-
-def waves(rows: int = 500, seed: int = 0) -> np.ndarray:
-    """Two waves with noise, and a channel that never changes."""
-    random, t = np.random.default_rng(seed), np.arange(rows)
-    noise = random.normal(0, 0.05, (2, rows))
-    return np.stack([np.sin(t / 7) + noise[0], np.cos(t / 11) + noise[1], np.full(rows, 3.0)], 1)
 
 
 def strange(seed: int = 1) -> np.ndarray:

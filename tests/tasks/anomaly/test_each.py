@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plain_waves import waves
 
 import unrolled as ur
 from unrolled.errors import DataError, OptionError
@@ -15,19 +16,13 @@ from unrolled.tasks.anomaly import AnomalyDetector
 SHORT: dict[str, Any] = {"network": "each", "calibration": "conformal", "max_steps": 250, "hidden_size": 16}
 
 
-def waves(rows: int = 700, seed: int = 0) -> np.ndarray:
-    random, t = np.random.default_rng(seed), np.arange(rows)
-    noise = random.normal(0, 0.05, (2, rows))
-    return np.stack([np.sin(t / 7) + noise[0], np.cos(t / 11) + noise[1], np.full(rows, 3.0)], 1)
-
-
 @pytest.fixture(scope="module")
 def model() -> AnomalyDetector:
-    return AnomalyDetector(**SHORT).fit(waves())
+    return AnomalyDetector(**SHORT).fit(waves(700))
 
 
 def test_rows_that_do_not_fit_in_are_strange_and_their_channel_is_told(model: AnomalyDetector) -> None:
-    values = waves(seed=1)
+    values = waves(700, seed=1)
     values[300:308, 1] += 3
     values[500, 2] = 3.5
     excess = model.explain(values)
