@@ -7,18 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plain_waves import waves
 
 import unrolled as ur
 from unrolled.errors import OptionError
-from unrolled.tasks.anomaly import AnomalyDetector
+from unrolled.tasks.anomaly import AnomalyDetector, learned
 
 SHORT: dict[str, Any] = {"calibration": "record", "max_steps": 80, "hidden_size": 8}
-
-
-def waves(rows: int = 500, seed: int = 0) -> np.ndarray:
-    random, t = np.random.default_rng(seed), np.arange(rows)
-    noise = random.normal(0, 0.05, (2, rows))
-    return np.stack([np.sin(t / 7) + noise[0], np.cos(t / 11) + noise[1], np.full(rows, 3.0)], 1)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +28,17 @@ def test_what_was_never_so_strange_is_an_alarm_once(model: AnomalyDetector) -> N
     assert model.predict(values)[300:320].any()
     assert not found[340:].any()
     assert not model.labels_.any()
+
+
+def test_the_highest_of_all_rows_is_kept_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learned, "KEPT", 50)
+    values = waves()
+    values[20:40, 1] += 5
+    found = AnomalyDetector(**SHORT).fit(values)
+    assert len(found.state.earlier[0]) == 500
+    again = waves(300, seed=1)
+    again[100:120, 1] += 4
+    assert not found.predict(again).any()
 
 
 def test_a_slow_drift_is_found_by_its_values_alone() -> None:

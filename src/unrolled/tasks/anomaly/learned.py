@@ -19,7 +19,7 @@ __all__ = ["Learned", "surprises"]
 
 # Fewer rows than these that were held out do not tell what is usual; all rows do then.
 ENOUGH = 30
-# A saved model keeps so many surprises of a series to count shares by.
+# A saved model keeps so many surprises of a series to count shares by; for records it keeps those of all rows.
 KEPT = 10_000
 
 
@@ -40,15 +40,8 @@ class Learned:
     def untold(cls, layout: Watched, fields: RowFields) -> Learned:
         """Before anything is known to be usual."""
         count = len(fields.ids)
-        nothing = tuple(np.empty(0) for _ in range(count))
-        return cls(
-            layout,
-            fields,
-            np.zeros((count, len(fields.ahead) * fields.channels)),
-            nothing,
-            np.full(count, np.inf),
-            np.inf,
-        )
+        typical, nothing = np.zeros((count, len(fields.ahead) * fields.channels)), (np.empty(0),) * count
+        return cls(layout, fields, typical, nothing, np.full(count, np.inf), np.inf)
 
     def follower(self, net: DetectorNet, options: AnomalyOptions, name: str, values: np.ndarray) -> Follower:
         """At the beginning of a series; values (T, D) scale a series that the fit has not met."""
@@ -83,7 +76,7 @@ class Learned:
                 excess = np.where(np.isnan(nats), 0.0, nats - np.array(middle)).sum(1)
                 values = rows.values[rows.rows(i)]
                 far = distances(self.fields.scale(rows.ids[i], values), values)
-                earlier.append(np.stack([excess, far], 1)[-KEPT:])
+                earlier.append(np.stack([excess, far], 1))
                 continue
             sums = np.where(known, judging - np.array(middle), 0.0).sum(1)
             earlier.append(_kept(sums, options))
