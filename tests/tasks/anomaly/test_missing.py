@@ -128,3 +128,14 @@ def test_truth_may_be_numbers_that_are_0_or_1(clocked: AnomalyDetector) -> None:
         truth[3] = value
         with pytest.raises(DataError, match="truth"):
             clocked.evaluate({**table, "truth": truth}, "truth")
+
+
+def test_what_is_missing_is_none_of_what_training_leaves_out() -> None:
+    values = waves(400)[:, :2]
+    values[50:250] = np.nan
+    model = AnomalyDetector(max_steps=40, hidden_size=6, trim=0.1, held=0.2).fit(values)
+    rows = model.read(values)
+    [out] = model._strangest(rows, np.array([320]))
+    assert not out[50:250].any()
+    # A tenth of the 120 rows with values that are learned from, one more or less by interpolation.
+    assert 11 <= out[:320].sum() <= 13
