@@ -36,6 +36,7 @@ def test_a_table_is_learned_scored_and_drawn(shell: Any, tmp_path: Path) -> None
     assert len(rows) == 200
     assert rows[150]["alarm"] == "1"
     assert rows[150]["channel"] == "heat"
+    assert rows[150]["timestamp"] == "2024-01-07 06:00:00"
     found = shell.ok("predict", run, table, "--events")
     assert "2024-01-07T06:00:00" in found
     assert "heat" in found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,6 +68,8 @@ def predict(
 ) -> Iterator[Answer]:
     """CSV with the score of each row, 1 where it is an alarm, and the channel that explains it; --events: runs
 
+    Names of series and times of rows stand before them, as in the file.
+
     \b
       unrolled predict runs/machine today.csv --events --plot today.png
     """
@@ -86,15 +89,19 @@ def predict(
             yield Answer(csv_row(call, *cells, f"{event.score:.6g}", channel), told)
         return
     judged = model.judge(table)
-    yield Answer(csv_row(call, "score", "alarm", "channel"), None)
-    for score, alarm, excess in zip(judged.scores, judged.alarms, judged.excess, strict=True):
+    known = [name for name in (layout.id, layout.time) if name]
+    named = zip(*(table.column(name).to_pylist() for name in known)) if known else repeat(())
+    yield Answer(csv_row(call, *known, "score", "alarm", "channel"), None)
+    for row, score, alarm, excess in zip(named, judged.scores, judged.alarms, judged.excess):
         channel = layout.channels[int(excess.argmax())]
+        cells = [str(value) for value in row]
         data = {
+            **dict(zip(known, cells, strict=True)),
             "score": float(score),
             "alarm": int(alarm),
             "excess": dict(zip(layout.channels, excess.tolist(), strict=True)),
         }
-        yield Answer(csv_row(call, f"{score:.6g}", int(alarm), channel), data)
+        yield Answer(csv_row(call, *cells, f"{score:.6g}", int(alarm), channel), data)
 
 
 def evaluate(call: Call[AnomalyDetector], file: Table, truth: Labels = None) -> Whole:
