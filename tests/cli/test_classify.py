@@ -157,9 +157,25 @@ def test_series_come_from_a_file_or_a_folder_for_each_class(shell: Any, tmp_path
     np.savez(tmp_path / "new.npz", x=np.full((3, 5, 2), 4.0))
     rows = shell.ok("predict", run, str(tmp_path / "new.npz")).splitlines()
     assert [row.split(",")[0] for row in rows] == ["label", "up", "up", "up"]
-    assert "series of numbers" in shell.mistake("predict", run, "-", stdin="a text\n")
+    assert "a file or folder of series, got standard input" in shell.mistake("predict", run, "-", stdin="a text\n")
     np.save(tmp_path / "data" / "up" / "0.npy", np.zeros((3, 2)))
     assert "has changed since" in shell.mistake("fit", "--resume", run)
+
+
+def test_drawings_are_asked_about_by_their_files(shell: Any, tmp_path: Path) -> None:
+    shapes = {"up": "1,9,0\n1,5,1\n1,1,2", "along": "1,1,0\n5,1,1\n9,1,2"}
+    for label, points in shapes.items():
+        for number in range(6):
+            (tmp_path / "pen" / label).mkdir(parents=True, exist_ok=True)
+            (tmp_path / "pen" / label / f"{number}.txt").write_text(f"START\n{points}\nBREAK\n")
+    run = str(tmp_path / "run")
+    options = ["--hidden-size", "8", "--epochs", "20", "--set", "batch_size=4", "--set", "learning_rate=0.05"]
+    shell.ok("fit", "classify", str(tmp_path / "pen"), "--valid", "0", *options, "-o", run)
+    for label in shapes:
+        assert shell.ok("predict", run, str(tmp_path / "pen" / label / "0.txt")).splitlines()[1].startswith(label)
+    (tmp_path / "cut.txt").write_text("START\n1,2,0\n")
+    assert "cut.txt ends within a drawing" in shell.mistake("predict", run, str(tmp_path / "cut.txt"))
+    assert "a file or folder of drawings, got standard input" in shell.mistake("predict", run, "-")
 
 
 @pytest.mark.parametrize(("words", "message"), [

@@ -127,8 +127,12 @@ def test_deeper_folders_and_a_zip_give_the_same(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
         for file in sorted((tmp_path / "alphabets").rglob("*.txt")):
             archive.write(file, file.relative_to(tmp_path / "alphabets").as_posix())
+    # As archives are often packed: a folder of their own name holds all.
+    with zipfile.ZipFile(tmp_path / "alphabets.zip", "w") as archive:
+        for file in sorted((tmp_path / "alphabets").rglob("*.txt")):
+            archive.write(file, file.relative_to(tmp_path).as_posix())
     options = Classifier().options
-    for source in (tmp_path / "alphabets", tmp_path / "all.zip"):
+    for source in (tmp_path / "alphabets", tmp_path / "all.zip", tmp_path / "alphabets.zip"):
         assert kind_of(source) == "drawings"
         found = InkInput.read(source, LabelColumns(), options, labelled=True)
         assert found.labels == ["Latin/cross", "Latin/cross", "Latin/ell", "Latin/ell"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, Protocol, Self, TypeGuard
 
@@ -108,9 +109,8 @@ class InkInput(Input[InkGroups]):
         times: Literal["held", "none"] = "held" if options.ink.ink_speed else "none"
         _check_parts(Path(source))
         named = (columns.label,) if columns.label is not None else ("word", *columns.usual)
-        found = read_drawings(
-            source, label=_folders_of if filed else None, times=times, names=named if labelled else ()
-        )
+        label = partial(_folders_of, Path(source).stem) if filed else None
+        found = read_drawings(source, label=label, times=times, names=named if labelled else ())
         labels = found.labels if labelled else None
         if labelled and labels is None and columns.label is not None and suffix(source) in LINES:
             raise DataError(f"No line of {found.source} has a {columns.label!r}: name what says the label of each.")
@@ -223,9 +223,10 @@ def _in_folders(path: Path) -> bool:
     return all("/" in name for name in names if not _hidden(name))
 
 
-def _folders_of(name: str) -> str:
-    """The folders that a file is in, as its class: "Latin/character01"."""
-    return PurePosixPath(name).parent.as_posix()
+def _folders_of(root: str, name: str) -> str:
+    """The folders that a file is in, as its class: "Latin/character01"; an archive's folder of its own name is none."""
+    folders = PurePosixPath(name).parent.parts
+    return "/".join(folders[1:] if len(folders) > 1 and folders[0] == root else folders)
 
 
 def _are_drawings(source: object) -> TypeGuard[Sequence[Sequence[np.ndarray]]]:

@@ -85,17 +85,12 @@ def together(items: Iterable[T], file: str) -> Iterator[list[T]]:
 
 def inputs_of(call: Call[Any], file: str, names: str | None) -> Iterator[object]:
     """What a model of inputs of any kind is asked about: texts a line each, some at once, or a whole file or folder."""
-    from unrolled.data.read.label_first import is_label_first
-
-    series = not call.model.kind.lines and file != "-" and is_label_first(file)
-    if series or not holds_lines(file):
+    kind = call.model.kind
+    if not kind.lines and file == "-":
+        raise DataError(f"predict: expected a file or folder of {kind.kind}, got standard input; name the file.")
+    if not kind.lines or not holds_lines(file):
         yield under_names(file, header_of(call, file, names))
         return
-    if not call.model.kind.lines:
-        raise DataError(
-            f"predict: expected series of numbers in a .ts, .arff, .npy or .npz file or a folder, as the model learned "
-            f"from, got lines of text in {file!r}."
-        )
     from unrolled.data.read.lines import read_lines
 
     yield from together(read_lines(file), file)
