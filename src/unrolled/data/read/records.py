@@ -20,7 +20,7 @@ from unrolled.data.read.door import reader, require_file
 from unrolled.data.read.files import Places, file_name, iterate_text, open_bytes, require_names, suffix
 from unrolled.data.read.table import DELIMITERS, PARQUET, read_table, source_name
 from unrolled.data.read.table_layout import COMMENTS_AMONG_ROWS, LINES, above_said
-from unrolled.errors import DataError, OptionError, listed
+from unrolled.errors import DataError, OptionError, listed, said_by
 from unrolled.types import Json
 
 if TYPE_CHECKING:
@@ -302,7 +302,7 @@ def _whole_parquet(file: Path | IO[bytes], name: str) -> parquet.ParquetFile:
     try:
         return parquet.ParquetFile(file)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{name} is not a whole Parquet file ({error}): write it again.") from error
+        raise DataError(f"{name} is not a whole Parquet file ({said_by(error)}): write it again.") from error
 
 
 def _parquet(file: parquet.ParquetFile, name: str, columns: Sequence[str] | None) -> _Source:

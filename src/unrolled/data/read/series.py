@@ -14,7 +14,7 @@ from unrolled.data.read.door import reader, require_file
 from unrolled.data.read.files import Places, file_name, suffix
 from unrolled.data.read.labelled import LabelledValues
 from unrolled.data.read.ts import read_ts
-from unrolled.errors import DataError, listed
+from unrolled.errors import DataError, listed, said_by
 
 __all__ = ["Series", "read_series"]
 
@@ -119,7 +119,9 @@ def _one(item: ArrayLike, place: str) -> np.ndarray:
     try:
         array = np.asarray(item, np.float64)
     except (ValueError, TypeError) as error:
-        raise DataError(f"Expected numbers in {place}, but got something else ({error}): convert it.") from error
+        raise DataError(
+            f"Expected numbers in {place}, but got something else ({said_by(error)}): convert it."
+        ) from error
     if array.ndim not in (1, 2):
         raise DataError(f"Expected (T, D) or (T,) in {place}, but got {array.shape}: give time, then channels.")
     return array if array.ndim == 2 else array[:, None]

@@ -13,7 +13,7 @@ from unrolled.data.read.files import file_name, read_bytes, require_names, suffi
 from unrolled.data.read.frames import arrow_table, one_line
 from unrolled.data.read.table_layout import COMMENTS_AMONG_ROWS, TableLayout, see_layout
 from unrolled.data.read.typed import typed_columns
-from unrolled.errors import DataError
+from unrolled.errors import DataError, said_by
 from unrolled.types import Json
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _parquet(data: bytes, name: str) -> pa.Table:
     try:
         return parquet.read_table(pa.BufferReader(data), use_threads=False)
     except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{name} is not a whole Parquet file ({error}): write it again.") from error
+        raise DataError(f"{name} is not a whole Parquet file ({said_by(error)}): write it again.") from error
 
 
 def _delimited(data: bytes, name: str, delimiters: Sequence[str], text: Sequence[str]) -> pa.Table:

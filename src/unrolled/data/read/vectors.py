@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from unrolled.data.read.door import Unpacked, reader, require_file
-from unrolled.errors import DataError
+from unrolled.errors import DataError, said_by
 from unrolled.fields.text import PAD, Text
 from unrolled.fields.tokens import bare
 
@@ -52,7 +52,9 @@ def read_vectors(path: str | Path, keep: Container[str] | None = None) -> Vector
     try:
         return _read(_Lines(path), keep)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path.name} cannot be read ({error}): check that it is a whole, readable file.") from error
+        raise DataError(
+            f"{path.name} cannot be read ({said_by(error)}): check that it is a whole, readable file."
+        ) from error
 
 
 def vectors_for(text: Text, vectors: Vectors) -> tuple[np.ndarray, np.ndarray]:

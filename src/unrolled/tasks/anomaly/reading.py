@@ -18,7 +18,7 @@ from unrolled.data.read.codes import COUNT
 from unrolled.data.read.table import read_table, require_columns, source_name
 from unrolled.data.read.times import TimeForm, Times, read_times
 from unrolled.data.read.values import is_text
-from unrolled.errors import DataError, listed
+from unrolled.errors import DataError, listed, said_by
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -185,7 +185,9 @@ def _table(source: object, text: Sequence[str], channels: Sequence[str] = ()) ->
         try:
             values = np.asarray(source, np.float64)
         except (TypeError, ValueError) as error:
-            raise DataError(f"Expected an array of numbers, a row for each step, got what is none ({error}).") from None
+            raise DataError(
+                f"Expected an array of numbers, a row for each step, got what is none ({said_by(error)})."
+            ) from None
         if values.ndim not in (1, 2) or not values.size:
             raise DataError(
                 f"Expected an array (rows, channels) with at least one row, got one of shape {values.shape}: give a "
@@ -252,7 +254,9 @@ def read_clock(time: object, layout: Watched) -> np.ndarray:
     try:
         table = pa.table({name: pa.array([time], from_pandas=True)})
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"push: expected a time as in column {name!r}, got {time!r} ({error}); give one.") from None
+        raise DataError(
+            f"push: expected a time as in column {name!r}, got {time!r} ({said_by(error)}); give one."
+        ) from None
     return _times(table, layout).local
 
 
