@@ -149,3 +149,28 @@ def test_tables_of_texts_and_of_single_rows_name_no_series(tmp_path: Path) -> No
     assert not names_series(rows[["id", "label"]], None, ("text",))
     for source in ("-", tmp_path / "none.csv", tmp_path / "x.ts", [np.zeros((3, 2))], [], 3):
         assert not names_series(source, None, ("text",))
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"id": "a", "date": "2024-01-01", "x": 1.0}, r"same value in line 2 and line 6, both of series 'a'"),
+        ({"id": "a", "date": "soon", "x": 1.0}, r"'date' of a\.jsonl expected a date but holds 'soon' in line 6"),
+        ({"id": "a", "date": {"day": 3}, "x": 1.0}, r"^a\.jsonl: Column 'date' mixes kinds of values"),
+        (
+            {"id": "a", "date": "2024-01-04", "x": "much"},
+            r"a\.jsonl expected a number but holds 'much' in line 6",
+        ),
+        ({"id": "a", "date": "2024-01-04", "x": 1.0, "label": "\ud800"}, r"^a\.jsonl cannot be read"),
+    ],
+)
+def test_what_is_wrong_in_lines_of_json_is_told_with_the_file_and_its_line(
+    tmp_path: Path, row: dict[str, object], said: str
+) -> None:
+    path = tmp_path / "a.jsonl"
+    days = [{"id": name, "date": f"2024-01-0{day}", "x": 1.0, "label": "c"} for name in "ab" for day in (1, 2)]
+    # An empty line and one between rows: both count as lines.
+    lines = ["", *map(json.dumps, days[:2]), "", *map(json.dumps, (days[2], {"label": "c", **row}, days[3]))]
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=said):
+        read(path)

@@ -17,7 +17,15 @@ from unrolled.data.read.files import Places, require_names, suffix
 from unrolled.data.read.numerals import read_numerals
 from unrolled.data.read.records import Records, Values, iterate_records, read_records
 from unrolled.data.read.sources import holds_columns, is_path
-from unrolled.data.read.table import DELIMITERS, PARQUET, read_table, row_name, source_name, table_remarks
+from unrolled.data.read.table import (
+    DELIMITERS,
+    PARQUET,
+    read_table,
+    row_name,
+    source_name,
+    table_of_rows,
+    table_remarks,
+)
 from unrolled.data.read.table_layout import is_datum
 from unrolled.data.read.times import read_times
 from unrolled.data.read.values import id_column, is_text, number_column, plain_column
@@ -179,7 +187,8 @@ def _table(source: object, names: Sequence[str] | None, text: Sequence[str]) -> 
     if names is None and not rows:
         return read_table(source, text)
     records = read_records(source, names=names)
-    return read_table(records.columns, text)
+    lines = records.places.numbers if records.places.kind == "line" else None
+    return table_of_rows(records.columns, records.source, lines, text)
 
 
 def _usual(names: Sequence[str], present: Sequence[str]) -> str | None:

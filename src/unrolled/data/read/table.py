@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from unrolled.data.read.door import reader
 from unrolled.data.read.files import file_name, read_bytes, require_names, suffix
 from unrolled.data.read.frames import arrow_table, one_line
@@ -49,7 +51,27 @@ def read_table(source: object, text: Sequence[str] = ()) -> pa.Table:
 
     if isinstance(source, pa.Table) and source.schema.metadata and b"unrolled" in source.schema.metadata:
         return source
-    table = _from_path(source, text) if isinstance(source, str | Path) else _from_memory(source, text)
+    return _filled(_from_path(source, text) if isinstance(source, str | Path) else _from_memory(source, text))
+
+
+def table_of_rows(
+    columns: Mapping[str, object], source: str, lines: np.ndarray | None, text: Sequence[str] = ()
+) -> pa.Table:
+    """The columns of a file that was read row by row; messages name it, and the lines of its rows where there are any.
+
+    Raises:
+        DataError: there are no columns or no rows, or a column holds several kinds of values.
+    """
+    numbers = [] if lines is None else lines.tolist()
+    left_out = sorted(set(range(numbers[0], numbers[-1])) - set(numbers)) if numbers else []
+    try:
+        table = arrow_table(columns)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    return _filled(_typed(table, {**_fresh(source), "lines": (numbers or [0])[0], "blank": left_out}, text))
+
+
+def _filled(table: pa.Table) -> pa.Table:
     if table.num_columns == 0:
         raise DataError(f"{source_name(table)} has no columns: give a table with a header and rows.")
     if table.num_rows == 0:
@@ -100,13 +122,14 @@ def _note(table: pa.Table) -> Json:
 
 
 def _fresh(name: str) -> Json:
-    return {"source": name, "lines": False, "blank": [], "remarks": [], "said": {}, "odd": {}, "commas": False}
+    """What is known of a table of which nothing is known. lines: the number of its first row's line, 0 for none."""
+    return {"source": name, "lines": 0, "blank": [], "remarks": [], "said": {}, "odd": {}, "commas": False}
 
 
 def _row_said(note: Json, index: int) -> str:
     if not note["lines"]:
         return f"row {index}"
-    return f"line {_past(int(index) + 2, note['blank'])}"
+    return f"line {_past(int(index) + int(note['lines']), note['blank'])}"
 
 
 def _past(line: int, left_out: Sequence[int]) -> int:
@@ -165,7 +188,7 @@ def _delimited(data: bytes, name: str, delimiters: Sequence[str], text: Sequence
             f"{name} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8."
         ) from error
     commas = layout.delimiter == ";"
-    note = {**_fresh(name), "lines": True, "commas": commas, "blank": file.left_out}
+    note = {**_fresh(name), "lines": 2, "commas": commas, "blank": file.left_out}
     note["remarks"] = [*layout.remarks, *_comments_said(file.comments)]
     body = data.find(b"\n", layout.start)
     typed = typed_columns(
