@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from equal import Contestant, Deep, Speed, contestants, parameters, race, state_size, width_for
 from jobs import Continued, add_arguments, chosen, run
-from tasks import shakespeare_parts, shakespeare_simple
+from tasks_writing import shakespeare_parts, shakespeare_simple
 from torch import nn
 
 import unrolled as ur
