@@ -178,3 +178,23 @@ def test_series_may_stand_one_after_another(tmp_path: Path) -> None:
     # Of as many lengths as rows each row is a series of its own.
     np.savez(tmp_path / "b.npz", x=np.ones((2, 3)), lengths=np.array([1, 1]))
     assert [value.shape for value in read_series(tmp_path / "b.npz").values] == [(1, 1), (1, 1)]
+
+
+@pytest.mark.parametrize("kind", ["S", "U"])
+def test_labels_of_an_array_are_the_texts_that_were_saved_as_bytes_or_as_text(tmp_path: Path, kind: str) -> None:
+    labels = np.char.encode(["a", "b c", "\u00e9"], "utf-8") if kind == "S" else np.array(["a", "b c", "\u00e9"])
+    np.savez(tmp_path / "a.npz", x=np.ones((3, 4)), y=labels)
+    assert read_series(tmp_path / "a.npz").labels == ["a", "b c", "\u00e9"]
+
+
+@pytest.mark.parametrize("labels", [np.array([b"a", b"\xff"]), np.array([0x110000, 0x61], np.uint32).view("U1")])
+def test_labels_that_are_no_text_are_a_sentence(tmp_path: Path, labels: np.ndarray) -> None:
+    np.savez(tmp_path / "a.npz", x=np.ones((2, 4)), y=labels)
+    with pytest.raises(DataError, match=r"a\.npz holds an array of .* that is no text in value"):
+        read_series(tmp_path / "a.npz")
+
+
+def test_lengths_that_do_not_add_up_are_told_with_both_numbers(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x=np.ones((9, 4)), lengths=np.array([4, 6]))
+    with pytest.raises(DataError, match=r"'lengths' of a\.npz .* 9 rows, .* add up to 10: get the whole file"):
+        read_series(tmp_path / "a.npz")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
 from typing import IO
@@ -61,4 +62,30 @@ def _array(file: IO[bytes], size: int, name: str) -> np.ndarray:
             f"{size:,}: get the whole file."
         )
     values = np.frombuffer(bytearray(file.read(count * kind.itemsize)), kind) if count else np.empty(0, kind)
+    if kind.kind in "SU":
+        values = _text(values, name)
     return values.reshape(shape[::-1]).T if fortran else values.reshape(shape)
+
+
+def _text(values: np.ndarray, name: str) -> np.ndarray:
+    """Texts (n,), decoded where they were saved as UTF-8 bytes. Raises DataError for what is no text."""
+    if values.dtype.kind == "S":
+        found = [_decoded(value) for value in values.tolist()]
+        wrong = [text is None for text in found]
+    else:
+        codes = values.view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
+        wrong = (codes.reshape(len(values), -1) > sys.maxunicode).any(1).tolist()
+        found = [] if any(wrong) else values.tolist()
+    if any(wrong):
+        raise DataError(
+            f"{name} holds an array of {values.dtype} that is no text in value {wrong.index(True)}: save texts with "
+            "numpy.array(texts)."
+        )
+    return np.array(found, np.str_)
+
+
+def _decoded(value: bytes) -> str | None:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return None

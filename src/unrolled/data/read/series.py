@@ -81,7 +81,7 @@ def _from_path(
     else:
         values = _from_memory(x, name)
         if lengths is not None:
-            values = _shortened(values, lengths, name)
+            values = _shortened(values, lengths, name, flat=x.ndim == 2)
     own = next((arrays[one] for one in labels if one in arrays), None)
     return values, own, list(range(len(values)))
 
@@ -89,10 +89,17 @@ def _from_path(
 def _in_a_row(x: np.ndarray, lengths: np.ndarray) -> bool:
     """Do series of these lengths stand one after another? Where each has a row of its own, they do not."""
     whole = lengths.ndim == 1 and lengths.dtype.kind in "iu" and x.ndim == 2 and len(lengths) != len(x)
-    return whole and len(lengths) > 0 and int(lengths.min()) >= 1 and int(lengths.sum()) == len(x)
+    return whole and len(lengths) > 0 and int(lengths.min()) >= 1 and sum(lengths.tolist()) == len(x)
 
 
-def _shortened(values: list[np.ndarray], lengths: np.ndarray, name: str) -> list[np.ndarray]:
+def _shortened(values: list[np.ndarray], lengths: np.ndarray, name: str, *, flat: bool) -> list[np.ndarray]:
+    """So many steps of each series. flat: each is a row of numbers, which could as well be a step of a longer one."""
+    whole = lengths.ndim == 1 and lengths.dtype.kind in "iu" and len(lengths) > 0
+    if flat and whole and len(lengths) != len(values) and int(lengths.min()) >= 1:
+        raise DataError(
+            f"Expected 'lengths' of {name} for each of its {len(values):,} rows, or of series one after another, which "
+            f"add up to so many, but got {len(lengths):,} that add up to {sum(lengths.tolist()):,}: get the whole file."
+        )
     longest = len(values[0]) if values else 0
     if lengths.shape != (len(values),) or lengths.dtype.kind not in "iu" or ((lengths < 1) | (lengths > longest)).any():
         raise DataError(
