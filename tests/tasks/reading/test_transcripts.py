@@ -120,3 +120,11 @@ def test_lists_without_texts_are_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,text\na.wav,x\nnone.wav,y\n")
     with pytest.raises(DataError, match=r"Line 3 of list\.csv: .*none\.wav"):
         read(tmp_path / "list.csv")
+
+
+def test_a_list_that_is_not_there_or_empty_is_told_before_what_it_is_of(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"There is no file .*none\.tsv"):
+        read(tmp_path / "none.tsv")
+    (tmp_path / "bare.csv").write_text("path,text\n")
+    with pytest.raises(DataError, match=r"bare\.csv has no rows"):
+        read(tmp_path / "bare.csv")

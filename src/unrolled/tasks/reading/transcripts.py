@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from unrolled.data.read.files import Places, iterate_text
+from unrolled.data.read.door import require_file
+from unrolled.data.read.files import Places, iterate_text, suffix
 from unrolled.data.read.records import read_records
 from unrolled.data.read.sources import is_path, is_several
 from unrolled.errors import DataError, listed
@@ -17,6 +18,7 @@ from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.input import Input, ReadSource, check_kind
 from unrolled.tasks.reading.labelled import recognised
 from unrolled.tasks.reading.options import SignalOptions
+from unrolled.types import TABLES
 
 __all__ = ["Utterances", "read_utterances"]
 
@@ -67,6 +69,8 @@ def read_utterances(
     """
     kind, source = recognised(source, columns, labelled)
     if kind.lines:
+        if is_path(source) and source != "-":
+            _check_rows(require_file(source))
         raise DataError(
             f"Expected recordings, series of numbers or drawings with their transcripts, got {kind.kind}: name the "
             "column of the paths with audio=, or give arrays."
@@ -84,6 +88,12 @@ def read_utterances(
         remarks = (*remarks, remark)
     said, silent = _filled(labels, read)
     return Utterances(read.inputs, said, read.places, read.columns, (*remarks, *silent))
+
+
+def _check_rows(path: Path) -> None:
+    """Raises DataError for a table without rows, which may be of anything."""
+    if suffix(path) in TABLES:
+        read_records(path)
 
 
 def _given(texts: object, read: ReadSource) -> list[str]:
