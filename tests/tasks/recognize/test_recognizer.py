@@ -154,6 +154,23 @@ def test_what_cannot_be_learned_from_is_one_sentence(x: str, y: Any, sentence: s
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize(("text", "sentence"), [
+    ("path,text\nnone.wav,a\n", "Line 2 of a.csv: There is no file"),
+    ("path,text\na,a\n", "Line 2 of a.csv: There is no file"),
+    ("path,text\n,a\n", "Expected the path of a sound file as 'path' in line 2 of a.csv, got None"),
+    ("path,text\n\xff,a\n", "a.csv is not UTF-8 text"),
+    ("sound,text\none.wav,a\n", "a.csv: expected a column audio_filepath, path, file, audio or filename"),
+    ("path,text\na.csv,a\n", "Expected recordings, series of numbers or drawings with their transcripts, got texts"),
+])  # fmt: skip
+def test_what_is_wrong_with_a_list_of_recordings_is_told_where_its_first_is_none(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
+    (tmp_path / "a.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError) as caught:
+        Recognizer().fit(tmp_path / "a.csv")
+    assert sentence in str(caught.value)
+
+
 @pytest.mark.parametrize(("options", "sentence"), [
     ({"streaming": True, "bidirectional": True}, "streaming=True reads forwards alone, got bidirectional=True"),
     ({"streaming": True, "scaling": "recording"}, "got scaling='recording', which needs the end"),

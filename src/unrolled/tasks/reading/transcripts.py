@@ -11,6 +11,7 @@ import numpy as np
 
 from unrolled.data.read.door import require_file
 from unrolled.data.read.files import Places, iterate_text, suffix
+from unrolled.data.read.manifests import read_recordings
 from unrolled.data.read.records import read_records
 from unrolled.data.read.sources import is_path, is_several
 from unrolled.errors import DataError, listed
@@ -70,7 +71,7 @@ def read_utterances(
     kind, source = recognised(source, columns, labelled)
     if kind.lines:
         if is_path(source) and source != "-":
-            _check_rows(require_file(source))
+            _check_list(require_file(source), columns)
         raise DataError(
             f"Expected recordings, series of numbers or drawings with their transcripts, got {kind.kind}: name the "
             "column of the paths with audio=, or give arrays."
@@ -90,10 +91,10 @@ def read_utterances(
     return Utterances(read.inputs, said, read.places, read.columns, (*remarks, *silent))
 
 
-def _check_rows(path: Path) -> None:
-    """Raises DataError for a table without rows, which may be of anything."""
+def _check_list(path: Path, columns: LabelColumns) -> None:
+    """Raises DataError for a list of recordings that is broken, or whose first one is none."""
     if suffix(path) in TABLES:
-        read_records(path)
+        read_recordings(path, audio=columns.files, text=columns.label)
 
 
 def _given(texts: object, read: ReadSource) -> list[str]:
