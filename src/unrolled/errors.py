@@ -11,6 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 
 __all__ = [
     "ConvergenceError",
@@ -138,6 +139,9 @@ def said_by(error: BaseException, *, last: bool = False) -> str:
         return f"there is not enough memory{f' for {asked.group()}' if asked else ''}"
     if isinstance(error, RecursionError):
         return "it is nested too deeply"
+    if isinstance(error, JSONDecodeError) and "\n" not in error.doc.strip():
+        # Some of its messages end in the word already.
+        said = f"{error.msg.removesuffix(' at')} at character {error.pos}"
     said = printable(said).rstrip(".")
     if isinstance(error, KeyError):
         said = f"it has no {said}"

@@ -179,6 +179,7 @@ def test_streaming_needs_memory_for_a_few_rows_only(tmp_path: Path, name: str) -
         ("a.csv", "text,label,text\nx,a,b\n", "several columns named 'text'"),
         ("a.csv", "txet,label\nx,a\n", r"Column 'text' is not in a\.csv. Did you mean 'txet'\?"),
         ("a.jsonl", '{"text": "x"}\n{"text": \n', r"Line 2 of a\.jsonl is not JSON \(Expecting value at character"),
+        ("a.jsonl", '{"text": "x', r"not JSON \(Unterminated string starting at character 9\)"),
         ("a.jsonl", '{"text": "x"}\n\n["x"]\n', r"an object of columns in line 3 of a\.jsonl, but got list"),
         ("a.jsonl", "[" * 100_000, r"Line 1 of a\.jsonl is not JSON"),
         ("a.jsonl", '{"txet": "x"}\n{"label": 3}\n', r"Column 'text' is not in a\.jsonl. Did you mean 'txet'\?"),

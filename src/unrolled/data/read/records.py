@@ -255,8 +255,9 @@ def _parsed(line: str, number: int, name: str) -> object:
     try:
         return json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
-        said = f"{error.msg} at character {error.pos}" if isinstance(error, json.JSONDecodeError) else str(error)
-        raise DataError(f"Line {number} of {name} is not JSON ({said}): write one whole object a line.") from error
+        raise DataError(
+            f"Line {number} of {name} is not JSON ({said_by(error)}): write one whole object a line."
+        ) from error
 
 
 def _objects(found: Iterator[tuple[int, object]], name: str, columns: Sequence[str] | None) -> Iterator[_Numbered]:

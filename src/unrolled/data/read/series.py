@@ -156,7 +156,9 @@ def _texts(labels: Iterable[object], count: int, name: str) -> list[str]:
     # Whole numbers as numpy or Python has them, so that 3, 3.0 and "3" are one label.
     plain = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
     if len(plain) != count:
-        raise DataError(f"Expected a label for each of the {count} series of {name}, but got {len(plain)}.")
+        raise DataError(
+            f"Expected a label for each of the {count} series of {name}, but got {len(plain)}: pair them up."
+        )
     if any(label is None or label != label for label in plain):
         raise DataError("Expected a label for each series, but one is missing: leave the series out.")
     return [str(int(label)) if isinstance(label, float) and label.is_integer() else str(label) for label in plain]

@@ -156,7 +156,10 @@ def test_a_clock_that_runs_back_is_an_error_held_or_left_out(tmp_path: Path) -> 
         ("START\n", "a.txt ends within a drawing"),
         (OMNIGLOT.removesuffix("BREAK\n"), "a.txt ends within a drawing, expected BREAK as its last line"),
         (OMNIGLOT.removesuffix("5,-6,500\nBREAK\n") + "5,-", r"'x,y,milliseconds'.*in line 5 of a\.txt.*got '5,-'"),
-        (OMNIGLOT.removeprefix("START\n"), r"START once, as the first line of a\.txt, but line 1 is '1\.5,-2,0'"),
+        (
+            OMNIGLOT.removeprefix("START\n"),
+            r"START once, as the first line of a\.txt, but line 1 is '1\.5,-2,0': get the whole",
+        ),
         (OMNIGLOT + OMNIGLOT, "START once.*but line 7 is 'START'"),
         ("START\nBREAK\n", r"at least one point in line 2 of a\.txt"),
         ("START\n1,2,3\nBREAK\nBREAK\n", r"at least one point in line 4 of a\.txt, but got none"),
@@ -180,7 +183,7 @@ def test_faults_of_omniglots_text_are_named_with_their_line(tmp_path: Path, cont
         ("[1]", 'an object with "drawing"'),
         ('{"drawing": []}', 'an object with "drawing"'),
         ('{"drawing": 3}', 'an object with "drawing"'),
-        ("{", "Line 2 of a.ndjson is not JSON"),
+        ("{", r"Line 2 of a.ndjson is not JSON .* at character 1\)"),
         ("[" * 100_000, "Line 2 of a.ndjson is not JSON"),
         ('{"drawing": [[[' + "9" * 5000 + "], [1]]]}", "Line 2 of a.ndjson is not JSON|numbers below 1e308"),
         ('{"drawing": [[[' + "9" * 400 + "], [1]]]}", "numbers below 1e308 in stroke 0 in line 2"),
@@ -193,7 +196,7 @@ def test_faults_of_omniglots_text_are_named_with_their_line(tmp_path: Path, cont
         ('{"drawing": [[[], []]]}', "at least one point in stroke 0 in line 2"),
         ('{"drawing": [[[1, NaN], [1, 2]]]}', "finite numbers in point 1 of stroke 0 in line 2"),
         ('{"drawing": [[[1], [2], [3]], [[1], [2]]]}', "seconds in every stroke or in none"),
-        ('{"drawing": [[[1], [2]]], "word": 3}', 'text as "word" in line 2'),
+        ('{"drawing": [[[1], [2]]], "word": 3}', 'text as "word" in line 2 of a.ndjson, but got 3: write'),
     ],
 )
 def test_faults_of_quick_draw_are_named_with_their_line(tmp_path: Path, row: str, message: str) -> None:
@@ -206,8 +209,9 @@ def test_faults_of_quick_draw_are_named_with_their_line(tmp_path: Path, row: str
     ("arrays", "message"),
     [
         ({"x": np.zeros((3, 3))}, "no 'x_lengths'"),
+        ({"x_lengths": [3]}, r"holds x_lengths, but no rows of drawings: save them"),
         ({"x": np.zeros((3, 2)), "x_lengths": [3]}, r"rows of dx, dy, pen lifted, but got float64 of shape \(3, 2\)"),
-        ({"x": np.array([["a"] * 3]), "x_lengths": [1]}, "rows of dx, dy"),
+        ({"x": np.array([["a"] * 3]), "x_lengths": [1]}, "rows of dx, dy, .*: convert them"),
         ({"x": np.zeros((3, 3)), "x_lengths": [2, 2]}, "add up to its 3 rows, but got int64 of shape .* to 4"),
         ({"x": np.zeros((3, 3)), "x_lengths": [3, 0]}, "of at least 1"),
         ({"x": np.zeros((3, 3)), "x_lengths": [2**63 - 1, 2**63 - 1, 5]}, "of at least 1"),

@@ -50,7 +50,7 @@ def parse_inkml(pieces: Iterable[bytes], name: str, times: Times) -> tuple[Drawi
     channels = _channels(found, name)
     strokes = [_points(text, channels, f"trace {i} (line {line}) of {name}") for i, line, text in found.traces]
     if len({stroke.shape[1] for stroke in strokes}) > 1:
-        raise DataError(f"{name} has times in some of its traces alone: expected them in all or in none.")
+        raise DataError(f"{name} has times in some of its traces alone, expected in all or in none: leave them out.")
 
     def place(stroke: int, point: int | None) -> str:
         number, line, _ = found.traces[stroke]
@@ -83,7 +83,7 @@ class _Found:
     def start(self, tag: str, attributes: dict[str, str], line: int) -> None:
         local = tag.split(" ")[-1]
         if self.depth == 0 and local != "ink":
-            raise DataError(f"{self.name} is no InkML: expected <ink> as its root, but got <{local[:40]}>.")
+            raise DataError(f"{self.name} is no InkML: expected <ink> as its root, but got <{local[:40]}>: give one.")
         if local == "trace":
             if attributes.get("continuation"):
                 raise DataError(

@@ -52,7 +52,10 @@ def _strokes(data: bytes, name: str) -> tuple[list[list[list[float]]], list[tupl
         if not line:
             continue
         if (line == "START") != (not last):
-            raise DataError(f"Expected START once, as the first line of {name}, but line {number} is {line[:40]!r}.")
+            raise DataError(
+                f"Expected START once, as the first line of {name}, but line {number} is {line[:40]!r}: get the whole "
+                "file of one drawing."
+            )
         if line == "BREAK":
             strokes.append(points)
             lines.append((number, begun))

@@ -40,7 +40,9 @@ def iterate_quickdraw(
         called = called or next((label for label in names if label in row), "")
         word = row.get(called)
         if word is not None and not isinstance(word, str):
-            raise DataError(f'Expected text as "{called}" in line {number} of {name}, but got {str(word)[:40]}.')
+            raise DataError(
+                f'Expected text as "{called}" in line {number} of {name}, but got {str(word)[:40]}: write it as text.'
+            )
 
         def place(stroke: int, point: int | None, line: int = number) -> str:
             return f"{'' if point is None else f'point {point} of '}stroke {stroke} in line {line} of {name}"

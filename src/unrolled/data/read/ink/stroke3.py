@@ -36,6 +36,8 @@ def read_stroke3(source: str | Path, part: str | None) -> list[Drawing]:
     name = file_name(source)
     arrays = read_arrays(require_file(source), name)
     parts = [key for key in arrays if not key.endswith(LENGTHS)]
+    if not parts:
+        raise DataError(f"{name} holds {listed(arrays)}, but no rows of drawings: save them beside the lengths.")
     if part is None and len(parts) != 1:
         raise OptionError(f"read_drawings: {name} has the parts {listed(parts)}, but none is chosen: give part=.")
     part = parts[0] if part is None else part
@@ -53,7 +55,8 @@ def read_stroke3(source: str | Path, part: str | None) -> list[Drawing]:
 def _check(rows: np.ndarray, lengths: np.ndarray, part: str, name: str) -> None:
     if rows.ndim != 2 or rows.shape[1] != 3 or rows.dtype.kind not in "biuf":
         raise DataError(
-            f"Expected {part!r} of {name} as rows of dx, dy, pen lifted, but got {rows.dtype} of shape {rows.shape}."
+            f"Expected {part!r} of {name} as rows of dx, dy, pen lifted, but got {rows.dtype} of shape {rows.shape}: "
+            "convert them."
         )
     fits = lengths.ndim == 1 and lengths.dtype.kind in "iu" and len(lengths) > 0
     if not fits or bool((lengths < 1).any()) or sum(lengths.tolist()) != len(rows):
