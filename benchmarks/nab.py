@@ -14,7 +14,7 @@ from common import data_folder
 
 import unrolled as ur
 from unrolled.fields.number import Number
-from unrolled.score.novelty import LONGEST, PROBATION, nab_score, vus, window_f1, window_labels, window_rows
+from unrolled.score.novelty import nab_score, probation, vus, window_f1, window_labels, window_rows
 from unrolled.tasks.anomaly.follow import FARTHEST, RecordTails, distances
 
 __all__ = ["Found", "Recording", "gaussian", "online", "read_nab", "score_nab", "value_records"]
@@ -36,7 +36,7 @@ class Recording(NamedTuple):
     @property
     def probation(self) -> int:
         """The first rows, which are not scored."""
-        return math.floor(PROBATION * min(len(self.values), LONGEST))
+        return probation(len(self.values))
 
 
 class Found(NamedTuple):

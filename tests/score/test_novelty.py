@@ -18,6 +18,7 @@ from unrolled.score.novelty import (
     Windows,
     events,
     nab_score,
+    probation,
     vus,
     window_f1,
     window_labels,
@@ -175,6 +176,7 @@ def test_false_alarms_behind_a_window_of_one_row_cost_all() -> None:
 
 @pytest.mark.parametrize(("rows", "first"), [(39, 5), (40, 6), (5000, 750), (9000, 750)])
 def test_the_first_rows_of_a_file_are_not_scored(rows: int, first: int) -> None:
+    assert probation(rows) == first
     scores = np.zeros(rows)
     scores[: first - 1] = 1
     window = (rows - 9, rows - 1)

@@ -32,6 +32,7 @@ __all__ = [
     "Volumes",
     "events",
     "nab_score",
+    "probation",
     "vus",
     "window_f1",
     "window_labels",
@@ -221,6 +222,15 @@ def vus(scores: ArrayLike, labels: ArrayLike, buffer: int) -> Volumes:
     return Volumes(*map(float, areas.mean(0)))
 
 
+def probation(rows: int) -> int:
+    """How many rows at the beginning of a file of so many are not scored by NAB: 15 %, at most 750.
+
+    >>> probation(1000), probation(20_000)
+    (150, 750)
+    """
+    return math.floor(PROBATION * min(rows, LONGEST))
+
+
 def nab_score(
     files: Sequence[tuple[ArrayLike, Windows]], threshold: float | None = None, *, profile: str = "standard"
 ) -> NabReport:
@@ -233,8 +243,8 @@ def nab_score(
         score              100 (raw + missed * windows) / ((found + missed) * windows)
 
     files: the scores of each, (rows,), and its windows; `window_rows` makes rows of times. threshold: one for all
-    files; None takes the one of the best score, the highest among equals, as NAB's optimizer does. The first 15 % of a
-    file's rows, at most 750, are not scored, and windows that begin there are none, as NAB makes its labels. profile:
+    files; None takes the one of the best score, the highest among equals, as NAB's optimizer does. The first rows
+    of a file are not scored (`probation`), and windows that begin there are none, as NAB makes its labels. profile:
     found, false_alarm and missed of 1, 0.11, 1 ("standard"), 1, 0.22, 1 ("reward_low_FP_rate") or 1, 0.11, 2
     ("reward_low_FN_rate").
 
@@ -287,7 +297,7 @@ def _corpus(files: Sequence[tuple[ArrayLike, Windows]], weights: NabWeights) -> 
     for i, (name, scores, windows) in enumerate(_named("nab_score", files)):
         values = check_scores(name, scores)
         spans = _spans(name, windows, len(values))
-        start = math.floor(PROBATION * min(len(values), LONGEST))
+        start = probation(len(values))
         kept = [span for span in spans if span[0] >= start]
         worth, window = _worth(len(values), kept, weights)
         window[window >= 0] += len(owners)

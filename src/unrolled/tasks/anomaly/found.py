@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from unrolled.score.novelty import (
     NabReport,
     events,
     nab_score,
+    probation,
     vus,
     window_f1,
     window_labels,
@@ -154,9 +154,7 @@ def report_novelty(
     flagged = [(alarms[part], list(own)) for own, part in zip(windows, parts, strict=True)]
     usual = int(np.median([end - begin for own in windows for begin, end in own]))
     scored = any(
-        begin >= math.floor(0.15 * min(part.stop - part.start, 5000))
-        for own, part in zip(windows, parts, strict=True)
-        for begin, _ in own
+        begin >= probation(part.stop - part.start) for own, part in zip(windows, parts, strict=True) for begin, _ in own
     )
     return AnomalyReport(
         window_f1(flagged),
