@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unrolled.errors import DataError
 from unrolled.score.forecast import coverage, mae, rmse
+from unrolled.score.table import score_lines
 
 __all__ = ["RegressionReport", "r2", "regression_report"]
 
@@ -41,14 +42,7 @@ class RegressionReport:
         return float(np.mean([row["r2"] for row in self.rows if row["name"] == MODEL]))
 
     def __str__(self) -> str:
-        names = list(self.rows[0])
-        cells = [names, *([_cell(row[name]) for name in names] for row in self.rows)]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
-        table = (
-            "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-            for line in cells
-        )
-        return "\n".join([f"{self.count:,} rows", *table])
+        return "\n".join([f"{self.count:,} rows", *score_lines(self.rows)])
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -91,7 +85,3 @@ def regression_report(
 
 def _scores(truth: Array, guess: Array) -> dict[str, Any]:
     return {"mae": mae(truth, guess), "rmse": rmse(truth, guess), "r2": r2(truth, guess)}
-
-
-def _cell(value: str | float | None) -> str:
-    return "-" if value is None else value if isinstance(value, str) else f"{value:.4g}"

@@ -12,6 +12,7 @@ from unrolled.data.panel.panel import Panel
 from unrolled.errors import DataError
 from unrolled.options import typed
 from unrolled.score import forecast as score
+from unrolled.score.table import score_lines
 from unrolled.tasks.forecast.channels import Channels, truth
 from unrolled.tasks.forecast.prediction import level_name, show_times
 
@@ -52,15 +53,8 @@ class Report:
         return next(row for row in self.rows if row["name"] == name)
 
     def __str__(self) -> str:
-        names = list(self.rows[0])
-        cells = [names, *([_cell(row[name]) for name in names] for row in self.rows)]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
-        lines = [
-            "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths)))
-            for line in cells
-        ]
         head = f"{self.windows} forecasts of {self.horizon} steps, {self.first} to {self.last}: {self.basis}"
-        return "\n".join([head, *lines])
+        return "\n".join([head, *score_lines(self.rows)])
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -143,7 +137,3 @@ def _baseline(panel: Panel, channels: Channels, name: str, season: int) -> np.nd
         history = panel.target[panel.rows(int(series)), column][: int(cut)]
         found[i] = BASELINES[name](history, channels.horizon, season)
     return found
-
-
-def _cell(value: str | float | None) -> str:
-    return "-" if value is None else value if isinstance(value, str) else f"{value:.4g}"
