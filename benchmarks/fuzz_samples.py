@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -26,7 +27,9 @@ CLASSES = "".join(f"good {i} day,c{i % 2}\n" for i in range(30))
 
 def samples(folder: Path) -> dict[str, Path]:
     """The files of all kinds, written below `folder`, by their names."""
-    contents = tables() | labelled() | tags() | running() | series() | folders() | sounds() | ink()
+    contents: dict[str, Content] = {}
+    for kind in (tables, labelled, tags, running, series, folders, steps, anomalies, sounds, recordings, features, ink):
+        contents |= kind()
     for name, content in contents.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,11 +58,10 @@ def tables() -> dict[str, Content]:
 
 
 def labelled() -> dict[str, Content]:
-    """Texts, series and steps with a class each."""
+    """Texts and series with a class each."""
     return {
         "classes.tsv": "".join(f"{1 + i % 2}\t{i}\t0.5\t{-i}\tNaN\n" for i in range(20)),
         "classes.csv": "text,label\n" + CLASSES, "classes.jsonl": RECORDS,
-        "steps.csv": "id,t,x,label\n" + "".join(f"{i // 5},{i},{i % 4}.5,{'ab'[i // 5 % 2]}\n" for i in range(40)),
     }  # fmt: skip
 
 
@@ -107,21 +109,100 @@ def folders() -> dict[str, Content]:
     }  # fmt: skip
 
 
-def sounds() -> dict[str, Content]:
-    """Sound files, and lists of them."""
-    tone = partial(soundfile.write, data=np.sin(np.arange(2000) / 9), samplerate=8000)
+def steps() -> dict[str, Content]:
+    """Series with a row for each step: read as classes, as numbers to foresee, and as tags."""
+    rows = [(i // 5, DAYS[i % 5], i % 4 + 0.5, -i, "ab"[i // 5 % 2]) for i in range(40)]
+    names = ("id", "date", "x", "z", "label")
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
     return {
-        "sound.wav": tone, "sound.flac": tone,
-        "sounds.jsonl": "".join(f'{{"audio_filepath": "sound.wav", "text": "a", "offset": 0.{i}}}\n' for i in (0, 1)),
+        "steps.csv": "id,t,x,label\n" + "".join(f"{i // 5},{i},{i % 4}.5,{'ab'[i // 5 % 2]}\n" for i in range(40)),
+        "steps.tsv": "\t".join(names) + "\n" + "".join("\t".join(map(str, row)) + "\n" for row in rows),
+        "steps.jsonl": "".join(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows),
+        "steps.parquet": partial(parquet.write_table, pa.table({name: list(each) for name, each in columns.items()})),
+    }
+
+
+def anomalies() -> dict[str, Content]:
+    """Rows to be watched: one series with times, several of them, and one whose types are known."""
+    begin = datetime(2024, 1, 1)
+    rows = [(begin + timedelta(minutes=5 * i), i % 7 * 1.5, "" if i == 9 else -i, int(20 < i < 24)) for i in range(60)]
+    names = ("timestamp", "value", "other", "truth")
+    return {
+        "watched.csv": ",".join(names) + "\n" + "".join(",".join(map(str, row)) + "\n" for row in rows),
+        "watched.tsv": "shop\t" + "\t".join(names) + "\n"
+        + "".join(f"s{i % 2}\t" + "\t".join(map(str, row)) + "\n" for i, row in enumerate(rows)),
+        "watched.parquet": partial(
+            parquet.write_table, pa.table({names[0]: [row[0] for row in rows], names[1]: [row[1] for row in rows],
+                                           names[3]: [row[3] for row in rows]})
+        ),
+    }  # fmt: skip
+
+
+def sounds() -> dict[str, Content]:
+    """Sound files."""
+    tone = np.sin(np.arange(2000) / 9)
+    mono = partial(soundfile.write, data=tone, samplerate=8000)
+    both = partial(soundfile.write, data=np.stack([tone, -tone / 2], 1), samplerate=11025, subtype="PCM_24")
+    return {
+        "sound.wav": mono, "sound.flac": mono, "sound.ogg": mono, "sound.mp3": mono, "stereo.wav": both,
+        "floats.wav": partial(soundfile.write, data=tone, samplerate=8000, subtype="DOUBLE"),
+    }  # fmt: skip
+
+
+def recordings() -> dict[str, Content]:
+    """Recordings with what is said in them: lists, Kaldi's files, texts beside them, and a folder for each class."""
+    tone = partial(soundfile.write, data=np.sin(np.arange(2000) / 9), samplerate=8000)
+    rows = [("sound.wav", 0.0, 0.2, "a"), ("sound.flac", 0.05, "", "b a"), ("sound.wav", 0.1, 0.1, "")]
+    plain = "".join(f"{path},{offset},{length},{text},c{len(text)}\n" for path, offset, length, text in rows)
+    names = ("audio_filepath", "offset", "duration", "text")
+    lines = [json.dumps({name: value for name, value in zip(names, row, strict=True) if value != ""}) for row in rows]
+    return {
+        "sounds.jsonl": "\n".join(lines) + "\n", "sounds.csv": f"path,offset,duration,text,label\n{plain}",
+        "sounds.tsv": f"path\toffset\tduration\tsentence\tlabel\n{plain}".replace(",", "\t"),
+        "kaldi/wav.scp": "one one.wav\ntwo ../sound.wav\n", "kaldi/one.wav": tone,
+        "kaldi/segments": "one-1 one 0.0 0.1\none-2 one 0.1 0.25\ntwo-1 two 0.01 0.24\n",
+        "kaldi/text": "one-1 a\none-2 b a\ntwo-1\n",
+        "said/one.wav": tone, "said/one.txt": "a\n", "said/below/two.flac": tone, "said/below/two.txt": "b\na\n",
+        "spoken/up/one.wav": tone, "spoken/down/two.flac": tone,
+    }  # fmt: skip
+
+
+def features() -> dict[str, Content]:
+    """Features of recordings, with their texts in the file itself or beside it."""
+    random = np.random.default_rng(0)
+    rows, lengths = random.normal(size=(40, 3)), np.array([12, 9, 19])
+    return {
+        "told.npz": partial(np.savez_compressed, x=random.normal(size=(2, 12, 3)), text=np.array(["a", "b a"])),
+        "features.npz": partial(np.savez_compressed, features=rows.astype(np.float32), lengths=lengths),
+        "features.tsv": "text\tspeaker\na\tann\nb a\tbob\n\tann\n",
+        "lines.npz": partial(np.savez, x=rows, lengths=lengths), "lines.txt": "a\nb a\n\n",
     }  # fmt: skip
 
 
 def ink() -> dict[str, Content]:
-    """Drawings."""
+    """Drawings: files of one and of several, folders and zips of them."""
+    omniglot = "START\n" + "".join(f"{i},{-i},{20 * i}\n" for i in range(20)) + "BREAK\n3,4,500\nBREAK\n"
+    untold = '<ink xmlns="http://www.w3.org/2003/InkML">'
+    begin = f'{untold}<annotation type="truth">a</annotation>'
+    traces = "<trace>1 2, 3 4, 5.5 6</trace><trace>7 8, 9 10</trace></ink>\n"
+    timed = (
+        '<traceFormat><channel name="X" type="decimal"/><channel name="Y"/><channel name="F"/>'
+        '<channel name="T" units="s"/></traceFormat><trace type="penUp">1 1 0 0</trace>'
+        '<trace>1 2 9 0, 3 4 9 0.1, 5.5 6 9 0.2</trace><trace id="t2">7 8 9 0.5, 9 10 9 0.75</trace></ink>\n'
+    )
+    raw = '{"text": "a b", "drawing": [[[1, 2.5, 3], [4, 5, 6], [0, 10, 20]], [[7, 8], [8, 9], [30, 45]]]}\n'
     return {
-        "ink.txt": "START\n" + "".join(f"{i},{-i},{20 * i}\n" for i in range(20)) + "BREAK\n3,4,500\nBREAK\n",
-        "ink.inkml": '<ink xmlns="http://www.w3.org/2003/InkML"><annotation type="truth">a</annotation>'
-        + "<trace>1 2, 3 4, 5.5 6</trace><trace>7 8, 9 10</trace></ink>\n",
+        "ink.txt": omniglot, "ink.inkml": begin + traces, "timed.inkml": begin + timed, "raw.ndjson": raw * 5,
         "ink.ndjson": '{"word": "cat", "drawing": [[[1, 2, 3], [4, 5, 6]], [[7], [8]]]}\n' * 9,
         "ink.npz": partial(np.savez_compressed, train=np.ones((9, 3), np.int16), train_lengths=np.array([4, 5])),
-    }
+        "ink.zip": partial(write_zip, files={"a/0001_01.txt": omniglot, "b/1.inkml": untold + timed}),
+        "drawn/a/0001_01.txt": omniglot, "drawn/b/0002_02.txt": omniglot,
+        "written/one.inkml": begin + timed, "written/two.inkml": begin + traces,
+    }  # fmt: skip
+
+
+def write_zip(path: Path, files: dict[str, str]) -> None:
+    """A zip of texts."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(zipfile.ZipInfo(name), text, zipfile.ZIP_DEFLATED)
