@@ -177,8 +177,9 @@ def main() -> None:
     kinds = dict.fromkeys(CHANGED, asked.models // len(CHANGED)) | dict.fromkeys(names, -(-asked.files // len(names)))
     for kind, count in kinds.items():
         counted = run(kind, count, asked.out)
-        if not results.has(kind=kind, count=sum(counted.values())):
-            results.add(kind=kind, count=sum(counted.values()), results=dict(counted))
+        done = sum(counted.values())
+        if done and not results.has(kind=kind, count=done):
+            results.add(kind=kind, count=done, seeds=f"0 to {done - 1}", results=dict(counted))
 
 
 if __name__ == "__main__":
