@@ -10,6 +10,7 @@ from unrolled.data.panel.wide import not_long
 from unrolled.data.read.table import require_columns, source_name
 from unrolled.data.read.table_layout import NO_HEADER, is_datum
 from unrolled.data.read.times import TimeForm, read_times
+from unrolled.data.read.usual import TIME_NAMES, usual_columns
 from unrolled.data.read.values import is_text
 from unrolled.errors import DataError, listed
 from unrolled.types import Json
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _NIXTLA = {"time": "ds", "target": "y", "id": "unique_id"}
-_TIME_NAMES = ("ds", "date", "datetime", "time", "timestamp", "period")
 # Often covariates beside a real time column, so they come last.
 _UNIT_NAMES = ("year", "month", "week", "day", "hour")
 
@@ -115,14 +115,14 @@ def _guess_time(table: pa.Table, given: Sequence[str]) -> str:
     free = [name for name in table.column_names if name not in given]
     if _NIXTLA["time"] in free:
         return _NIXTLA["time"]
-    named = [name for name in free if name.strip().lower() in _TIME_NAMES]
+    named = usual_columns((*TIME_NAMES, "period"), free)
     typed = [
         name
         for name in free
         if pa.types.is_timestamp(table.schema.field(name).type) or pa.types.is_date(table.schema.field(name).type)
     ]
     dated = [name for name in free if is_text(table, name) and _reads_as_time(table, name)]
-    units = [name for name in free if name.strip().lower() in _UNIT_NAMES]
+    units = usual_columns(_UNIT_NAMES, free)
     for candidates in (typed, named, dated, units):
         if len(candidates) == 1:
             _refuse_a_row_of_data(table, candidates[0])

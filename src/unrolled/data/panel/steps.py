@@ -28,6 +28,7 @@ from unrolled.data.read.table import (
 )
 from unrolled.data.read.table_layout import is_datum
 from unrolled.data.read.times import read_times
+from unrolled.data.read.usual import TIME_NAMES, usual_columns
 from unrolled.data.read.values import id_column, is_text, number_column, plain_column
 from unrolled.errors import DataError, OptionError, listed
 from unrolled.types import TABLES
@@ -39,7 +40,7 @@ __all__ = ["AS_SEEN", "StepColumns", "StepTable", "is_table", "names_series", "r
 
 # What the columns are called that say which series a row belongs to, and when it was.
 IDS = ("unique_id", "series_id", "sequence_id", "session_id", "id", "series", "sequence", "session")
-TIMES = ("ds", "date", "datetime", "timestamp", "time", "t", "step", "frame")
+TIMES = (*TIME_NAMES, "t", "step", "frame")
 # Rows that are looked at to see whether a column names series.
 ROWS = 1000
 
@@ -192,8 +193,7 @@ def _table(source: object, names: Sequence[str] | None, text: Sequence[str]) -> 
 
 
 def _usual(names: Sequence[str], present: Sequence[str]) -> str | None:
-    lower = {name.lower(): name for name in reversed(present)}
-    return next((lower[name] for name in names if name in lower), None)
+    return next(iter(usual_columns(names, present)), None)
 
 
 def _holds_words(table: pa.Table, name: str) -> bool:

@@ -17,6 +17,7 @@ from unrolled.data.panel.zones import read_later
 from unrolled.data.read.codes import COUNT
 from unrolled.data.read.table import read_table, require_columns, source_name
 from unrolled.data.read.times import TimeForm, Times, read_times
+from unrolled.data.read.usual import TIME_NAMES, usual_columns
 from unrolled.data.read.values import is_text
 from unrolled.errors import DataError, listed, said_by
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Observed", "Watched", "read_clock", "read_layout", "read_observed", "read_table_of"]
 
-TIME_NAMES = ("timestamp", "datetime", "date", "time", "ds")
 # Columns that are added to find rows again; no file has such names.
 PLACE, ROW = "\N{NO-BREAK SPACE}place", "\N{NO-BREAK SPACE}row"
 
@@ -218,7 +218,7 @@ def _seen_time(table: pa.Table, taken: Sequence[str | None]) -> str | None:
 
     free = [name for name in table.column_names if name not in taken]
     typed = [name for name in free if pa.types.is_temporal(table.schema.field(name).type)]
-    named = [name for name in free if name.strip().lower() in TIME_NAMES]
+    named = usual_columns(TIME_NAMES, free)
     return next((found[0] for found in (typed, named) if len(found) == 1), None)
 
 

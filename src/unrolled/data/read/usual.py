@@ -1,0 +1,25 @@
+"""Columns that are seen from what they are called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+__all__ = ["TIME_NAMES", "usual_columns"]
+
+# What columns of times are called, the likeliest first. What is a time in one kind of table alone stands where that is
+# read: a "t" is a temperature elsewhere, and a "period" a measured length.
+TIME_NAMES = ("ds", "date", "datetime", "timestamp", "time")
+
+
+def usual_columns(names: Sequence[str], present: Iterable[str]) -> list[str]:
+    """Of the columns that are present those called by one of the usual names, in any case, the first name's first.
+
+    >>> usual_columns(("date", "time"), ["load", "Time", " DATE", "timer"])
+    [' DATE', 'Time']
+    """
+    place = {name: i for i, name in enumerate(names)}
+    return sorted((each for each in present if _plain(each) in place), key=lambda each: place[_plain(each)])
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower()
