@@ -28,8 +28,8 @@ class MaskOptions(Options):
         return False
 
     @property
-    def versions(self) -> bool:
-        """Whether inputs are learned from in several versions."""
+    def changes_speed(self) -> bool:
+        """Whether inputs are learned from at other speeds, too."""
         return False
 
 
@@ -63,7 +63,7 @@ class AugmentOptions(MaskOptions):
         return any(perturbed) or self.noise_decibels is not None
 
     @property
-    def versions(self) -> bool:
+    def changes_speed(self) -> bool:
         return bool(self.speeds)
 
 

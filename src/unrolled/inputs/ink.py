@@ -143,7 +143,7 @@ class InkInput(Input[InkGroups]):
     def reader(cls, inputs: Self | None, fields: Fields, options: InkGroups, width: int | None) -> Reader:
         field: Ink = fields["ink"]
         chosen, features = options.ink, field.features
-        if options.augment.perturbs or options.augment.versions:
+        if options.augment.perturbs or options.augment.changes_speed:
             raise OptionError(
                 "Speeds, warping, channel, gain and noise in decibels are of sounds, got drawings; leave them out, or "
                 "choose pen_degrees, pen_slant, pen_stretch or pen_jitter."
