@@ -142,8 +142,8 @@ class AudioInput(Input[AudioGroups]):
 
     def versions(self, options: AudioGroups) -> Self:
         speeds = options.augment.speeds
-        heard = [one for one in self.recordings if not isinstance(one, Hastened)]
-        return type(self)([*heard, *(Hastened(one, speed) for speed in speeds for one in heard)]) if speeds else self
+        hastened = [Hastened(one, speed) for speed in speeds for one in self.recordings]
+        return type(self)([*self.recordings, *hastened]) if speeds else self
 
     def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
         field: Audio = fields["audio"]
