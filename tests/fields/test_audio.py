@@ -47,6 +47,18 @@ def test_log_mel_features_are_those_of_librosa(scale: str, rate: int, window: fl
     np.testing.assert_allclose(field.encode(samples)[:frames], expected, rtol=0, atol=tolerance)
 
 
+@pytest.mark.parametrize("options", [
+    {}, {"deltas": 1}, {"deltas": 2, "look_ahead": 2}, {"window": 0.0101, "hop": 0.0101, "mels": 8},
+    {"window": 0.02, "hop": 0.000125, "mels": 8}, {"features": "mfcc", "window": 0.03, "hop": 0.0137},
+])  # fmt: skip
+def test_the_number_of_frames_is_known_without_encoding(options: dict[str, object]) -> None:
+    field = plain(**options)
+    window, hop = field.options.window_size, field.options.hop_size
+    edges = {0, 1, window - 1, window, window + 1, window + hop - 1, window + hop, window + hop + 1, 3 * window}
+    for count in sorted(edges | set(np.random.default_rng(0).integers(0, 6 * window, 20).tolist())):
+        assert field.options.frames(count) == len(field.encode(noise(count)))
+
+
 def test_coefficients_and_slopes_are_those_of_librosa() -> None:
     librosa = pytest.importorskip("librosa")
     field = plain(features="mfcc", deltas=2, look_ahead=2, hop=0.0125)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from unrolled.data.read import audio
-from unrolled.data.read.audio import Clip, Sound, read_clip, read_sound
+from unrolled.data.read.audio import Clip, Sound, clip_name, measure_clip, read_clip, read_sound
 from unrolled.data.read.mpeg import count_frames
 from unrolled.errors import DataError, OptionError
 
@@ -51,6 +51,43 @@ def test_a_part_is_a_slice_of_the_whole(tmp_path: Path, ending: str) -> None:
     assert len(read_sound(path, offset=2.75).samples) == 2000
     # Rounded durations reach a little past the end.
     assert len(read_sound(path, offset=2.75, duration=0.3).samples) == 2000
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3"])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_recording_is_as_long_as_its_head_says(tmp_path: Path, ending: str, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rate = int(random.choice([8000, 16_000, 22_050, 44_100]))
+    samples = random.normal(0, 0.1, (int(random.integers(1, 9000)), int(random.integers(1, 3))))
+    path = written(tmp_path / f"a.{ending}", samples, rate)
+    for _ in range(6):
+        offset = float(random.uniform(0, (len(samples) - 1) / rate))
+        left = len(samples) / rate - offset
+        duration = None if random.random() < 0.3 else float(random.uniform(0.0001, left + 0.09))
+        clip = Clip(path, offset, duration)
+        assert measure_clip(clip) == (len(read_clip(clip).samples), rate)
+
+
+def test_a_broken_recording_is_refused_in_the_same_words_when_its_head_is_read(wav: Path, tmp_path: Path) -> None:
+    whole = wav.read_bytes()
+    broken = [
+        Clip(tmp_path / "none.wav"),
+        Clip(wav, 9.0, None, "line 3 of a.jsonl"),
+        Clip(wav, 0.0, 9.0),
+        Clip(tmp_path),
+    ]
+    for name, data in (("cut.wav", whole[:300]), ("empty.wav", b""), ("text.wav", b"no sound")):
+        (tmp_path / name).write_bytes(data)
+        broken.append(Clip(tmp_path / name, place=f"x/{name}"))
+    for clip in broken:
+        said = []
+        for look in (measure_clip, read_clip):
+            with pytest.raises(DataError) as caught:
+                look(clip)
+            said.append(str(caught.value))
+        assert said[0] == said[1]
+    assert clip_name(broken[1]) == "a.wav (line 3 of a.jsonl)"
+    assert clip_name(broken[-1]) == "x/text.wav"
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac", "ogg", "mp3"])

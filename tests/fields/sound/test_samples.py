@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from unrolled.errors import DataError, OptionError
-from unrolled.fields.sound import resample
+from unrolled.fields.sound import resample, resampled_size
 
 
 def tone(hertz: float, rate: int, seconds: float = 1.0) -> np.ndarray:
@@ -42,10 +42,27 @@ def test_equal_rates_and_no_samples_change_nothing() -> None:
     assert resample(np.zeros(0), 8000, 16000).shape == (0,)
 
 
+@pytest.mark.parametrize("seed", range(60))
+def test_the_size_at_another_rate_is_known_without_resampling(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rates = [8000, 11_025, 12_345, 16_000, 22_050, 44_100, 48_000]
+    for count in (*range(6), *random.integers(6, 4000, 20).tolist()):
+        pairs = [tuple(map(int, random.choice(rates, 2))), (float(random.choice([0.25, 0.5, 2, 4])), 1.0)]
+        for rate, to in [
+            *pairs,
+            (float(random.uniform(0.25, 4)), 1.0),
+            (round(float(random.uniform(0.8, 1.2)), 2), 1.0),
+        ]:
+            found = resampled_size(count, rate, to)
+            assert found == len(resample(np.zeros(count, np.float32), rate, to)), (count, rate, to)
+
+
 def test_mistakes_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for rate in (0, -1.0, float("nan"), float("inf"), True, "8000"):
         with pytest.raises(OptionError, match="resample: rate must be a positive number"):
             resample(np.zeros(3), rate, 8000)  # type: ignore[arg-type]
+        with pytest.raises(OptionError, match="resample: rate must be a positive number"):
+            resampled_size(3, rate, 8000)  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"resample: expected samples of one channel, \(samples,\), got \(3, 2\)"):
         resample(np.zeros((3, 2)), 8000, 16000)
     monkeypatch.setitem(sys.modules, "soxr", None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import IO, TYPE_CHECKING, NamedTuple
@@ -18,7 +20,7 @@ from unrolled.fields.sound import Sound, resample
 if TYPE_CHECKING:
     import soundfile
 
-__all__ = ["SOUNDS", "Clip", "Sound", "read_clip", "read_sound"]
+__all__ = ["SOUNDS", "Clip", "Sound", "clip_name", "measure_clip", "read_clip", "read_sound"]
 
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 """The endings of files that folders are searched for."""
@@ -54,6 +56,28 @@ def read_clip(clip: Clip, rate: int | None = None) -> Sound:
     return read_sound(clip.path, rate, offset=clip.offset, duration=clip.duration, place=clip.place)
 
 
+def measure_clip(clip: Clip) -> tuple[int, int]:
+    """How many samples `read_clip` gives, and their rate, by what the file says of itself: none of them is decoded.
+
+    Raises what `read_clip` does, but for what only the samples tell.
+    """
+    return _measured(clip.path, clip)
+
+
+@reader
+def _measured(path: Path, clip: Clip) -> tuple[int, int]:
+    _require_part(None, clip.offset, clip.duration)
+    file, name = _whole_file(path, clip.place)
+    with _opened(file, name) as sound:
+        rate = int(sound.samplerate)
+        return _part(_length(sound, file, name), rate, name, clip.offset, clip.duration)[1], rate
+
+
+def clip_name(clip: Clip) -> str:
+    """How messages name a recording: its file, and where that was named."""
+    return _name(clip.path, clip.place)
+
+
 @reader
 def read_sound(
     path: str | Path, rate: int | None = None, *, offset: float = 0.0, duration: float | None = None, place: str = ""
@@ -73,16 +97,26 @@ def read_sound(
         OptionError: a rate, offset or duration out of range, or soundfile or soxr is not installed.
     """
     _require_part(rate, offset, duration)
+    file, name = _whole_file(path, place)
+    sound = _read(file, name, offset, duration)
+    return sound if rate is None else Sound(resample(sound.samples, sound.rate, rate), rate)
+
+
+def _whole_file(path: str | Path, place: str) -> tuple[Path, str]:
+    """The file, and how messages name it. Raises DataError where it is none, or ends before its own head says."""
     try:
         file = require_file(path)
     except DataError as error:
         raise DataError(f"{place[:1].upper()}{place[1:]}: {error}" if place else str(error)) from error
-    name = place if place.rpartition("/")[2] == file.name else f"{file.name} ({place})" if place else file.name
+    name = _name(file, place)
     if file.is_dir():
         raise DataError(f"{name or str(file)} is a folder, but expected a sound file: name one of its files.")
     _require_whole(file, name)
-    sound = _read(file, name, offset, duration)
-    return sound if rate is None else Sound(resample(sound.samples, sound.rate, rate), rate)
+    return file, name
+
+
+def _name(file: Path, place: str) -> str:
+    return place if place.rpartition("/")[2] == file.name else f"{file.name} ({place})" if place else file.name
 
 
 def _require_part(rate: int | None, offset: float, duration: float | None) -> None:
@@ -94,22 +128,27 @@ def _require_part(rate: int | None, offset: float, duration: float | None) -> No
         raise OptionError(f"duration must be above 0, got {duration!r}: give seconds, or None up to the end.")
 
 
-def _read(path: Path, name: str, offset: float, duration: float | None) -> Sound:
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[soundfile.SoundFile]:
     package = _package()
     # The package asks a file of this ending for its rate and kind instead of looking into it.
     if path.suffix.lower() == ".raw":
         raise DataError(f"{name} is raw samples, whose rate and kind nobody can see: save it as .wav.")
     try:
         with package.SoundFile(str(path)) as file:
-            rate = int(file.samplerate)
-            frames = _mpeg_length(path, file.frames, name) if file.format == "MP3" else file.frames
-            start, count = _part(frames, rate, name, offset, duration)
-            samples = _samples(file, start, count, name)
+            yield file
     except package.SoundFileError as error:
         raise DataError(
             f"{name} cannot be read as sound ({_said(error)}): check that it is a whole sound file, such as .wav, "
             ".flac, .ogg or .mp3."
         ) from error
+
+
+def _read(path: Path, name: str, offset: float, duration: float | None) -> Sound:
+    with _opened(path, name) as file:
+        rate = int(file.samplerate)
+        start, count = _part(_length(file, path, name), rate, name, offset, duration)
+        samples = _samples(file, start, count, name)
     if len(samples) < count:
         raise DataError(
             _cut_short(name, f"{(start + len(samples)) / rate:.2f} s are left of {(start + count) / rate:.2f}")
@@ -121,6 +160,11 @@ def _read(path: Path, name: str, offset: float, duration: float | None) -> Sound
             "remove that file."
         )
     return Sound(samples, rate)
+
+
+def _length(file: soundfile.SoundFile, path: Path, name: str) -> int:
+    """The samples of each channel."""
+    return _mpeg_length(path, file.frames, name) if file.format == "MP3" else int(file.frames)
 
 
 def _part(frames: int, rate: int, name: str, offset: float, duration: float | None) -> tuple[int, int]:

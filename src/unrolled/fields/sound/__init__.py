@@ -2,8 +2,9 @@
 
 from unrolled.fields.sound.augment import add_noise, change_gain, change_speed, mask_frequency, mask_time
 from unrolled.fields.sound.options import AudioOptions
-from unrolled.fields.sound.samples import Sound, resample
+from unrolled.fields.sound.samples import Sound, resample, resampled_size
 
 __all__ = [
     "AudioOptions", "Sound", "add_noise", "change_gain", "change_speed", "mask_frequency", "mask_time", "resample",
+    "resampled_size",
 ]  # fmt: skip

@@ -72,6 +72,10 @@ class AudioOptions(Options):
         """The samples from the begin of a frame to that of the next."""
         return round(self.hop * self.rate)
 
+    def frames(self, samples: int) -> int:
+        """The frames of a sound of so many samples: none without a sample, and the last one may be filled up."""
+        return 1 + max(0, -(-(samples - self.window_size) // self.hop_size)) if samples else 0
+
     @property
     def points(self) -> int:
         """The points of a frame's spectrum: the power of two that holds it, the rest filled with zeros."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from unrolled.errors import DataError, OptionError
 
-__all__ = ["Sound", "checked_samples", "resample"]
+__all__ = ["Sound", "checked_samples", "resample", "resampled_size"]
 
 
 class Sound(NamedTuple):
@@ -34,14 +34,18 @@ def resample(samples: np.ndarray, rate: float, to: float) -> np.ndarray:
         DataError: samples of another shape or kind, or not finite.
         OptionError: a rate that is not positive, or soxr is not installed.
     """
-    for name, value in (("rate", rate), ("to", to)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-            raise OptionError(f"resample: {name} must be a positive number, got {value!r}: give samples a second.")
+    _require_rates(rate, to)
     values = checked_samples(samples, "resample")
     if rate == to or not len(values):
         return values
     resampled: np.ndarray = _package().resample(values, rate, to, "HQ")
     return resampled
+
+
+def resampled_size(size: int, rate: float, to: float) -> int:
+    """How many samples `resample` makes of so many: size to / rate, a half rounded up, as soxr counts them."""
+    _require_rates(rate, to)
+    return size if rate == to else int(size / (rate / to) + 0.5)
 
 
 def checked_samples(samples: object, owner: str) -> np.ndarray:
@@ -63,6 +67,12 @@ def checked_samples(samples: object, owner: str) -> np.ndarray:
             f"{owner}: sample {at} is {values[at]}, expected a finite number: mend or leave out that sound."
         )
     return values
+
+
+def _require_rates(rate: float, to: float) -> None:
+    for name, value in (("rate", rate), ("to", to)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise OptionError(f"resample: {name} must be a positive number, got {value!r}: give samples a second.")
 
 
 def _package() -> ModuleType:
