@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unrolled.data.batch.batching import Rows
-from unrolled.data.batch.ragged import Ragged
+from unrolled.data.batch.ragged import Items, Ragged
 from unrolled.errors import DataError, listed
 from unrolled.padding import Padded
 
@@ -34,7 +34,7 @@ class PaddedColumn:
     The values are padded with zeros to the longest sequence of the batch, and to one step where all are empty.
     """
 
-    def __init__(self, ragged: Ragged) -> None:
+    def __init__(self, ragged: Items) -> None:
         self.ragged = ragged
 
     def __len__(self) -> int:

@@ -6,6 +6,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -14,7 +15,23 @@ from unrolled.data.batch.batching import Rows
 from unrolled.data.batch.runs import offsets_of, rows_of_runs
 from unrolled.errors import DataError
 
-__all__ = ["Ragged"]
+__all__ = ["Items", "Ragged"]
+
+
+class Items(Protocol):
+    """n items of different lengths: all in memory, `Ragged`, or made when they are asked for, `LazyRagged`."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """(n,) int64, the steps of each item."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        """Item `index`, (T_i, ...)."""
+
+    def pad(self, rows: Sequence[int] | Rows, *, least: int = 0) -> np.ndarray:
+        """The items given as one array, padded with zeros on the right, see `Ragged.pad`."""
 
 
 @dataclass(frozen=True, eq=False)
