@@ -19,10 +19,11 @@ from unrolled.tasks import Classifier, LanguageModel, Tagger, Translator
 
 # Every step can be gone on from, and what is dropped is drawn: a resumed run must draw on.
 KEPT: dict[str, Any] = {"epochs": 2, "checkpoint_every_steps": 1, "head_dropout": 0.2}
-# All that training does to sounds.
+# All that training does to sounds, of whose features 1 kB is kept.
 HEARD: dict[str, Any] = {
     "frequency_warp": 0.2, "channel_decibels": 3.0, "gain_decibels": 3.0, "noise_decibels": 10.0, "speeds": [0.9],
     "time_masks": 1, "time_mask": 2, "band_masks": 1, "band_mask": 2, "feature_noise": 0.1, "mels": 8,
+    "feature_cache": 0.001,
 }  # fmt: skip
 
 

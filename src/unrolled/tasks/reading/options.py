@@ -8,6 +8,7 @@ from pydantic import Field
 
 from unrolled.errors import OptionError
 from unrolled.fields.sound import AudioOptions
+from unrolled.inputs.audio import FEATURE_CACHE
 from unrolled.inputs.augment import AugmentOptions
 from unrolled.inputs.ink import InkOptions
 from unrolled.inputs.series import SeriesOptions
@@ -23,7 +24,8 @@ class SignalOptions(TaskOptions):
     """Options of a task that reads inputs of any kind but texts, those of every kind in a group.
 
     series: `SeriesOptions`. audio: `AudioOptions`. ink: `InkOptions`. augment: `AugmentOptions`. reading_dropout: of
-    single features of what the encoder reads.
+    single features of what the encoder reads. feature_cache: megabytes of features of sounds that are kept in memory,
+    of each process; those beyond are made anew when a batch asks for them, which changes nothing but the time.
     """
 
     series: SeriesOptions = SeriesOptions()
@@ -32,6 +34,12 @@ class SignalOptions(TaskOptions):
     augment: AugmentOptions = AugmentOptions()
     reading_dropout: Rate | None = Field(
         default=None, description="Dropout of single features of what the encoder reads."
+    )
+    feature_cache: float = Field(
+        default=FEATURE_CACHE,
+        ge=0,
+        allow_inf_nan=False,
+        description="Megabytes of features of sounds kept; others are made when needed.",
     )
 
     @property

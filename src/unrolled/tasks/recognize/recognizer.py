@@ -13,7 +13,7 @@ from torch import nn
 
 from unrolled.align.ctc import CTC, CTCOptions, Transcribed
 from unrolled.data.batch.examples import Examples, PaddedColumn
-from unrolled.data.batch.ragged import Ragged
+from unrolled.data.batch.ragged import Items, Ragged
 from unrolled.data.read.files import Places
 from unrolled.errors import DataError, listed
 from unrolled.fields.text import Text
@@ -290,12 +290,12 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
         lower = self.options.transcript.lower
         return {character for text in texts for character in (text.lower() if lower else text)}
 
-    def _plain_steps(self, corpus: Utterances) -> Ragged:
+    def _plain_steps(self, corpus: Utterances) -> Items:
         """The steps of all inputs, by the fields."""
         column, _ = corpus.inputs.column(self.fields)
         return cast(PaddedColumn, column).ragged
 
-    def _steps(self, corpus: Utterances) -> Ragged:
+    def _steps(self, corpus: Utterances) -> Items:
         return lingering(self._plain_steps(corpus), self.options.after)
 
     def _codes(self, corpus: Utterances) -> Ragged:
