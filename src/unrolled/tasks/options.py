@@ -155,7 +155,9 @@ class TaskOptions(Options):
 
 
 def plain(value: object) -> object:
-    """The value of an option as JSON has it: a number of numpy as Python's, a path as text."""
+    """The value of an option as JSON has it: a number of numpy as Python's, a path as text, also in a list."""
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
     if isinstance(value, np.generic):
         item: object = value.item()
         return item
