@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from unrolled.errors import DataError, OptionError
+from unrolled.fields.audio import Audio
 from unrolled.fields.sound import Sound
 from unrolled.inputs.audio import AudioInput
 from unrolled.model import load
 from unrolled.tasks import Classifier
 from unrolled.tasks.classify import ClassifierOptions
+from unrolled.train import Event
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -132,6 +135,81 @@ def test_each_change_of_training_changes_what_is_learned_and_the_same_seed_learn
     found = [model.predict_proba(folder) for model in (plain, first, second)]
     np.testing.assert_array_equal(found[1], found[2])
     assert np.abs(found[0] - found[1]).max() > 1e-6
+
+
+def hummed(folder: Path) -> Path:
+    """A folder of two recordings of noise, at another rate and below another."""
+    (folder / "more").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    soundfile.write(folder / "hum.wav", 0.3 * np.sin(np.arange(9000) / 30), 2 * RATE)
+    soundfile.write(folder / "more" / "rain.flac", 0.1 * random.normal(size=5000), RATE)
+    return folder
+
+
+def test_noise_comes_from_recordings_of_any_source(tmp_path: Path) -> None:
+    pytest.importorskip("soxr")
+    folder, noise = written(tmp_path / "tones", 16), hummed(tmp_path / "noise")
+    (tmp_path / "list.csv").write_text("path\nnoise/hum.wav\nnoise/more/rain.flac\n")
+    short = {**QUICK, "epochs": 2, "noise_decibels": 0.0}
+    files = [noise / "hum.wav", str(noise / "more" / "rain.flac")]
+    sources = (noise, str(noise), files, tmp_path / "list.csv", noise / "hum.wav", ())
+    models = [Classifier(**short, noise=source).fit(folder, valid=0) for source in sources]
+    found = [model.predict_proba(folder) for model in models]
+    for other in found[1:4]:
+        np.testing.assert_array_equal(other, found[0])
+    for other in found[4:]:
+        assert np.abs(other - found[0]).max() > 1e-6
+    model = models[2]
+    model.check()
+    saved = model.save(tmp_path / "tones.unrolled")
+    for file in (noise / "hum.wav", noise / "more" / "rain.flac"):
+        file.unlink()
+    again = load(saved)
+    assert isinstance(again, Classifier)
+    np.testing.assert_array_equal(again.predict_proba(folder), found[0])
+    with pytest.raises(DataError, match=r"noise: expected sound files, got none in .*; give some"):
+        Classifier(**short, noise=noise).fit(folder, valid=0)
+
+
+def test_who_is_stopped_goes_on_with_the_noise_that_was_to_come(tmp_path: Path) -> None:
+    pytest.importorskip("soxr")
+    folder, noise = written(tmp_path / "tones", 16), hummed(tmp_path / "noise")
+    short = {**QUICK, "epochs": 3, "checkpoint_every_steps": 1, "noise": noise, "noise_decibels": 0.0}
+
+    def press(event: Event) -> None:
+        if event.kind == "step" and event.step == 3:
+            raise KeyboardInterrupt
+
+    whole = Classifier(**short).fit(folder, valid=0, run=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        Classifier(**short).fit(folder, valid=0, run=tmp_path / "run", callbacks=[press])
+    later = Classifier(**short).fit(folder, valid=0, run=tmp_path / "run", resume=True)
+    for expected, found in zip(*(model.fitted().state_dict().values() for model in (whole, later)), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_noise_that_is_no_sound_is_named(tmp_path: Path) -> None:
+    folder, noise = written(tmp_path / "tones", 8), hummed(tmp_path / "noise")
+    with pytest.raises(OptionError, match=r"Classifier: noise=\['rain'\] needs to know how loud it is: give noise_dec"):
+        Classifier(noise="rain")
+    with pytest.raises(DataError, match=r"There is no file '.*hom\.wav'\. Did you mean 'hum\.wav'"):
+        Classifier(**QUICK, noise=noise / "hom.wav", noise_decibels=5).fit(folder)
+    (noise / "hum.wav").write_bytes(b"no sound")
+    with pytest.raises(DataError, match=r"^hum\.wav cannot be read as sound"):
+        Classifier(**QUICK, noise=noise, noise_decibels=5).fit(folder)
+
+
+def test_energies_of_sound_and_noise_add_up() -> None:
+    """What the reader does with noise is on average what adding the samples does."""
+    random = np.random.default_rng(0)
+    options = ClassifierOptions.collect({"mels": 12, "normalise": "none", "rate": RATE})
+    field: Audio = AudioInput([]).fit(np.arange(0), options)["audio"]
+    sound, noise = tone(0), 0.1 * random.normal(size=(400, len(tone(0)))).astype(np.float32)
+    energies = np.exp([field.encode(sound + one).astype(np.float64) for one in noise])
+    alone = np.exp(field.encode(sound).astype(np.float64))
+    expected = alone + np.mean(np.exp([field.encode(one).astype(np.float64) for one in noise]), axis=0)
+    # Five standard errors of the mean of 400, of each of some hundred energies.
+    assert (np.abs(energies.mean(0) - expected) < 5 * 2**0.5 * energies.std(0, ddof=1) / 20).all()
 
 
 def test_what_changes_log_energies_needs_them(tmp_path: Path) -> None:

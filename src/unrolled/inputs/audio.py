@@ -13,6 +13,7 @@ import numpy as np
 from narwhals.dependencies import is_into_dataframe
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
+from unrolled.data.batch.ragged import Items
 from unrolled.data.read.audio import SOUNDS, Clip
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.lines import visible_files
@@ -164,7 +165,22 @@ class AudioInput(Input[AudioGroups]):
     def reader(cls, inputs: Self | None, fields: Fields, options: AudioGroups, width: int | None) -> Reader:
         field, drawn = fields["audio"], options.augment
         plain: Reader = SeriesReader(field.width, options.reading_dropout or 0.0)
-        return masked(_perturbed(plain, field, drawn) if drawn.perturbs else plain, drawn)
+        if drawn.perturbs:
+            # Who is loaded learns nothing more, and its noise may be gone.
+            noise = None if inputs is None or not drawn.noise else cls._noise(drawn.noise, field, options)
+            plain = _perturbed(plain, field, drawn, noise)
+        return masked(plain, drawn)
+
+    @classmethod
+    def _noise(cls, sources: Sequence[Path], field: Audio, options: AudioGroups) -> Items:
+        """The log energies of all sound files that these name, made when they are asked for."""
+        read = [cls.read(source, LabelColumns(), options, labelled=False).inputs for source in sources]
+        recordings = [one for part in read if isinstance(part, AudioInput) for one in part.recordings]
+        if not recordings:
+            raise DataError(f"noise: expected sound files, got none in {listed(map(str, sources))}; give some.")
+        told = field.options.model_copy(update={"normalise": "none", "loudness": "recorded"})
+        room = int(options.feature_cache * MEGABYTE)
+        return features(recordings, sizes(recordings), Audio(told, None), room)
 
     @classmethod
     def say(cls, fields: Fields) -> list[str]:
@@ -188,7 +204,7 @@ class AudioInput(Input[AudioGroups]):
         return cls([Sound(field.draw(random), field.options.rate) for random in draw])
 
 
-def _perturbed(reader: Reader, field: Audio, drawn: AugmentOptions) -> PerturbedReader:
+def _perturbed(reader: Reader, field: Audio, drawn: AugmentOptions, noise: Items | None) -> PerturbedReader:
     told, number = field.options, field.number
     if told.features != "logmel" or told.deltas or told.normalise == "recording":
         raise OptionError(
@@ -201,6 +217,7 @@ def _perturbed(reader: Reader, field: Audio, drawn: AugmentOptions) -> Perturbed
         center=None if number is None else number.center[0].tolist(),
         scale=None if number is None else number.scale[0].tolist(),
         warp=drawn.frequency_warp, channel=drawn.channel_decibels, gain=drawn.gain_decibels, noise=drawn.noise_decibels,
+        recorded=noise,
     )  # fmt: skip
 
 

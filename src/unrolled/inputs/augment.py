@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from unrolled.nn.reading.masks import MaskedReader
 from unrolled.nn.reading.reader import Reader
@@ -37,7 +38,8 @@ class AugmentOptions(MaskOptions):
     """What training does to whole inputs, too; nothing of it is done when they are judged.
 
     speeds: each is learned from at these speeds, too. Of sounds alone, and of log energies of bands: frequency_warp,
-    channel_decibels, gain_decibels and noise_decibels, see `PerturbedReader`. The others are those of `MaskOptions`.
+    channel_decibels, gain_decibels and noise_decibels, see `PerturbedReader`; noise: sound files, or folders or lists
+    of them, of which the noise is. The others are those of `MaskOptions`.
     """
 
     frequency_warp: float = Field(
@@ -52,10 +54,27 @@ class AugmentOptions(MaskOptions):
     noise_decibels: float | None = Field(
         default=None, ge=-60, le=200, description="Noise in training: lowest ratio of sound to noise, in decibels."
     )
+    noise: tuple[Path, ...] = Field(
+        default=(), description="Sound files, or folders of them, whose sounds are the noise in training; none: a hiss."
+    )
     speeds: tuple[Annotated[float, Field(ge=0.25, le=4)], ...] = Field(
         default=(),
         description="Every input is learned from at these speeds, too, such as 0.9 and 1.1; a sound's pitch follows.",
     )
+
+    @field_validator("noise", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str | Path) else value
+
+    @model_validator(mode="after")
+    def _as_loud(self) -> Self:
+        if self.noise and self.noise_decibels is None:
+            raise ValueError(
+                f"noise={[str(path) for path in self.noise]} needs to know how loud it is: give noise_decibels, the "
+                "lowest ratio of sound to noise, such as 10"
+            )
+        return self
 
     @property
     def perturbs(self) -> bool:

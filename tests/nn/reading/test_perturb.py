@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unrolled.errors import OptionError
-from unrolled.nn.reading.perturb import NATS, PerturbedReader
+from unrolled.nn.reading.perturb import NATS, PerturbedReader, _stretch
 from unrolled.nn.reading.reader import SeriesReader
 from unrolled.padding import Padded
 
@@ -91,10 +91,55 @@ def test_noise_is_as_soft_as_was_asked_for() -> None:
     assert 28 < float(ratios.max()) < 30 + 2
 
 
-@pytest.mark.parametrize("name", sorted(ALL))
+def recorded(*frames: int, seed: int = 0) -> list[np.ndarray]:
+    """Log energies of recordings of so many frames."""
+    random = np.random.default_rng(seed)
+    return [random.normal(size=(count, 6)) for count in frames]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_noise_of_recordings_is_a_stretch_of_one_of_them_as_loud_as_was_drawn(seed: int) -> None:
+    torch.manual_seed(seed)
+    noise, x = recorded(40, 5, 1, seed=seed), features(seed)
+    energies = make(noise=5.0, recorded=noise)(x).exp() - x.values.exp()
+    for row, length in enumerate(LENGTHS.tolist()):
+        if not length:
+            continue
+        heard, own = energies[row, :length].numpy(), x.values[row, :length].exp().numpy()
+        ratio = 10 * math.log10(own.mean() / heard.mean())
+        assert 5 <= ratio <= 25
+        stretches = [np.exp(one[(begin + np.arange(length)) % len(one)]) for one in noise for begin in range(len(one))]
+        # Differences of energies up to e^4, of which the softest are e^-10: 2^-52 of one in the other, and as many
+        # again for each of four sums.
+        apart = [np.abs(heard / heard.mean() / (one / one.mean()) - 1).max() for one in stretches]
+        assert min(apart) < 8 * 2.0**-52 * math.exp(14)
+
+
+def test_every_recording_and_every_frame_of_it_is_drawn() -> None:
+    torch.manual_seed(0)
+    noise = [np.full((3, 6), 10.0 * which) + np.arange(3)[:, None] for which in range(4)]
+    begun = {tuple(_stretch(noise, 2)[:, 0].tolist()) for _ in range(400)}
+    assert begun == {(10.0 * which + at, 10.0 * which + (at + 1) % 3) for which in range(4) for at in range(3)}
+
+
+def test_what_is_silent_in_a_recording_adds_nothing() -> None:
+    torch.manual_seed(0)
+    x = features(rows=torch.full((4,), 9))
+    silent = np.full((20, 6), math.log(1e-10))
+    torch.testing.assert_close(make(noise=-60.0, recorded=[silent])(x), x.values, rtol=0, atol=0)
+    # One that begins in the padding is not heard either.
+    later = np.concatenate([silent, np.zeros((1, 6))])
+    short = x._replace(lengths=torch.full((4,), 2))
+    for _ in range(20):
+        found = make(noise=-60.0, recorded=[later])(short)[:, :2]
+        assert all(bool((found[row] == x.values[row, :2]).all()) or bool(found[row].max() > 9) for row in range(4))
+
+
+@pytest.mark.parametrize("name", [*sorted(ALL), "recorded"])
 def test_the_padding_reaches_nothing_and_takes_no_gradient(name: str) -> None:
     x = features()
-    reader = make(**{name: ALL[name]}, center=[1.0] * 6, scale=[2.0] * 6)
+    asked = {"noise": 5.0, "recorded": recorded(20)} if name == "recorded" else {name: ALL[name]}
+    reader = make(**asked, center=[1.0] * 6, scale=[2.0] * 6)
     torch.manual_seed(1)
     whole = torch.where(valid(x), reader(x), 0)
     poisoned = torch.where(valid(x), x.values, math.nan).requires_grad_()
@@ -109,7 +154,7 @@ def test_the_padding_reaches_nothing_and_takes_no_gradient(name: str) -> None:
 
 
 def test_the_state_of_torch_says_what_is_drawn() -> None:
-    reader = make(**ALL)
+    reader = make(**ALL, recorded=recorded(20, 30))
     first, second = ((torch.manual_seed(3), reader(features()))[1] for _ in range(2))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     assert not torch.equal(second, reader(features()))
