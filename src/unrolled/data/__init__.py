@@ -2,6 +2,7 @@
 
 from unrolled.data.batch.examples import CodeColumn, Column, Examples, PaddedColumn, TagColumn, WordColumn
 from unrolled.data.batch.intern import Interned, intern
+from unrolled.data.batch.lazy import LazyRagged
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.batch.stream import NumberStream, Stream, Stretch, rows_before
 from unrolled.data.panel.arrays import PanelFields, SeriesArrays, Sizes, separate_targets
@@ -34,6 +35,7 @@ __all__ = [
     "Ends",
     "Examples",
     "Interned",
+    "LazyRagged",
     "PaddedColumn",
     "Panel",
     "PanelFields",

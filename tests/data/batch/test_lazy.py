@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled.data import PaddedColumn, Ragged
-from unrolled.data.batch.lazy import LazyRagged
+from unrolled.data import LazyRagged, PaddedColumn, Ragged
 from unrolled.errors import DataError
 
 WIDTH = 3

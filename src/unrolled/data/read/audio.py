@@ -64,15 +64,6 @@ def measure_clip(clip: Clip) -> tuple[int, int]:
     return _measured(clip.path, clip)
 
 
-@reader
-def _measured(path: Path, clip: Clip) -> tuple[int, int]:
-    _require_part(None, clip.offset, clip.duration)
-    file, name = _whole_file(path, clip.place)
-    with _opened(file, name) as sound:
-        rate = int(sound.samplerate)
-        return _part(_length(sound, file, name), rate, name, clip.offset, clip.duration)[1], rate
-
-
 def clip_name(clip: Clip) -> str:
     """How messages name a recording: its file, and where that was named."""
     return _name(clip.path, clip.place)
@@ -100,6 +91,15 @@ def read_sound(
     file, name = _whole_file(path, place)
     sound = _read(file, name, offset, duration)
     return sound if rate is None else Sound(resample(sound.samples, sound.rate, rate), rate)
+
+
+@reader
+def _measured(path: Path, clip: Clip) -> tuple[int, int]:
+    _require_part(None, clip.offset, clip.duration)
+    file, name = _whole_file(path, clip.place)
+    with _opened(file, name) as sound:
+        rate = int(sound.samplerate)
+        return _part(_length(sound, file, name), rate, name, clip.offset, clip.duration)[1], rate
 
 
 def _whole_file(path: str | Path, place: str) -> tuple[Path, str]:

@@ -24,8 +24,8 @@ class SignalOptions(TaskOptions):
     """Options of a task that reads inputs of any kind but texts, those of every kind in a group.
 
     series: `SeriesOptions`. audio: `AudioOptions`. ink: `InkOptions`. augment: `AugmentOptions`. reading_dropout: of
-    single features of what the encoder reads. feature_cache: megabytes of features of sounds that are kept in memory,
-    of each process; those beyond are made anew when a batch asks for them, which changes nothing but the time.
+    single features of what the encoder reads. feature_cache: megabytes of features of sounds that each process keeps,
+    and as many of noise; those beyond are made anew when a batch asks for them, which changes nothing but the time.
     """
 
     series: SeriesOptions = SeriesOptions()
