@@ -185,6 +185,9 @@ def test_labels_of_an_array_are_the_texts_that_were_saved_as_bytes_or_as_text(tm
     labels = np.char.encode(["a", "b c", "\u00e9"], "utf-8") if kind == "S" else np.array(["a", "b c", "\u00e9"])
     np.savez(tmp_path / "a.npz", x=np.ones((3, 4)), y=labels)
     assert read_series(tmp_path / "a.npz").labels == ["a", "b c", "\u00e9"]
+    np.savez(tmp_path / "b.npz", x=np.ones((0, 4)), y=labels[:0])
+    with pytest.raises(DataError, match=r"b\.npz holds no series"):
+        read_series(tmp_path / "b.npz")
 
 
 @pytest.mark.parametrize("labels", [np.array([b"a", b"\xff"]), np.array([0x110000, 0x61], np.uint32).view("U1")])

@@ -74,7 +74,8 @@ def _text(values: np.ndarray, name: str) -> np.ndarray:
         wrong = [text is None for text in found]
     else:
         codes = values.view(np.dtype(np.uint32).newbyteorder(values.dtype.byteorder))
-        wrong = (codes.reshape(len(values), -1) > sys.maxunicode).any(1).tolist()
+        rows = codes.reshape(-1, values.dtype.itemsize // 4)
+        wrong = [int(row.max()) > sys.maxunicode for row in rows]
         found = [] if any(wrong) else values.tolist()
     if any(wrong):
         raise DataError(
