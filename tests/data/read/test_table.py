@@ -1,3 +1,4 @@
+import gc
 import gzip
 import io
 import sys
@@ -108,3 +109,12 @@ def test_a_misspelt_file_is_refused_with_the_nearest_one(tmp_path: Path) -> None
 def test_what_is_no_table_is_refused(source: object) -> None:
     with pytest.raises(DataError):
         read_table(source)
+
+
+def test_a_row_of_other_fields_that_is_no_text_is_told_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"x,y\n1,2\n3,\xff,4\n# a comment \xfe\n5,6\n")
+    with pytest.raises(DataError, match=r"a\.csv is not UTF-8 text \(invalid start byte at byte 10, in line 3\)"):
+        read_table(path)
+    # Whatever a library drops on the way would be told on standard error.
+    gc.collect()

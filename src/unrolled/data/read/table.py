@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -184,9 +184,7 @@ def _delimited(data: bytes, name: str, delimiters: Sequence[str], text: Sequence
         file = _File(data, name, layout)
         table = file.read(text)
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{name} is not UTF-8 text ({error.reason} at byte {error.start}): save it as UTF-8."
-        ) from error
+        raise _no_text(data, name, error) from error
     commas = layout.delimiter == ";"
     note = {**_fresh(name), "lines": 2, "commas": commas, "blank": file.left_out}
     note["remarks"] = [*layout.remarks, *_comments_said(file.comments)]
@@ -200,6 +198,18 @@ def _delimited(data: bytes, name: str, delimiters: Sequence[str], text: Sequence
         marked=any(data.find(letter, body) >= 0 for letter in _LETTERS),
     )
     return _noted(typed.table, {**note, "said": typed.said, "odd": typed.odd})
+
+
+def _no_text(data: bytes, name: str, error: UnicodeDecodeError) -> DataError:
+    """What to tell of bytes that are no UTF-8; error: of some line of them."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as whole:
+        error = whole
+    line = data.count(b"\n", 0, error.start) + 1
+    return DataError(
+        f"{name} is not UTF-8 text ({error.reason} at byte {error.start}, in line {line}): save it as UTF-8."
+    )
 
 
 class _File:
@@ -249,9 +259,23 @@ class _File:
 
     def _rows(self, options: csv.ConvertOptions) -> pa.Table:
         import pyarrow as pa
+
+        try:
+            return self._parsed(options, None)
+        except (pa.ArrowInvalid, UnicodeDecodeError):
+            # Arrow hands over rows of other fields as text, and tells standard error alone where they are none.
+            self.data.decode()
+        try:
+            return self._parsed(options, self._comment_or_unfit)
+        except pa.ArrowInvalid as error:
+            said = self.unfit or f"({one_line(error)}): mend that line"
+            raise DataError(f"{self.name} is not a table of equal rows {said}.") from error
+
+    def _parsed(self, options: csv.ConvertOptions, unfit: Callable[[csv.InvalidRow], str] | None) -> pa.Table:
+        import pyarrow as pa
         from pyarrow import csv
 
-        parse = csv.ParseOptions(delimiter=self.layout.delimiter, invalid_row_handler=self._comment_or_unfit)
+        parse = csv.ParseOptions(delimiter=self.layout.delimiter, invalid_row_handler=unfit)
         rows = pa.py_buffer(self.data).slice(self.layout.start)
         # One block for the whole file: the type of a column then follows from all its rows, not from the first block.
         # One thread for one block; Arrow's own pool beside torch's aborts a process that ends soon after a read.
@@ -261,11 +285,7 @@ class _File:
             column_names=self.layout.names,
             skip_rows_after_names=len(self.layout.units),
         )
-        try:
-            return csv.read_csv(pa.BufferReader(rows), read_options=read, parse_options=parse, convert_options=options)
-        except pa.ArrowInvalid as error:
-            said = self.unfit or f"({one_line(error)}): mend that line"
-            raise DataError(f"{self.name} is not a table of equal rows {said}.") from error
+        return csv.read_csv(pa.BufferReader(rows), read_options=read, parse_options=parse, convert_options=options)
 
     def _comment_or_unfit(self, row: csv.InvalidRow) -> str:
         """What is to become of a row of other fields than the header: "skip" or "error"."""
