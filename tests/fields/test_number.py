@@ -69,6 +69,17 @@ def test_huge_values_are_scaled_without_overflow() -> None:
     assert Number.fit(values).encode(values).std() == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("scaling", ["standard", "robust", "scale"])
+def test_numbers_at_the_end_of_what_a_float_holds_have_statistics_as_smaller_ones(scaling: str) -> None:
+    values = np.array([-1.0, 1.0, 0.5, -0.25, 0.75, 1.0, -1.0] * 9)[:, None]
+    whole = 2.0**1023 * values
+    plain, far = (Number.fit(each, scaling=scaling) for each in (values, whole))
+    # The sums are of other sizes, but a power of two changes no digit of them.
+    np.testing.assert_array_equal(far.center / 2.0**1023, plain.center)
+    np.testing.assert_allclose(far.scale / 2.0**1023, plain.scale, rtol=1e-15)
+    assert np.isfinite(Number.from_json(far.to_json()).scale).all()
+
+
 def test_rows_after_the_training_part_change_nothing(values: np.ndarray) -> None:
     ends = np.array([20, 40])
     before = Number.fit(values, OFFSETS, ends)

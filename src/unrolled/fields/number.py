@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from unrolled.errors import ModelFileError, OptionError, suggest
 from unrolled.fields.field import Field, register_field
 from unrolled.options import typed
 from unrolled.types import Json
+
+Statistics: TypeAlias = Callable[..., tuple[np.ndarray, np.ndarray]]
+"""Centre and scale of the numbers of each group that has any."""
 
 SCALINGS = ("standard", "robust", "log", "scale", "none")
 
@@ -154,12 +159,24 @@ def _statistics(values: np.ndarray, group: np.ndarray, groups: int, scaling: str
             continue
         counts = np.bincount(of, minlength=groups)
         seen = counts > 0
-        fit = _quartiles if scaling == "robust" else _moments
+        fit = partial(_in_reach, _quartiles if scaling == "robust" else _moments)
         center[seen, column], scale[seen, column] = fit(numbers, of, counts, scaling)
         if not seen.all():
             whole = fit(numbers, np.zeros(len(numbers), np.int64), np.array([len(numbers)]), scaling)
             center[~seen, column], scale[~seen, column] = whole
     return center, scale
+
+
+def _in_reach(fit: Statistics, numbers: np.ndarray, *rest: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What `fit` gives, also where the sum of the numbers, or what is between two, is beyond what a float holds."""
+    largest, most = float(np.abs(numbers).max()), float(np.finfo(np.float64).max)
+    room = most / (8 * len(numbers))
+    if largest < room:
+        return fit(numbers, *rest)
+    # A power of two changes no digit.
+    part = 2.0 ** math.ceil(math.log2(largest / room))
+    center, scale = fit(numbers / part, *rest)
+    return part * center, part * np.minimum(scale, most / part)
 
 
 def _moments(numbers: np.ndarray, of: np.ndarray, counts: np.ndarray, scaling: str) -> tuple[np.ndarray, np.ndarray]:

@@ -131,3 +131,28 @@ def test_a_constant_channel_moves_once_it_changes() -> None:
     found, _ = fitted.encode(fitted.scale("", rows.values), rows.values, rows.clocks, fitted.begin())
     assert np.isfinite(found.moves[4:]).all()
     np.testing.assert_array_equal(np.flatnonzero(found.changed), [41, 42])
+
+
+@pytest.mark.parametrize("scaling", ["robust", "standard"])
+@pytest.mark.parametrize("huge", [1e308, -1.7e308, 1e200])
+def test_a_value_near_the_end_of_what_numbers_hold_is_far_and_blinds_no_channel(huge: float, scaling: str) -> None:
+    given = table(60)
+    given["a"][20], given["a"][40] = huge, -huge
+    rows = observed(given)
+    fields = RowFields.fit(rows, rows.lengths, scaling=scaling, calendar=False, ahead=(1, 3))
+    for field in (fields.values, fields.moves):
+        assert np.isfinite(field.center).all()
+        assert np.isfinite(field.scale).all()
+    encoded, memory = fields.encode(fields.scale("", rows.values), rows.values, rows.clocks, fields.begin())
+    assert np.isfinite(encoded.inputs[2:, :4]).all()
+    assert np.isfinite(encoded.moves[3:]).all()
+    assert np.isfinite(encoded.levels).all()
+    # Two equal ones of sixty are sqrt(60 / 2) deviations from the mean at most, and their moves hardly less.
+    assert np.abs(encoded.moves[20, 0]) > (1e5 if scaling == "robust" else 3)
+    assert np.isfinite(memory.level).all()
+    if scaling == "robust":
+        # Quartiles do not see two of sixty values: the others move as they would without them.
+        plain = observed(table(60))
+        alone = RowFields.fit(plain, plain.lengths, scaling=scaling, calendar=False, ahead=(1, 3))
+        assert fields.moves.scale[0, 0] == pytest.approx(alone.moves.scale[0, 0], rel=0.5)
+        assert fields.values.scale[0, 0] == pytest.approx(alone.values.scale[0, 0], rel=0.5)

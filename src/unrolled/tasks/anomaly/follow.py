@@ -89,7 +89,8 @@ class RecordTails:
 
 def distances(scale: Scale, values: np.ndarray) -> np.ndarray:
     """(T,) the deviations of values (T, D) from the middle of the training rows, summed over channels."""
-    z = np.minimum(np.abs(values - scale.center) / scale.spread, FARTHEST)
+    with np.errstate(over="ignore"):
+        z = np.minimum(np.abs(values - scale.center) / scale.spread, FARTHEST)
     found: np.ndarray = np.where(np.isnan(z) | ~np.isnan(scale.constant), 0.0, z).sum(1)
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +18,8 @@ __all__ = ["Encoded", "RowMemory", "RowFields", "Scale"]
 
 # Moves beyond so many of their usual size are all the same to a network, and stay far from what float32 holds.
 LARGEST = 1e6
+# Values beyond so many of their usual size are all the same, so that what is between two of them is a number, too.
+FARTHEST = 1e30
 # Values that differ by no more than rounding are one.
 ROUNDING = 1e-12
 # The names of cycles, and their lengths in nanoseconds; a cycle must be seen twice.
@@ -90,7 +92,7 @@ class RowFields:
     ) -> RowFields:
         """The fields as the first `ends[i]` rows of each series give them; later rows are not looked at."""
         values = Number.fit(rows.values, rows.offsets, ends, scaling)
-        z = values.encode(rows.values, rows.owner)
+        z = _told_apart(values.encode, rows.values, rows.owner)
         parts = [rows.rows(i) for i in range(len(rows.ids))]
         moves = [_whole_moves(z[part], ahead) for part in parts]
         spread = Number.fit(np.concatenate(moves), rows.offsets, ends, scaling)
@@ -115,7 +117,7 @@ class RowFields:
             i = self.ids.index(name)
             return Scale(self.values.center[i], self.values.scale[i], self.moves.scale[i], self.constant[i])
         values = Number.fit(rows, scaling=self.values.scaling)
-        z = values.encode(rows)
+        z = _told_apart(values.encode, rows)
         moves = Number.fit(_whole_moves(z, self.ahead), scaling=self.values.scaling)
         return Scale(values.center[0], values.scale[0], moves.scale[0], np.full(self.channels, np.nan))
 
@@ -123,7 +125,7 @@ class RowFields:
         self, scale: Scale, values: np.ndarray, clocks: np.ndarray, memory: RowMemory
     ) -> tuple[Encoded, RowMemory]:
         """Rows (T, D) that follow what the memory holds, and the memory after them."""
-        z = (values - scale.center) / scale.spread
+        z = _told_apart(lambda rows: (rows - scale.center) / scale.spread, values)
         levels = _levels(z, memory.level)
         before = np.concatenate([memory.levels, levels])
         moves = np.clip(_moves(z, before, self.ahead) / scale.move, -LARGEST, LARGEST)
@@ -132,7 +134,8 @@ class RowFields:
         parts = [np.arcsinh(levels), np.arcsinh(last[:-1])]
         if self.calendar.features:
             parts.append(self.calendar.encode(clocks))
-        changed = known & (np.abs(values - scale.constant) > ROUNDING * np.abs(scale.constant))
+        with np.errstate(over="ignore"):
+            changed = known & (np.abs(values - scale.constant) > ROUNDING * np.abs(scale.constant))
         after = RowMemory(_levels(np.append(z, z[:1], axis=0), memory.level)[-1], last[-1], before[len(z) :])
         inputs = np.concatenate(parts, axis=1).astype(np.float32)
         shown = np.arcsinh(z).astype(np.float32)
@@ -164,6 +167,13 @@ class RowFields:
         return cls(tuple(data["ids"]), values, moves, constant, Calendar.from_json(data["calendar"]), ahead)
 
 
+def _told_apart(encode: Callable[..., np.ndarray], *rows: np.ndarray) -> np.ndarray:
+    """(T, D) scaled values, those too far to be told apart held at the farthest."""
+    with np.errstate(over="ignore"):
+        found: np.ndarray = np.clip(encode(*rows), -FARTHEST, FARTHEST)
+    return found
+
+
 def _levels(z: np.ndarray, before: np.ndarray) -> np.ndarray:
     """(T, D) the last known value before each row; NaN where there is none."""
     whole = np.concatenate([before[None], z[:-1]])
@@ -189,7 +199,9 @@ def _one_value(rows: np.ndarray) -> np.ndarray:
     found = np.full(rows.shape[1], np.nan)
     for d, column in enumerate(rows.T):
         known = column[~np.isnan(column)]
-        if len(known) and np.ptp(known) <= ROUNDING * abs(known[0]):
+        with np.errstate(over="ignore"):
+            one = len(known) and np.ptp(known) <= ROUNDING * abs(known[0])
+        if one:
             found[d] = known[0]
     return found
 
