@@ -43,6 +43,8 @@ def test_a_row_writes_a_line_for_each_seed_and_a_long_one_for_one_alone(
     monkeypatch.setitem(tasks.ROWS, "toy", tasks.Row(run, lambda: {"most frequent": 0.5}, 0.8, 0.9, {"epochs": 2}))
     results = tasks.Results("toy")
     results.path = tmp_path / "toy.jsonl"
+    # What is there for today is not run again, nor are the seeds that a long run did without.
+    tasks.measure("toy", {"dropout": 0.1}, results)
     tasks.measure("toy", {"dropout": 0.1}, results)
     options = {"epochs": 2, "dropout": 0.1}
     assert asked == [(seed, options) for seed in range(runs)]
