@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import zipfile
 from contextlib import suppress
 from pathlib import Path
@@ -80,6 +81,17 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
         (tmp_path / "cut.zip").write_bytes(whole[:length])
         with pytest.raises(ModelFileError, match="damaged or cut short"):
             read_artefact(tmp_path / "cut.zip")
+
+
+def test_a_part_that_claims_more_packed_bytes_than_the_file_has_takes_no_memory(tmp_path: Path) -> None:
+    path = write_artefact(ARTEFACT, tmp_path / "model.zip")
+    data = bytearray(path.read_bytes())
+    # The size of what is packed stands 20 bytes into an entry of the directory.
+    place = data.find(b"PK\x01\x02") + 20
+    data[place : place + 4] = struct.pack("<I", 0xFF000000)
+    path.write_bytes(data)
+    with pytest.raises(ModelFileError, match="a part of it claims more than its"):
+        read_artefact(path)
 
 
 def test_a_later_format_version_is_told_before_anything_else(tmp_path: Path) -> None:

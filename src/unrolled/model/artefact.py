@@ -161,7 +161,10 @@ def _read_zip(path: Path) -> Artefact:
 
 def _check_sizes(path: Path, archive: zipfile.ZipFile) -> None:
     """Raises `ModelFileError` where the parts claim to be far more than the file can hold."""
-    size, parts = path.stat().st_size, sum(member.file_size for member in archive.infolist())
+    size, members = path.stat().st_size, archive.infolist()
+    parts = sum(member.file_size for member in members)
+    if any(member.compress_size > size for member in members):
+        raise _damaged(path, f"a part of it claims more than its {size:,} bytes")
     if parts > FREE + TIMES * size:
         raise _damaged(path, f"its {size:,} bytes would unpack to {parts:,}")
 

@@ -28,6 +28,7 @@ from unrolled.data import (
     read_vectors,
 )
 from unrolled.data.read import door
+from unrolled.data.read.ink import read_drawings
 from unrolled.errors import DataError
 
 READERS: dict[str, Callable[[Path], object]] = {
@@ -86,6 +87,23 @@ def test_a_zip_that_grows_beyond_measure_is_refused_unread(tmp_path: Path, monke
     monkeypatch.setattr(door, "FREE", 1 << 20)
     with pytest.raises(DataError, match=r"a\.npz would take 8,000,128 bytes"):
         read_series(tmp_path / "a.npz")
+
+
+def test_a_zip_that_claims_more_packed_bytes_than_it_has_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("START\n1,2,3\nBREAK\n")
+    np.save(tmp_path / "x.npy", np.ones((3, 4)))
+    for name, member, read in (("a.zip", "a.txt", read_drawings), ("a.npz", "x.npy", read_series)):
+        path = tmp_path / name
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.write(tmp_path / member, member)
+        assert len(read(path)) > 0
+        data = bytearray(path.read_bytes())
+        # The size of what is packed stands 20 bytes into an entry of the directory.
+        place = data.find(b"PK\x01\x02") + 20
+        data[place : place + 4] = struct.pack("<I", 0xFF000000)
+        path.write_bytes(data)
+        with pytest.raises(DataError, match=rf"{name} claims to hold 4,278,190,080 packed bytes, but has"):
+            read(path)
 
 
 def test_a_gzip_that_grows_beyond_measure_is_refused_on_the_way(

@@ -10,7 +10,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as numpy_format
 
-from unrolled.data.read.door import check_grown
+from unrolled.data.read.door import check_members
 from unrolled.errors import DataError, foreign_told, listed
 
 __all__ = ["read_arrays"]
@@ -29,7 +29,7 @@ def read_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
                 return {"x": _array(file, size, name)}
             with zipfile.ZipFile(file) as archive:
                 members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
-                check_grown(sum(member.file_size for member in members), size, name)
+                check_members(members, size, name)
                 arrays = {}
                 for member in members:
                     with archive.open(member) as packed:

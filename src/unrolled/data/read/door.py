@@ -7,14 +7,15 @@ import inspect
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
+from zipfile import ZipInfo
 
 from unrolled.errors import DataError, foreign_told, suggest
 
-__all__ = ["Unpacked", "check_grown", "reader", "require_file"]
+__all__ = ["Unpacked", "check_grown", "check_members", "reader", "require_file"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,6 +65,15 @@ def check_grown(size: int, packed: int, name: str) -> None:
             f"{name} would take {size:,} bytes of memory or more, out of {packed:,} bytes, as broken files do: "
             "if it is meant, unpack it first or cut it into parts."
         )
+
+
+def check_members(members: Sequence[ZipInfo], size: int, name: str) -> None:
+    """Raises DataError where members of a zip of `size` bytes claim to be more than it has, or than can be in it."""
+    # So many bytes are asked for at once to unpack one.
+    most = max((member.compress_size for member in members), default=0)
+    if most > size:
+        raise DataError(f"{name} claims to hold {most:,} packed bytes, but has {size:,} in all: get the whole file.")
+    check_grown(sum(member.file_size for member in members), size, name)
 
 
 class Unpacked(io.RawIOBase):

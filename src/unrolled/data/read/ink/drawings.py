@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from unrolled.data.read.door import check_grown, reader, require_file
+from unrolled.data.read.door import check_members, reader, require_file
 from unrolled.data.read.files import Places, file_name, read_bytes, suffix
 from unrolled.data.read.ink.clock import TIMES, Times
 from unrolled.data.read.ink.inkml import parse_inkml
@@ -127,7 +127,7 @@ def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(path) as archive:
         members = [member for member in archive.infolist() if not member.is_dir() and _visible(member.filename)]
-        check_grown(sum(member.file_size for member in members), path.stat().st_size, path.name)
+        check_members(members, path.stat().st_size, path.name)
         for member in sorted(members, key=lambda member: member.filename):
             _require_known(member.filename, packed=True)
             if member.compress_type not in _PACKED or member.flag_bits & 1:
