@@ -1,4 +1,4 @@
-"""Simple baselines of classification, tagging, translation and summaries: what a network has to beat.
+"""Simple baselines of classes (texts, series, drawings), tags, translations and summaries: what a network has to beat.
 
 Every function takes plain texts, tags, labels or arrays, learns from the training part alone, and is deterministic;
 each takes seconds on one core. Those of language models are in simple_ngrams.py.
@@ -19,6 +19,7 @@ __all__ = [
     "gazetteer_f1",
     "gazetteer_tags",
     "lead_rouge_1",
+    "logistic_accuracy",
     "nearest_bleu",
     "nearest_drawing_accuracy",
     "nearest_translations",
