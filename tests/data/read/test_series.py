@@ -201,3 +201,10 @@ def test_lengths_that_do_not_add_up_are_told_with_both_numbers(tmp_path: Path) -
     np.savez(tmp_path / "a.npz", x=np.ones((9, 4)), lengths=np.array([4, 6]))
     with pytest.raises(DataError, match=r"'lengths' of a\.npz .* 9 rows, .* add up to 10: get the whole file"):
         read_series(tmp_path / "a.npz")
+
+
+def test_a_nan_that_asks_for_a_signal_is_a_missing_value(tmp_path: Path) -> None:
+    bits = np.array([[0x3F800000, 0x7F800001, 0x40000000]], np.uint32)
+    np.savez(tmp_path / "a.npz", x=bits.view(np.float32))
+    (series,) = read_series(tmp_path / "a.npz").values
+    np.testing.assert_array_equal(series, [[1], [np.nan], [2]])

@@ -124,7 +124,9 @@ def _from_memory(source: object, name: str) -> list[np.ndarray]:
 
 def _one(item: ArrayLike, place: str) -> np.ndarray:
     try:
-        array = np.asarray(item, np.float64)
+        # Of the NaN that some devices write, bits that mean "signal this", a cast would be warned of.
+        with np.errstate(invalid="ignore"):
+            array = np.asarray(item, np.float64)
     except (ValueError, TypeError) as error:
         raise DataError(
             f"Expected numbers in {place}, but got something else ({said_by(error)}): convert it."
