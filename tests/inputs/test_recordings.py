@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from unrolled.data import Examples
+from unrolled.data.read import audio
 from unrolled.data.read.audio import Clip
 from unrolled.errors import DataError
 from unrolled.fields.audio import Audio
@@ -198,3 +199,14 @@ def test_loaders_with_processes_of_their_own_give_the_same_batches(tmp_path: Pat
             expected = data.batch(chosen)
             assert torch.equal(found.x.values, expected.x.values)
             assert torch.equal(found.x.lengths, expected.x.lengths)
+
+
+def test_a_head_that_claims_a_rate_of_nothing_is_told_before_a_batch_takes_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sounds = [Sound(noise(n), RATE) for n in range(4)]
+    model = Classifier(**QUICK).fit(sounds, ["a", "b"] * 2, valid=0)
+    soundfile.write(tmp_path / "slow.wav", noise(0, 1600, 2400), 1)
+    monkeypatch.setattr(audio, "_MOST", 1 << 20)
+    with pytest.raises(DataError, match=r"slow\.wav claims 1 samples a second"):
+        model.predict(tmp_path / "slow.wav")

@@ -148,6 +148,14 @@ def test_headers_that_say_what_cannot_be_are_refused(wav: Path) -> None:
         read_sound(wav)
 
 
+def test_a_head_of_one_sample_a_second_takes_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path / "a.wav", tone()[:2000], rate=1)
+    assert len(read_sound(path, 1000).samples) == 2_000_000
+    monkeypatch.setattr(audio, "_MOST", 1 << 20)
+    with pytest.raises(DataError, match=r"a\.wav claims 1 samples a second, .* 2,000 .* become 16,000,000 at"):
+        read_sound(path, 8000)
+
+
 def test_no_channels_are_a_sentence(wav: Path) -> None:
     changed(wav, 22, b"\0\0")
     with pytest.raises(DataError, match=r"a\.wav cannot be read as sound \(Channel count is zero\)"):

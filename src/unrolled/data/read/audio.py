@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from unrolled.data.read.door import check_grown, reader, require_file
+from unrolled.data.read.door import FREE, TIMES, check_grown, reader, require_file
 from unrolled.data.read.mpeg import count_frames
 from unrolled.errors import DataError, OptionError, said_by
 from unrolled.fields.sound import Sound, resample
@@ -20,7 +20,7 @@ from unrolled.fields.sound import Sound, resample
 if TYPE_CHECKING:
     import soundfile
 
-__all__ = ["SOUNDS", "Clip", "Sound", "clip_name", "measure_clip", "read_clip", "read_sound"]
+__all__ = ["SOUNDS", "Clip", "Sound", "check_rate", "clip_name", "measure_clip", "read_clip", "read_sound"]
 
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 """The endings of files that folders are searched for."""
@@ -29,6 +29,8 @@ SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 _ROUNDED = 0.1
 # Samples, of all channels, that are read at a time: a header that lies about their number takes no memory.
 _BLOCK = 1 << 20
+# Samples that a file may become at another rate, however strange its own.
+_MOST = FREE // np.dtype(np.float32).itemsize
 # A RIFF file that was written without knowing its end says one of these, or a little less, as the size of its data.
 _ENDLESS = 0x7FFFF000
 _CHUNKS = 1000
@@ -90,7 +92,20 @@ def read_sound(
     _require_part(rate, offset, duration)
     file, name = _whole_file(path, place)
     sound = _read(file, name, offset, duration)
-    return sound if rate is None else Sound(resample(sound.samples, sound.rate, rate), rate)
+    if rate is None:
+        return sound
+    check_rate(len(sound.samples), sound.rate, rate, name)
+    return Sound(resample(sound.samples, sound.rate, rate), rate)
+
+
+def check_rate(samples: int, rate: int, to: int, name: str) -> None:
+    """Raises `DataError` where the head of a file claims a rate so low that it would be far more than is in it."""
+    grown = samples * to // rate
+    if to > TIMES * rate and grown > _MOST:
+        raise DataError(
+            f"{name} claims {rate:,} samples a second, so that its {samples:,} samples would become {grown:,} at "
+            f"{to:,} a second: mend its head."
+        )
 
 
 @reader
