@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from unrolled.data.read.table import read_table
@@ -104,6 +105,13 @@ def test_whole_numbers_count_unless_all_are_dates() -> None:
 def test_zoned_dataframe_times_come_out_in_utc() -> None:
     frame = pd.DataFrame({"t": pd.to_datetime(["2020-07-01 12:00"]).tz_localize("Europe/Berlin")})
     assert str(read_times(read_table(frame), "t").values[0])[:16] == "2020-07-01T10:00"
+
+
+@pytest.mark.parametrize(("unit", "value"), [("us", 436243966993930496), ("us", -(10**18)), ("s", 10**15)])
+def test_a_year_that_python_does_not_have_is_named(unit: str, value: int) -> None:
+    column = pa.array([0, value], pa.timestamp(unit))
+    with pytest.raises(DataError, match=f"'ds' of the table holds {value} {unit} since 1970 in row 1: expected a year"):
+        read_times(read_table(pa.table({"ds": column})), "ds")
 
 
 def test_a_year_beyond_nanoseconds_is_named() -> None:

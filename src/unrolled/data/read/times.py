@@ -305,7 +305,12 @@ def _no_date(table: pa.Table, name: str, column: pa.Array, row: int) -> DataErro
 
 
 def _no_year(table: pa.Table, name: str, column: pa.Array, row: int) -> DataError:
+    try:
+        shown = str(column[row])
+    except (OverflowError, ValueError):
+        # A year that Python's dates do not have.
+        shown = f"{column[row].value} {column.type.unit} since 1970"
     return DataError(
-        f"Time column {name!r} of {source_name(table)} holds {column[row]} in {row_name(table, row)}: "
+        f"Time column {name!r} of {source_name(table)} holds {shown} in {row_name(table, row)}: "
         "expected a year from 1678 to 2261, so use whole numbers as a counter instead."
     )

@@ -15,6 +15,7 @@ from unrolled.data.panel.panel import Panel
 from unrolled.data.panel.step import Step
 from unrolled.data.panel.zones import read_later
 from unrolled.data.read.codes import COUNT
+from unrolled.data.read.door import reader
 from unrolled.data.read.table import read_table, require_columns, source_name
 from unrolled.data.read.times import TimeForm, Times, read_times
 from unrolled.data.read.usual import TIME_NAMES, usual_columns
@@ -103,6 +104,7 @@ class Observed:
         return whole
 
 
+@reader
 def read_layout(
     source: object, *, time: str | None, columns: str | Sequence[str] | None, id: str | None, step: str | None,
     but: Sequence[str] = (),
@@ -133,6 +135,7 @@ def read_layout(
     return table, Watched(channels, time, id, None if step is None else Step.parse(step))
 
 
+@reader
 def read_observed(table: pa.Table, layout: Watched, day_first: bool | None = None, *, sparse: bool = False) -> Observed:
     """The rows of a table whose columns are known, those of later tables as those of the first.
 
