@@ -54,6 +54,19 @@ def test_rows_that_a_grid_lacks_are_missing() -> None:
     np.testing.assert_array_equal(rows.in_source(rows.values[:, 0]), given["a"])
 
 
+@pytest.mark.parametrize(("minute", "sentence"), [
+    (0, "hold it; keep one row, name the column that tells series apart with id=, or leave step= out."),
+    (7, "after 2024-01-01 in row 0; correct it, or leave step= out, or pass another if another step is meant."),
+])  # fmt: skip
+def test_what_is_off_the_steps_is_told_with_what_a_detector_can_be_asked_for(minute: int, sentence: str) -> None:
+    given = table(12)
+    given["timestamp"][1] = given["timestamp"][0] + np.timedelta64(minute, "m")
+    assert len(observed(given).values) == 12
+    with pytest.raises(DataError) as caught:
+        observed(given, step="h")
+    assert sentence in str(caught.value)
+
+
 @pytest.mark.parametrize(("source", "how", "sentence"), [
     ({"a": [1.0, 2.0], "word": ["x", "y"]}, {}, "column 'word' of the table holds text"),
     ({"a": ["1", "2", "x"]}, {"columns": "a"}, "'x'"),

@@ -168,7 +168,9 @@ def read_observed(table: pa.Table, layout: Watched, day_first: bool | None = Non
 
 def _on_grid(table: pa.Table, layout: Watched, day_first: bool | None, sparse: bool) -> Observed:
     columns = Columns(str(layout.time), (*layout.channels, ROW), layout.id)
-    panel = build_panel(table, columns, step=layout.step, day_first=day_first, form=layout.form, sparse=sparse)
+    panel = build_panel(
+        table, columns, step=layout.step, day_first=day_first, form=layout.form, sparse=sparse, merged=False
+    )
     source = np.nan_to_num(panel.target[:, -1], nan=-1).astype(np.int64)
     settled = Watched(layout.channels, layout.time, layout.id, panel.step, panel.form)
     said = tuple(remark for remark in panel.remarks if ROW not in remark)
