@@ -62,7 +62,7 @@ def test_without_listed_values_there_are_no_labels(tmp_path: Path) -> None:
         ("1.5,-2,'two'", "{0 1.5}", "Line 10 of x.arff is sparse"),
         ("1.5,-2,'two'", "1.5,x,1", "Line 10 of x.arff, channel 1: could not convert"),
         ("'att 1' REAL", "'att 1' string", "Attribute 'att 1' in line 4 of x.arff is 'string'"),
-        ("@data", "@dada", "Expected '@attribute' or '@data' in line 7"),
+        ("@data", "@dada", "Expected '@attribute' or '@data' in line 7 .*: mend that line"),
         ("@data\n0.5,?,1\n% another\n1.5,-2,'two'\n", "", "has no '@data' line"),
     ],
 )

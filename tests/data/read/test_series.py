@@ -66,10 +66,10 @@ def test_a_ts_file_may_have_no_labels(tmp_path: Path) -> None:
         (
             "@timeStamps false",
             "@timeStamps maybe",
-            "true or false after @timestamps in line 3 of a.ts, but got 'maybe'",
+            "true or false after @timestamps in line 3 of a.ts, but got 'maybe': mend that line",
         ),
         ("@dimensions 2", "@dimensions 3", "Line 10 of a.ts has 2 channels where 3 are expected"),
-        ("@dimensions 2", "@dimensions two", "at least 1 after @dimensions in line 5 of a.ts, but got 'two'"),
+        ("@dimensions 2", "@dimensions two", "at least 1 after @dimensions in line 5 of a.ts, but got 'two': mend"),
         ("@univariate false\n@dimensions 2", "@univariate true", "has 2 channels where 1"),
         ("@equalLength false", "@equalLength true", "Line 12 of a.ts has 1 steps where @equalLength promises 3"),
         ("@equalLength false", "@equalLength true\n@seriesLength 4", "has 3 steps where @equalLength promises 4"),

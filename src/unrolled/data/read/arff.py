@@ -70,7 +70,9 @@ def _read_header(lines: Iterator[tuple[int, str]], name: str) -> _Attributes:
             if not inside:
                 inside = _take(header, line, number, name)
         else:
-            raise DataError(f"Expected '@attribute' or '@data' in line {number} of {name}, but got {line[:40]!r}.")
+            raise DataError(
+                f"Expected '@attribute' or '@data' in line {number} of {name}, but got {line[:40]!r}: mend that line."
+            )
     raise DataError(f"{name} has no '@data' line, so no series: give a whole .arff file.")
 
 

@@ -103,14 +103,18 @@ def _take(header: _Header, key: str, words: list[str], number: int, name: str) -
 
 def _truth(words: list[str], key: str, number: int, name: str) -> bool:
     if len(words) != 1 or words[0].lower() not in ("true", "false"):
-        raise DataError(f"Expected true or false after {key} in line {number} of {name}, but got {' '.join(words)!r}.")
+        raise DataError(
+            f"Expected true or false after {key} in line {number} of {name}, but got {' '.join(words)!r}: "
+            "mend that line."
+        )
     return words[0].lower() == "true"
 
 
 def _count(words: list[str], key: str, number: int, name: str) -> int:
     if len(words) != 1 or not words[0].isdecimal() or int(words[0]) < 1:
         raise DataError(
-            f"Expected an integer of at least 1 after {key} in line {number} of {name}, but got {' '.join(words)!r}."
+            f"Expected an integer of at least 1 after {key} in line {number} of {name}, but got {' '.join(words)!r}: "
+            "mend that line."
         )
     return int(words[0])
 
