@@ -10,6 +10,7 @@ import warnings
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
+from tokenize import TokenError
 
 import numpy as np
 
@@ -109,7 +110,8 @@ def altered(content: dict[str, object], chance: random.Random) -> dict[str, obje
 
 def tokens_changed(whole: bytes, chance: random.Random) -> bytes:
     """A text with words or numbers replaced, and lines taken out or doubled."""
-    text = whole.decode()
+    # What was changed before may be no text any more.
+    text = whole.decode("utf-8", "replace")
     for _ in range(chance.randint(1, 4)):
         found = list(TOKEN.finditer(text))
         if not found or chance.random() < 0.2:
@@ -167,7 +169,7 @@ def array_changed(whole: bytes, chance: random.Random) -> bytes:
     """A numpy file with a value, the kind or the shape of its array changed."""
     try:
         array = np.load(io.BytesIO(whole))
-    except (ValueError, EOFError, SyntaxError):
+    except (ValueError, EOFError, SyntaxError, TokenError):
         # It was changed before, and is no array any more.
         return broken(whole, chance)
     kind = chance.randrange(4)
