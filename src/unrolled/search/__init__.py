@@ -7,6 +7,7 @@ from unrolled.search.beam import beam
 from unrolled.search.constraints import Constraint, Forbid, NoRepeat, OneOf, Opening
 from unrolled.search.fusion import HotWords, Lexicon, ModelScorer, Scorer, Units, Weighted
 from unrolled.search.greedy import greedy
+from unrolled.search.likeliest import LikeliestPath
 from unrolled.search.paths import EndPoint, Spelled, best_path, path_of, split_words
 from unrolled.search.prefix import Labelling, PrefixSearch, SoFar, prefix_search
 from unrolled.search.sample import sample, stream
@@ -22,6 +23,7 @@ __all__ = [
     "HotWords",
     "Labelling",
     "Lexicon",
+    "LikeliestPath",
     "ModelScorer",
     "NoRepeat",
     "OneOf",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from types import SimpleNamespace
 from typing import Any
 
@@ -105,6 +106,49 @@ def test_a_pause_ends_an_utterance(live_clerk: Recognizer, letters: SimpleNamesp
         live.finish()
     with pytest.raises(OptionError, match="pause must be above 0"):
         live_clerk.stream(pause=0)
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_what_is_kept_grows_with_the_text_alone(search: dict[str, Any], live_clerk: Recognizer) -> None:
+    live, random, sizes = live_clerk.stream(**search), np.random.default_rng(0), []
+    for _ in range(8):
+        said = live.push(0.1 * random.normal(size=(1000, 4)))
+        assert len(said.stable) < 5
+        sizes.append(len(pickle.dumps(live)))
+    # 500 frames a push, which would be 10,000 bytes.
+    assert max(sizes[1:]) < sizes[0] + 2000
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+def test_after_each_utterance_as_little_is_kept_as_before(
+    search: dict[str, Any], live_clerk: Recognizer, letters: SimpleNamespace
+) -> None:
+    live, sizes = live_clerk.stream(pause=16, **search), []
+    quiet = np.zeros((40, 4))
+    for values in letters.spelled(12, seed=11)[0]:
+        live.push(values)
+        assert live.push(quiet).over
+        live.finish()
+        sizes.append(len(pickle.dumps(live)))
+    # What a lexicon or a search has looked at for the first time it may keep.
+    assert max(sizes) < sizes[0] + 1000
+
+
+def test_a_stream_of_many_utterances_without_an_end_says_what_the_whole_says(
+    live_clerk: Recognizer, letters: SimpleNamespace
+) -> None:
+    whole = np.concatenate(letters.spelled(40, seed=3)[0])
+    [expected] = live_clerk.transcribe([whole], beam=4, nbest=3)
+    live = live_clerk.stream(beam=4, nbest=3)
+    for piece in np.array_split(whole, 100):
+        live.push(piece)
+    found = live.finish()
+    same(found, expected)
+    assert len(found.tokens) > 200
+    assert [one[:3] for one in found.tokens] == [one[:3] for one in expected.tokens]
+    assert [one.confidence for one in found.tokens] == pytest.approx(
+        [one.confidence for one in expected.tokens], abs=1e-5
+    )
 
 
 def test_a_model_that_reads_both_ways_cannot_hear_live(clerk: Recognizer) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,12 +14,12 @@ from unrolled.errors import NotStreamable, OptionError
 from unrolled.inputs.input import LiveFront
 from unrolled.padding import Padded
 from unrolled.search.paths import EndPoint
-from unrolled.search.prefix import Labelling, PrefixSearch, SoFar
+from unrolled.search.prefix import SoFar
 from unrolled.tasks.recognize.coding import Coding
 from unrolled.tasks.recognize.scorers import AnyScorer
-from unrolled.tasks.recognize.transcription import FAR, Clock, Transcription, path_labelling
+from unrolled.tasks.recognize.transcription import Clock, Transcription, make_search
 
-__all__ = ["LiveRecognition", "LiveText", "make_search"]
+__all__ = ["LiveRecognition", "LiveText"]
 
 
 class LiveText(NamedTuple):
@@ -31,46 +31,11 @@ class LiveText(NamedTuple):
     over: bool
 
 
-class _LiveSearch(Protocol):
-    """What takes frames of log-probabilities as they come."""
-
-    def push(self, log_probs: np.ndarray, /) -> SoFar: ...
-
-    def finish(self, nbest: int = 1) -> list[Labelling]: ...
-
-
-class _LikeliestPath:
-    """The best path alone, which no later frame changes."""
-
-    def __init__(self) -> None:
-        self._frames: list[np.ndarray] = []
-        self._codes: list[int] = []
-        self._last = 0
-
-    def push(self, log_probs: np.ndarray, /) -> SoFar:
-        self._frames.append(log_probs)
-        for code in log_probs.argmax(1).tolist():
-            if code not in (0, self._last):
-                self._codes.append(code)
-            self._last = code
-        return SoFar(tuple(self._codes), ())
-
-    def finish(self, nbest: int = 1) -> list[Labelling]:
-        return [path_labelling(np.concatenate(self._frames))] if self._frames else []
-
-
-def make_search(width: int, scorers: Sequence[AnyScorer]) -> _LiveSearch:
-    """The search that `hear` makes of whole rows, for one that is still coming."""
-    if width == 1 and not scorers:
-        return _LikeliestPath()
-    return PrefixSearch(width, threshold=FAR if scorers else np.inf, scorers=scorers)
-
-
 class LiveRecognition:
     """One input after another, each in pieces of any size: whatever the pieces are, the text is that of the whole.
 
-    `Recognizer.stream` makes it. What is kept is the encoder's state, the beam, and log p of the frames so far, which
-    `finish` needs to tell when each word was said.
+    `Recognizer.stream` makes it. What is kept is the encoder's state, the beam and what has been said; no frame is, so
+    that a stream may last.
 
     stride: steps that are read at once. after: steps that follow the last one. pause: frames of nothing, after
     something was said, that end an utterance; None: nothing ends it.

@@ -10,14 +10,14 @@ import numpy as np
 from unrolled.align.ctc import CTC, Transcribed
 from unrolled.align.mode import evaluating
 from unrolled.data.batch.examples import Examples
-from unrolled.search.paths import best_path
-from unrolled.search.prefix import Labelling, prefix_search
+from unrolled.search.likeliest import LikeliestPath
+from unrolled.search.prefix import Labelling, PrefixSearch
 from unrolled.tasks.batches import batches
 from unrolled.tasks.recognize.coding import Coding
 from unrolled.tasks.recognize.scorers import AnyScorer
 from unrolled.types import Json
 
-__all__ = ["FAR", "Clock", "HeardWord", "Hypothesis", "Transcription", "hear", "path_labelling"]
+__all__ = ["FAR", "Clock", "HeardWord", "Hypothesis", "Transcription", "hear", "make_search"]
 
 FAR = 12.0
 """Nats below the best at which a hypothesis is given up where scorers have to be asked about each."""
@@ -104,15 +104,17 @@ def hear(
 def _search(
     log_probs: np.ndarray, lengths: np.ndarray, width: int, nbest: int, scorers: Sequence[AnyScorer]
 ) -> list[list[Labelling]]:
-    """The best codes of each row of (batch, frames, size): by the best path, or by a beam."""
+    """The best codes of each row of (batch, frames, size)."""
+    found = []
+    for row, count in zip(log_probs, lengths.tolist(), strict=True):
+        search = make_search(width, scorers)
+        search.push(row[:count])
+        found.append(search.finish(nbest))
+    return found
+
+
+def make_search(width: int, scorers: Sequence[AnyScorer]) -> LikeliestPath | PrefixSearch:
+    """What finds codes, all at once or as they come: the best path, or a beam."""
     if width == 1 and not scorers:
-        return [[path_labelling(row[:count])] for row, count in zip(log_probs, lengths.tolist(), strict=True)]
-    threshold = FAR if scorers else np.inf
-    return prefix_search(log_probs, lengths, width=width, nbest=nbest, threshold=threshold, scorers=scorers)
-
-
-def path_labelling(frames: np.ndarray) -> Labelling:
-    """The best path through log-probabilities (frames, size), with log p of that path alone."""
-    [spelled] = best_path(frames[None])
-    log_prob = float(frames.max(-1).sum(dtype=np.float64)) if len(frames) else 0.0
-    return Labelling(tuple(one.codes[0] for one in spelled), log_prob, log_prob, spelled)
+        return LikeliestPath()
+    return PrefixSearch(width, threshold=FAR if scorers else np.inf, scorers=scorers)
