@@ -9,7 +9,7 @@ import pytest
 
 from unrolled.fields.text import Text
 from unrolled.search.paths import Spelled
-from unrolled.tasks.recognize.coding import Coding, WordSpan, frames_needed
+from unrolled.tasks.recognize.coding import Coding, WordSpan, Writing, frames_needed
 
 TEXTS = ["the cat  sat", "a cat", "The end"]
 
@@ -66,3 +66,24 @@ def test_equal_codes_need_a_frame_between_them() -> None:
     assert [frames_needed(np.array(codes, np.int64)) for codes in ([], [1], [1, 1], [1, 2, 1], [2, 2, 2])] == [
         0, 1, 3, 3, 5,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("level", ["char", "word", "subword"])
+def test_codes_that_become_sure_in_any_steps_are_written_as_the_whole_would_be(level: str) -> None:
+    if level == "subword":
+        pytest.importorskip("tokenizers")
+    # Letters of one to four bytes, and the sign for what is no character.
+    coding = Coding(Text.fit([*TEXTS, "é ß 猫 𝄞 \ufffd x\ufffd"], level=level, split="space", max_size=300))
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        codes = tuple(random.integers(1, coding.size, 12).tolist())
+        if random.random() < 0.5:
+            codes = tuple(coding.encode("the é 猫 end 𝄞 \ufffd cat").tolist())
+        writing, known = Writing(coding), 0
+        for sure in np.sort(random.integers(0, len(codes) + 1, 6)).tolist():
+            known = min(len(codes), sure + int(random.integers(0, 4)))
+            text, rest = writing.follow(codes[:sure], codes[sure:known])
+            assert text == coding.decode(codes[:sure]).rstrip("\ufffd")
+            assert text + rest == coding.decode(codes[:known]).rstrip("\ufffd")
+    # Where nothing may be said after all.
+    assert writing.follow((), ()) == ("", "")

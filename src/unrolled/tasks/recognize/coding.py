@@ -12,10 +12,12 @@ import numpy as np
 from unrolled.fields.text import SPECIALS, UNKNOWN, Text
 from unrolled.search.paths import Spelled
 
-__all__ = ["Coding", "WordSpan", "frames_needed"]
+__all__ = ["Coding", "WordSpan", "Writing", "frames_needed"]
 
 # Code 1 is the first token after the specials.
 SHIFT = len(SPECIALS) - 1
+# A character may take several pieces: until it is whole it is not shown.
+HALF = "\ufffd"
 
 
 class WordSpan(NamedTuple):
@@ -85,6 +87,33 @@ class Coding:
             for group in groups
             if group
         ]
+
+
+class Writing:
+    """Codes as text while more of them become sure, each decoded once."""
+
+    def __init__(self, coding: Coding) -> None:
+        self._coding, self._text, self._count = coding, "", 0
+        self._between = " " if coding.field.level == "word" else ""
+
+    def follow(self, stable: tuple[int, ...], rest: tuple[int, ...]) -> tuple[str, str]:
+        """The text of codes that are sure, which begin with those of the call before, and of those that may follow."""
+        if len(stable) < self._count:
+            # No text is possible any more, such as where a lexicon has none.
+            return "", ""
+        sure = self._decoded(stable[self._count :])
+        if not sure.endswith(HALF):
+            self._text, self._count, more = self._text + sure, len(stable), ""
+        else:
+            more = sure.rstrip(HALF)
+        both = self._decoded((*stable[self._count :], *rest)).rstrip(HALF)
+        return self._text + more, both[len(more) :]
+
+    def _decoded(self, codes: tuple[int, ...]) -> str:
+        """The text of the codes after those that are written."""
+        if not codes:
+            return ""
+        return (self._between if self._count else "") + self._coding.decode(codes)
 
 
 def frames_needed(codes: np.ndarray) -> int:

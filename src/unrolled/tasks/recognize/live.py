@@ -15,7 +15,7 @@ from unrolled.inputs.input import LiveFront
 from unrolled.padding import Padded
 from unrolled.search.paths import EndPoint
 from unrolled.search.prefix import SoFar
-from unrolled.tasks.recognize.coding import Coding
+from unrolled.tasks.recognize.coding import Coding, Writing
 from unrolled.tasks.recognize.scorers import AnyScorer
 from unrolled.tasks.recognize.transcription import Clock, Transcription, make_search
 
@@ -72,7 +72,7 @@ class LiveRecognition:
         self._search = make_search(self._width, self._scorers)
         self._end = None if self._pause is None else EndPoint(self._pause)
         self._left, self._begun = np.zeros((0, 0), np.float32), False
-        self._said, self._over = SoFar((), ()), False
+        self._writing, self._said, self._over = Writing(self._coding), SoFar((), ()), False
 
     def push(self, piece: np.ndarray) -> LiveText:
         """The next piece: samples (n,) of sound at the model's rate, rows (n, channels) of a series; n may be 0."""
@@ -111,6 +111,4 @@ class LiveRecognition:
 
     def _text(self) -> LiveText:
         stable, rest = self._said
-        # A character may take several pieces: until it is whole it is not shown.
-        sure = self._coding.decode(stable).rstrip("\ufffd")
-        return LiveText(sure, self._coding.decode((*stable, *rest)).rstrip("\ufffd")[len(sure) :], self._over)
+        return LiveText(*self._writing.follow(stable, rest), self._over)
