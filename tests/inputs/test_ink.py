@@ -173,6 +173,111 @@ def test_moves_in_arrays_are_drawings_and_series_are_none(tmp_path: Path) -> Non
     assert kind_of([np.zeros((3, 2))]) == "series"
 
 
+def moves(drawings: list[Drawing], name: str) -> dict[str, np.ndarray]:
+    """The arrays of a part of stroke-3: whole moves, the first of each from the origin."""
+    rows = [
+        np.column_stack([np.diff(np.concatenate(drawing), axis=0, prepend=0), lifted])
+        for drawing in drawings
+        for lifted in [np.concatenate([np.arange(len(stroke)) == len(stroke) - 1 for stroke in drawing])]
+    ]
+    return {name: np.concatenate(rows), f"{name}_lengths": np.array([len(one) for one in rows])}
+
+
+def quickdraw(drawings: list[Drawing], word: str | None, *, raw: bool) -> str:
+    """Lines with whole numbers, or with the times of the points."""
+    said = {} if word is None else {"word": word, "recognized": True}
+    lines = []
+    for drawing in drawings:
+        strokes = [[*(100 * stroke).round().T.tolist(), *([list(range(len(stroke)))] if raw else [])]
+                   for stroke in drawing]  # fmt: skip
+        lines.append(json.dumps({**said, "drawing": strokes}) + "\n")
+    return "".join(lines)
+
+
+def by_class(count: int, seed: int = 0) -> dict[str, list[Drawing]]:
+    drawings, labels = drawn(count, seed)
+    return {name: [one for one, label in zip(drawings, labels, strict=True) if label == name] for name in LETTERS}
+
+
+def classed(path: Path, form: str, seed: int) -> Path:
+    """Forty drawings of two classes as a file or folder of one of the forms in which labels come."""
+    drawings, labels = drawn(40, seed)
+    classes = by_class(40, seed)
+    if form in ("labels", "y", "class", "train_labels"):
+        known = np.array([list(LETTERS).index(label) for label in labels]) if form == "y" else np.array(labels)
+        np.savez(path.with_suffix(".npz"), **moves(drawings, "train"), **{form: known})
+        return path.with_suffix(".npz")
+    if form == "parts":
+        parts = [moves(classes[name], name) for name in LETTERS]
+        np.savez(path.with_suffix(".npz"), **parts[0], **parts[1])
+        return path.with_suffix(".npz")
+    path.mkdir()
+    for name, some in classes.items():
+        if form == "files of moves":
+            np.savez(path / f"{name}.npz", **moves(some, "x"))
+        else:
+            raw = form.startswith("raw")
+            begin = "full_raw" if raw else "full_simplified"
+            word = name if form.endswith("words") else None
+            (path / f"{begin}_{name}.ndjson").write_text(quickdraw(some, word, raw=raw))
+    return path
+
+
+FORMS = ["labels", "y", "class", "train_labels", "parts", "files of moves", "raw words", "raw", "words", "simplified"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_classifier_learns_from_each_form_in_which_labels_come(form: str, tmp_path: Path) -> None:
+    source, later = classed(tmp_path / "some", form, 0), classed(tmp_path / "more", form, 1)
+    assert kind_of(source) == "drawings"
+    model = Classifier(**QUICK).fit(source, valid=0)
+    assert set(model.classes_) == ({"0", "1"} if form == "y" else set(LETTERS))
+    assert model.evaluate(later).accuracy == 1
+    found, drawings = model.predict(later), InkInput.read(later, LabelColumns(), model.options, labelled=True)
+    assert found.tolist() == drawings.labels
+    where = ", or the names of their files" if source.is_dir() else ""
+    assert model.understood[0] == f"drawings: 40 of {source.name}; labels: as they stand there{where}"
+
+
+def test_labels_that_do_not_fit_drawings_are_told(tmp_path: Path) -> None:
+    drawings, labels = drawn(6)
+    rows = moves(drawings, "train")
+    for name, wrong, message in (
+        ("few", {"labels": np.array(labels[:5])}, "'labels' of few.npz as a label for each of its 6 drawings.*got 5:"),
+        ("deep", {"y": np.zeros((6, 2))}, r"'y' of deep\.npz as a label.*got an array of shape \(6, 2\)"),
+        ("gap", {"y": np.array([0, 1, np.nan, 1, 0, 1])}, "a label for each drawing of gap.npz, but one is missing"),
+        ("two", moves(drawings, "test"), r"two\.npz has the parts train, test, but one is expected"),
+        ("none", {}, "none.npz has no labels: give them as y"),
+    ):
+        np.savez(tmp_path / f"{name}.npz", **rows, **wrong)
+        with pytest.raises(DataError, match=message):
+            Classifier(**QUICK).fit(tmp_path / f"{name}.npz")
+    with pytest.raises(DataError, match=r"No drawing of none\.npz has a 'hand'"):
+        Classifier(**QUICK).fit(tmp_path / "none.npz", label="hand")
+    (tmp_path / "sets").mkdir()
+    for name in ("cat", "dog"):
+        np.savez(tmp_path / "sets" / f"{name}.npz", **rows, **moves(drawings, "test"))
+    with pytest.raises(DataError, match=r"cat\.npz has the parts train, test, but one is expected"):
+        Classifier(**QUICK).fit(tmp_path / "sets")
+    np.savez(tmp_path / "own.npz", **rows, hand=np.array(labels))
+    found = InkInput.read(tmp_path / "own.npz", LabelColumns(label="hand"), Classifier().options, labelled=True)
+    assert found.labels == labels
+
+
+def test_sets_in_folders_have_the_names_of_these_where_there_are_several(tmp_path: Path) -> None:
+    options = Classifier().options
+    for name, some in by_class(8).items():
+        (tmp_path / "deep" / name).mkdir(parents=True)
+        (tmp_path / "one" / "raw").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "deep" / name / "0.ndjson").write_text(quickdraw(some, None, raw=True))
+        np.savez(tmp_path / "one" / "raw" / f"{name}.npz", **moves(some, "x"))
+    for folder in ("deep", "one"):
+        found = InkInput.read(tmp_path / folder, LabelColumns(), options, labelled=True)
+        assert found.labels == ["cross"] * 4 + ["ell"] * 4
+    assert found.places.of(5) == "drawing 1 of ell.npz"
+    assert InkInput.read(tmp_path / "one", LabelColumns(), options, labelled=False).labels is None
+
+
 def test_what_is_no_drawing_is_refused_by_its_place() -> None:
     drawings, labels = drawn(4)
     for wrong, message in (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal, Protocol, Self, TypeGuard
@@ -15,7 +15,14 @@ from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.door import reader
 from unrolled.data.read.files import Places, suffix
-from unrolled.data.read.ink import begins_omniglot, begins_quickdraw, read_drawings, stroke3_parts
+from unrolled.data.read.ink import (
+    are_classes,
+    begins_omniglot,
+    begins_quickdraw,
+    file_label,
+    read_drawings,
+    stroke3_parts,
+)
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.sources import is_path
 from unrolled.errors import DataError, OptionError, listed
@@ -32,6 +39,8 @@ from unrolled.options import Options
 __all__ = ["InkInput", "InkOptions"]
 
 LINES = (".ndjson", ".jsonl")
+# Files of many drawings.
+SETS = (*LINES, ".npz")
 
 
 class InkOptions(Options):
@@ -95,8 +104,8 @@ class InkInput(Input[InkGroups]):
 
     @classmethod
     def recognises(cls, source: object, columns: LabelColumns) -> bool:
-        """Files of strokes (.inkml, .ndjson of drawings, .npz of moves), folders and zips of them, Omniglot's texts
-        among those; lists of lists of strokes."""
+        """Files of strokes (.inkml, .ndjson of drawings, .npz of moves), folders of them, Omniglot's texts among those,
+        and zips of the files of one drawing each; lists of lists of strokes."""
         return _holds_strokes(Path(source)) if is_path(source) else _are_drawings(source)
 
     @classmethod
@@ -105,16 +114,16 @@ class InkInput(Input[InkGroups]):
             assert _are_drawings(source)
             places = Places("the drawings", "row", np.arange(len(source)))
             return ReadSource(cls([checked(one, places.of(row)) for row, one in enumerate(source)]), places, columns)
-        filed = labelled and not columns.said and _in_folders(Path(source))
+        path = Path(source)
         times: Literal["held", "none"] = "held" if options.ink.ink_speed else "none"
-        _check_parts(Path(source))
-        named = (columns.label,) if columns.label is not None else ("word", *columns.usual)
-        label = partial(_folders_of, Path(source).stem) if filed else None
-        found = read_drawings(source, label=label, times=times, names=named if labelled else ())
+        _check_parts(path)
+        by_name, where = _naming(path, columns) if labelled else (None, "")
+        named = (columns.label,) if columns.label is not None else ("word", *columns.usual, "labels")
+        found = read_drawings(source, label=by_name, times=times, names=named if labelled else ())
         labels = found.labels if labelled else None
-        if labelled and labels is None and columns.label is not None and suffix(source) in LINES:
-            raise DataError(f"No line of {found.source} has a {columns.label!r}: name what says the label of each.")
-        where = "the names of their folders" if filed else "as they stand there"
+        if labelled and labels is None and columns.label is not None and suffix(source) in SETS:
+            what = "line" if suffix(source) in LINES else "drawing"
+            raise DataError(f"No {what} of {found.source} has a {columns.label!r}: name what says the label of each.")
         said = (f"drawings: {len(found):,} of {found.source}; labels: {where}",) if labels is not None else ()
         return ReadSource(cls(found.values), found.places, columns, labels, filed=True, remarks=said)
 
@@ -182,20 +191,26 @@ def _holds_strokes(path: Path) -> bool:
     ending = suffix(path)
     if path.is_dir():
         files = visible_files(path)
-        # One text of each folder tells: whoever reads drawings then names a file that is none.
-        texts = {file.parent: file for file in reversed(files) if suffix(file) == ".txt"}
-        return any(suffix(file) == ".inkml" for file in files) or any(map(begins_omniglot, texts.values()))
+        # One file of each folder and kind tells: whoever reads drawings then names a file that is none.
+        some = {(file.parent, suffix(file)): file for file in reversed(files)}
+        return any(_begins_strokes(file) for file in some.values())
     if not path.is_file():
         return ending in (".inkml", ".ndjson")
-    if ending in LINES:
-        return begins_quickdraw(path)
-    if ending in (".npz", ".zip") and zipfile.is_zipfile(path):
-        if ending == ".npz":
-            return bool(stroke3_parts(path))
+    if ending == ".zip" and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = [member.filename for member in archive.infolist() if not member.is_dir()]
         return bool(names) and all(suffix(name) in (".txt", ".inkml") for name in names if not _hidden(name))
-    return ending == ".inkml" or (ending == ".txt" and begins_omniglot(path))
+    return _begins_strokes(path)
+
+
+def _begins_strokes(file: Path) -> bool:
+    """Whether a file, but a zip, holds drawings."""
+    ending = suffix(file)
+    if ending in LINES:
+        return begins_quickdraw(file)
+    if ending == ".npz":
+        return zipfile.is_zipfile(file) and bool(stroke3_parts(file))
+    return ending == ".inkml" or (ending == ".txt" and begins_omniglot(file))
 
 
 def _hidden(name: str) -> bool:
@@ -203,13 +218,29 @@ def _hidden(name: str) -> bool:
 
 
 def _check_parts(path: Path) -> None:
-    """Raises DataError for arrays of several parts: none of them is the one that is meant."""
-    parts = stroke3_parts(path) if suffix(path) == ".npz" and zipfile.is_zipfile(path) else []
-    if len(parts) > 1:
-        raise DataError(
-            f"{path.name} has the parts {listed(parts)}, but one is expected: save each in a file of its own, or pass "
-            "the drawings that read_drawings(part=...) gives."
-        )
+    """Raises DataError for arrays of several parts that are no classes: none of them is the one that is meant."""
+    for file in visible_files(path) if path.is_dir() else [path]:
+        parts = stroke3_parts(file) if suffix(file) == ".npz" and zipfile.is_zipfile(file) else []
+        if len(parts) > 1 and not are_classes(parts):
+            raise DataError(
+                f"{file.name} has the parts {listed(parts)}, but one is expected: save each in a file of its own, or "
+                "pass the drawings that read_drawings(part=...) gives."
+            )
+
+
+def _naming(path: Path, columns: LabelColumns) -> tuple[Callable[[str], str] | None, str]:
+    """What the names of files say of the labels of drawings, and where labels come from, for whoever asks."""
+    own = "as they stand there"
+    if columns.said or (suffix(path) != ".zip" and not path.is_dir()):
+        return None, own
+    files = visible_files(path) if path.is_dir() else []
+    sets = bool(files) and all(suffix(file) in SETS for file in files)
+    if sets and columns.label is not None:
+        return None, own
+    if _in_folders(path) and not (sets and len({file.parent for file in files}) < 2):
+        where = f"{own}, or the names of their folders" if sets else "the names of their folders"
+        return partial(_folders_of, path.stem), where
+    return (file_label, f"{own}, or the names of their files") if sets else (None, own)
 
 
 def _in_folders(path: Path) -> bool:

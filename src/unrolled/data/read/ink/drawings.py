@@ -39,7 +39,7 @@ def read_drawings(
     label: Callable[[str], str] | None = None,
     part: str | None = None,
     times: Times = "strict",
-    names: Sequence[str] = ("word",),
+    names: Sequence[str] = ("word", "labels", "y"),
 ) -> Drawings:
     """The drawings that `source` holds; y grows downwards, times are in seconds.
 
@@ -47,36 +47,39 @@ def read_drawings(
         source: a path to .txt (Omniglot's: START, lines "x,y,milliseconds", BREAK after each stroke; its y, which
             grows upwards, is turned over), .inkml (plain traces; an annotation of type "truth" is the label), .ndjson
             (Quick Draw, simplified or raw; "word" is the label, or see `names`), each also with .gz; .npz (rows of dx,
-            dy and pen lifted, the arrays `part` and `part_lengths`); or a folder or .zip of .txt and .inkml files, in
-            the order of their paths, hidden ones left out.
-        label: of the path of a .txt or .inkml file below `source`, the label of its drawing: `folder_label`,
-            `omniglot_label`, or any function; None: that of the file, if it has one.
+            dy and pen lifted, the arrays `part` and `part_lengths`, and labels as `part_labels` or see `names`; of
+            several parts with other names than those of a training set each is a class); a folder of any of these, or
+            a .zip of .txt and .inkml files, in the order of their paths, hidden ones left out.
+        label: of the path of a file below `source`, the label of its drawing: `folder_label`, `omniglot_label`, or any
+            function; None: that of the file, if it has one. Files of many drawings, in a folder, may have labels of
+            their own; what has none has this one, such as by `file_label`.
         part: which part of an .npz file that has several, such as "train".
         times: "strict": a clock that runs back is an error; "held": a time that runs back is held at the latest before
             it (sixteen files of Omniglot's small sets need it, by up to 27 milliseconds); "none": left out.
-        names: what the label of a line of .ndjson may be called; the first of them that is there.
+        names: what the label of a line of .ndjson, or the array of labels of an .npz, may be called; the first of them
+            that is there.
 
     Raises:
         OptionError: an option that there is not, or not for this kind of source.
         DataError: no such file, an unknown kind, a file cut short, a stroke without points, a number that is none,
-            labels for some drawings alone; the file and its line or row are named.
+            labels for some drawings alone, or more or fewer of them; the file and its line or row are named.
     """
     if times not in TIMES:
         raise OptionError(f"read_drawings: times must be one of {listed(TIMES)}, got {times!r}.{suggest(times, TIMES)}")
     path, ending, name = require_file(source), suffix(source), file_name(source)
     files = path.is_dir() or ending in (*_ALONE, ".zip")
-    if (label is not None and not files) or (part is not None and ending != ".npz"):
+    if (label is not None and not files) or (part is not None and ending != ".npz" and not path.is_dir()):
         wrong = "label= is for .txt and .inkml files" if label is not None else "part= is for .npz files"
         raise OptionError(f"read_drawings: {wrong}, got {name}: leave it out.")
     if files:
-        return _labelled(_files(path, ending), name, label, times)
+        return _labelled(path, ending, label, part, times, names)
     if ending in _LINES:
         lines = list(iterate_quickdraw(source, times, names))
         places = Places(name, "line", np.array([line for line, _, _ in lines], np.int64))
         return _checked([drawing for _, drawing, _ in lines], [word for _, _, word in lines], name, places)
     if ending == ".npz" and path.suffix.lower() != ".gz":
-        values = read_stroke3(source, part)
-        return Drawings(values, None, name, Places(name, "drawing", np.arange(len(values))))
+        values, own, told = read_stroke3(source, part, names)
+        return Drawings(values, own, name, Places(name, "file", np.arange(len(values)), tuple(told)))
     raise DataError(
         f"{name}: expected a folder, or a .txt, .inkml, .ndjson, .npz or .zip file, but it ends in {path.suffix!r}: "
         "convert or rename it."
@@ -84,18 +87,35 @@ def read_drawings(
 
 
 def _labelled(
-    files: Iterator[tuple[str, bytes]], name: str, label: Callable[[str], str] | None, times: Times
+    path: Path, ending: str, label: Callable[[str], str] | None, part: str | None, times: Times, names: Sequence[str]
 ) -> Drawings:
-    values, labels, names = list[Drawing](), list[str | None](), list[str]()
-    for file, data in files:
-        if suffix(file) == ".txt":
-            drawing, own = parse_omniglot(data, file, times), None
-        else:
-            drawing, own = parse_inkml([data], file, times)
+    values, labels, told = list[Drawing](), list[str | None](), list[str]()
+    for file, data in _files(path, ending):
+        if data is None:
+            some, own, places = _set(path / file, part, times, names)
+            values += some
+            labels += [label(file) if one is None and label is not None else one for one in own]
+            told += places
+            continue
+        drawing, truth = (
+            (parse_omniglot(data, file, times), None) if suffix(file) == ".txt" else parse_inkml([data], file, times)
+        )
         values.append(drawing)
-        labels.append(own if label is None else label(file))
-        names.append(file)
-    return _checked(values, labels, name, Places(name, "file", np.arange(len(names)), tuple(names)))
+        labels.append(truth if label is None else label(file))
+        told.append(file)
+    return _checked(values, labels, path.name, Places(path.name, "file", np.arange(len(told)), tuple(told)))
+
+
+def _set(
+    file: Path, part: str | None, times: Times, names: Sequence[str]
+) -> tuple[list[Drawing], Sequence[str | None], list[str]]:
+    """The drawings of a file that holds many, the label of each, and its place."""
+    if suffix(file) in _LINES:
+        lines = list(iterate_quickdraw(file, times, names))
+        places = [f"line {line} of {file.name}" for line, _, _ in lines]
+        return [drawing for _, drawing, _ in lines], [word for _, _, word in lines], places
+    drawings, labels, places = read_stroke3(file, part, names)
+    return drawings, [None] * len(drawings) if labels is None else labels, places
 
 
 def _checked(values: list[Drawing], labels: list[str | None], name: str, places: Places) -> Drawings:
@@ -111,11 +131,14 @@ def _checked(values: list[Drawing], labels: list[str | None], name: str, places:
     return Drawings(values, known or None, name, places)
 
 
-def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes]]:
-    """The path below the source, and the bytes, of each file with a drawing."""
+def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes | None]]:
+    """The path below the source of each file with drawings, and its bytes, of one of many drawings None."""
     if path.is_dir():
         for file in visible_files(path):
             below = file.relative_to(path).as_posix()
+            if suffix(file) in _LINES or (suffix(file) == ".npz" and file.suffix.lower() == ".npz"):
+                yield below, None
+                continue
             _require_known(below)
             yield below, read_bytes(file)
     elif ending == ".zip":

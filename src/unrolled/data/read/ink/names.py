@@ -7,7 +7,19 @@ from pathlib import PurePosixPath
 
 from unrolled.errors import DataError
 
-__all__ = ["folder_label", "omniglot_drawer", "omniglot_label"]
+__all__ = ["file_label", "folder_label", "omniglot_drawer", "omniglot_label"]
+
+
+def file_label(name: str) -> str:
+    """The file itself, as the class of all drawings in it; what Quick Draw puts before the class is left out.
+
+    >>> file_label("drawings/full_simplified_The Eiffel Tower.ndjson.gz"), file_label("cat.npz")
+    ('The Eiffel Tower', 'cat')
+    """
+    path = PurePosixPath(name)
+    if path.suffix.lower() == ".gz":
+        path = path.with_suffix("")
+    return re.sub(r"^full_(simplified|raw|binary)_(?=.)", "", path.stem)
 
 
 def folder_label(name: str) -> str:
