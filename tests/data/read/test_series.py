@@ -11,6 +11,7 @@ import pytest
 
 from unrolled.data import Series, read_series
 from unrolled.data.read.arrays import read_arrays
+from unrolled.data.read.series import read_stepped
 from unrolled.errors import DataError
 
 HEADER = """\
@@ -208,3 +209,70 @@ def test_a_nan_that_asks_for_a_signal_is_a_missing_value(tmp_path: Path) -> None
     np.savez(tmp_path / "a.npz", x=bits.view(np.float32))
     (series,) = read_series(tmp_path / "a.npz").values
     np.testing.assert_array_equal(series, [[1], [np.nan], [2]])
+
+
+STEPS = HEADER.replace("true up down", "true a b") + "1,2.5,?:4,-5e1,6:a,b, b\n\n1:NaN:b\n"
+
+
+@pytest.mark.parametrize("name", ["a.ts", "a.ts.gz"])
+def test_a_ts_file_may_have_a_label_for_each_step(tmp_path: Path, name: str) -> None:
+    series = read_stepped(written(tmp_path, STEPS, name))
+    same(series.values, VALUES)
+    assert series.labels == [["a", "b", "b"], ["b"]]
+    assert series.places.of(1) == f"line 12 of {name}"
+    for labels in (STEPS, HEADER + BODY):
+        unlabelled = read_stepped(written(tmp_path, labels, name), labelled=False)
+        same(unlabelled.values, VALUES)
+        assert unlabelled.labels is None
+
+
+@pytest.mark.parametrize("form", ["whole", "one channel", "cut", "one after another"])
+def test_an_npz_file_may_have_a_label_for_each_step(tmp_path: Path, form: str) -> None:
+    random = np.random.default_rng(0)
+    x, y, lengths = random.normal(size=(3, 4, 2)), random.integers(0, 3, (3, 4)), np.array([4, 1, 2])
+    if form == "one channel":
+        x = x[..., 0]
+    elif form == "whole":
+        lengths = np.array([4, 4, 4])
+    expected = [values[:n].reshape(n, -1) for values, n in zip(x, lengths, strict=True)]
+    labels = [own[:n].tolist() for own, n in zip(y, lengths, strict=True)]
+    arrays: dict[str, Any] = {"x": x, "tags": y, "lengths": lengths}
+    if form == "one after another":
+        arrays = {"x": np.concatenate(expected), "tags": np.concatenate(labels), "lengths": lengths}
+    elif form == "one channel":
+        del arrays["lengths"]
+        expected, labels = list(x[..., None]), y.tolist()
+    np.savez(tmp_path / "a.npz", **arrays)
+    series = read_stepped(tmp_path / "a.npz")
+    same(series.values, expected)
+    assert series.labels == labels
+    assert series.places.of(2) == "row 2 of a.npz"
+    assert read_stepped(tmp_path / "a.npz", labelled=False).labels is None
+
+
+def test_labels_of_steps_that_do_not_fit_are_told(tmp_path: Path) -> None:
+    x = np.zeros((3, 4, 2))
+    for text, message in (
+        (HEADER + BODY, "Line 10 of a.ts has 3 steps, but 1 label in its last part: a Classifier learns one"),
+        (STEPS.replace("a,b, b", "a,b"), "Line 10 of a.ts has 3 steps, but 2 labels in its last part: give one a step"),
+        (STEPS.replace("a,b, b", "a,c,b"), "ends in the label 'c', but @classLabel lists a, b"),
+        (STEPS.replace("a,b, b", "a,,b"), "Line 10 of a.ts has no label|ends in the label ''"),
+        (
+            STEPS.replace("true a b", "false").replace(":a,b, b", "").replace(":b", ""),
+            "a.ts has no labels: expected one",
+        ),
+    ):
+        with pytest.raises(DataError, match=message):
+            read_stepped(written(tmp_path, text))
+    for arrays, message in (
+        ({"x": x, "y": np.zeros(3)}, r"Expected labels of steps, \(3, 4\), as 'y'.*\(3,\): a Classifier learns one"),
+        ({"x": x, "y": np.zeros((3, 3))}, r"Expected labels of steps, \(3, 4\).*got an array of shape \(3, 3\)"),
+        ({"x": x[:, :, 0].ravel()[:, None], "y": np.zeros(11), "lengths": np.array([4, 4, 4])}, r"steps, \(12,\)"),
+        ({"x": x, "z": np.zeros((3, 4))}, "a.npz has no labels: expected one for each step, an array of them"),
+        ({"y": np.zeros((3, 4))}, "expected 'x' among them"),
+    ):
+        np.savez(tmp_path / "a.npz", **arrays)
+        with pytest.raises(DataError, match=message):
+            read_stepped(tmp_path / "a.npz")
+    with pytest.raises(DataError, match=r"a\.csv: expected a \.ts or \.npz file"):
+        read_stepped(written(tmp_path, "1,2", "a.csv"))

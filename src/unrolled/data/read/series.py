@@ -1,8 +1,9 @@
-"""Sets of series with labels: .ts files, numpy files, and arrays in memory."""
+"""Sets of series with labels, of each or of each of its steps: .ts files, numpy files, and arrays in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +14,32 @@ from unrolled.data.read.arrays import read_arrays
 from unrolled.data.read.door import reader, require_file
 from unrolled.data.read.files import Places, file_name, suffix
 from unrolled.data.read.labelled import LabelledValues
-from unrolled.data.read.ts import read_ts
+from unrolled.data.read.ts import read_stepped_ts, read_ts
 from unrolled.errors import DataError, listed, said_by
 
-__all__ = ["Series", "read_series"]
+__all__ = ["STEPPED", "Series", "SteppedSeries", "read_series", "read_stepped"]
 
 # What the array of series is called in a file of several.
 _NAMES = ("x", "features")
+# What the array of the labels of steps may be called, and the files that have such labels.
+_STEP_NAMES = ("y", "tags", "labels", "label")
+STEPPED = (".ts", ".npz")
 
 
 class Series(LabelledValues[np.ndarray]):
     """n series of D channels each, of any lengths: (T_i, D) float64, NaN where missing."""
+
+
+@dataclass(frozen=True, eq=False)
+class SteppedSeries:
+    """n series of D channels each, (T_i, D) float64, NaN where missing.
+
+    labels: of the steps of each, T_i texts or numbers; None where they are not known, or not looked for.
+    """
+
+    values: list[np.ndarray]
+    labels: list[list[object]] | None
+    places: Places
 
 
 @reader
@@ -58,6 +74,58 @@ def read_series(source: object, labels: Iterable[object] | None = None, *, names
     return series if labels is None else Series(values, _texts(labels, len(values), name), name, series.places)
 
 
+@reader
+def read_stepped(source: str | Path, names: Sequence[str] = _STEP_NAMES, *, labelled: bool = True) -> SteppedSeries:
+    """The series of a file, each with a label for each of its steps.
+
+    Args:
+        source: a path to .ts, whose lines end in as many labels as there are steps, between ","; or to .npz as
+            `read_series` takes it, with the labels as an array of one more name: (N, T) for series (N, T, D) or (N, T),
+            where what stands behind `lengths` is left out, or one after another, (sum of lengths,), as the series.
+        names: of the array of labels, the first that is there.
+        labelled: look for labels; else they may be there or not.
+
+    Raises:
+        DataError: as `read_series`, no labels, or another number of them than of steps.
+    """
+    name, labels = file_name(source), list[list[object]]()
+    if suffix(source) == ".ts":
+        values, told, numbers = read_stepped_ts(source, labelled=labelled)
+        places = Places(name, "line", np.array(numbers, np.int64))
+        labels, missing = [list(each) for each in told or ()], told is None
+    elif suffix(source) == ".npz":
+        arrays = read_arrays(require_file(source), name)
+        values, parted = _in_arrays({key: value for key, value in arrays.items() if key not in names}, name)
+        places = Places(name, "row", np.arange(len(values)))
+        label = next((one for one in names if one in arrays), None)
+        missing = label is None
+        if labelled and label is not None:
+            labels = _of_steps(arrays[label], label, [len(one) for one in values], parted, name)
+    else:
+        raise DataError(f"{name}: expected a .ts or .npz file with a label for each step: convert it.")
+    _check(Series(values, None, name, places))
+    if labelled and missing:
+        wanted = (
+            "an array of them, such as 'y'" if suffix(source) == ".npz" else "@classLabel true, and them behind ':'"
+        )
+        raise DataError(f"{name} has no labels: expected one for each step, {wanted}.")
+    return SteppedSeries(values, labels if labelled else None, places)
+
+
+def _of_steps(labels: np.ndarray, called: str, lengths: list[int], parted: bool, name: str) -> list[list[object]]:
+    """The labels of the steps of each series; parted: they stand one after another, as the series do."""
+    if parted and labels.shape == (sum(lengths),):
+        return [part.tolist() for part in np.split(labels, np.cumsum(lengths)[:-1])]
+    if not parted and labels.ndim == 2 and len(labels) == len(lengths) and labels.shape[1] >= max(lengths, default=0):
+        return [row[:length].tolist() for row, length in zip(labels, lengths, strict=True)]
+    wanted = f"({sum(lengths)},)" if parted else f"({len(lengths)}, {max(lengths, default=0)})"
+    advice = "a Classifier learns one label for each series" if labels.shape == (len(lengths),) else "give one a step"
+    raise DataError(
+        f"Expected labels of steps, {wanted}, as {called!r} of {name}, but got an array of shape {labels.shape}: "
+        f"{advice}."
+    )
+
+
 def _from_path(
     source: str | Path, name: str, labels: Sequence[str]
 ) -> tuple[list[np.ndarray], Iterable[object] | None, list[int]]:
@@ -72,18 +140,21 @@ def _from_path(
             "convert or rename it."
         )
     arrays = read_arrays(require_file(source), name)
-    called = next((one for one in _NAMES if one in arrays), next(iter(arrays)))
-    if len(arrays) > 1 and called not in _NAMES:
+    values, _ = _in_arrays(arrays, name)
+    own = next((arrays[one] for one in labels if one in arrays), None)
+    return values, own, list(range(len(values)))
+
+
+def _in_arrays(arrays: dict[str, np.ndarray], name: str) -> tuple[list[np.ndarray], bool]:
+    """The series of the arrays of a file, and whether they stood one after another."""
+    called = next((one for one in _NAMES if one in arrays), next(iter(arrays), ""))
+    if not arrays or (len(arrays) > 1 and called not in _NAMES):
         raise DataError(f"{name} holds the arrays {listed(arrays)}, but expected 'x' among them: name the series 'x'.")
     x, lengths = arrays[called], arrays.get("lengths")
     if lengths is not None and _in_a_row(x, lengths):
-        values = _from_memory(np.split(x, np.cumsum(lengths)[:-1]), name)
-    else:
-        values = _from_memory(x, name)
-        if lengths is not None:
-            values = _shortened(values, lengths, name, flat=x.ndim == 2)
-    own = next((arrays[one] for one in labels if one in arrays), None)
-    return values, own, list(range(len(values)))
+        return _from_memory(np.split(x, np.cumsum(lengths)[:-1]), name), True
+    values = _from_memory(x, name)
+    return (values if lengths is None else _shortened(values, lengths, name, flat=x.ndim == 2)), False
 
 
 def _in_a_row(x: np.ndarray, lengths: np.ndarray) -> bool:

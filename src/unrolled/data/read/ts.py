@@ -12,7 +12,7 @@ from unrolled.data.read.door import reader
 from unrolled.data.read.files import file_name, iterate_text
 from unrolled.errors import DataError, listed, suggest
 
-__all__ = ["known_label", "read_ts", "series_of", "stack_channels"]
+__all__ = ["known_label", "read_stepped_ts", "read_ts", "series_of", "stack_channels"]
 
 
 @reader
@@ -36,6 +36,40 @@ def read_ts(source: str | Path) -> tuple[list[np.ndarray], list[str] | None, lis
         return _channels(parts, header, number, name), label
 
     return series_of(lines, "#", series, labelled=header.labelled)
+
+
+@reader
+def read_stepped_ts(
+    source: str | Path, *, labelled: bool = True
+) -> tuple[list[np.ndarray], list[list[str]] | None, list[int]]:
+    """As `read_ts`, but the last part of a line holds as many labels as the series has steps, between ",".
+
+    labelled: look at them; else they are passed over, whatever they are.
+
+    Raises:
+        DataError: as `read_ts`, and for a line with another number of labels than of steps.
+    """
+    name = file_name(source)
+    lines = iter(enumerate(iterate_text(source), start=1))
+    header, found = _read_header(lines, name), list[list[str]]()
+
+    def series(line: str, number: int) -> tuple[np.ndarray, None]:
+        parts = line.split(":")
+        told = parts.pop().split(",") if header.labelled else []
+        values = _channels(parts, header, number, name)
+        if not (header.labelled and labelled):
+            return values, None
+        if len(told) != len(values):
+            advice = "a Classifier learns one label for each series" if len(told) == 1 else "give one a step"
+            raise DataError(
+                f"Line {number} of {name} has {len(values)} steps, but {len(told)} "
+                f"label{'' if len(told) == 1 else 's'} in its last part: {advice}."
+            )
+        found.append([known_label(one.strip(), header.labels, "@classLabel lists", number, name) for one in told])
+        return values, None
+
+    values, _, numbers = series_of(lines, "#", series, labelled=False)
+    return values, found if header.labelled and labelled else None, numbers
 
 
 def series_of(
