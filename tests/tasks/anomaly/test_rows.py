@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,44 @@ def test_rows_are_read_in_the_order_of_time_and_found_again() -> None:
     assert "stood behind later ones" in rows.remarks[-1]
 
 
+def lines(path: Path, *rows: str) -> str:
+    path.write_text("\n".join(["machine,timestamp,load", *rows]))
+    return str(path)
+
+
+def test_rows_of_one_time_are_said_by_their_lines(tmp_path: Path) -> None:
+    twice = lines(tmp_path / "x.csv", "1,2024-01-01,4", "1,2024-01-02,5", "2,2024-01-01,6", "1,2024-01-02,7")
+    rows = observed(twice, columns="load")
+    np.testing.assert_array_equal(rows.values[:, 0], [4, 6, 5, 7])
+    assert rows.remarks == (
+        "time: 1 row stood behind a later one; rows are read in the order of time",
+        "time: 2 rows have the time of another, the first is line 4 with that of line 2; they are read in the order of "
+        "the table, and if they are of several series, say of which with id=",
+    )
+    [said] = observed(twice, columns="load", id="machine").remarks
+    assert said == (
+        "time: 1 row has the time of another of its series, the first is line 5 with that of line 3; they are read in "
+        "the order of the table"
+    )
+    assert observed(lines(tmp_path / "y.csv", "1,2024-01-01,4", "2,2024-01-01,5"), id="machine").remarks == ()
+
+
+def test_a_grid_has_no_place_for_two_rows_of_one_time(tmp_path: Path) -> None:
+    day = ["2024-01-01", "2024-01-02", "2024-01-02", "2024-01-04"]
+    path = lines(tmp_path / "x.csv", *(f"1,{time},{i}" for i, time in enumerate(day)))
+    with pytest.raises(
+        DataError, match="Duplicate timestamp 2024-01-02: line 3 and line 4 hold it; keep one"
+    ) as caught:
+        observed(path, step="D", columns="load")
+    # A detector merges no rows.
+    assert "resample" not in str(caught.value)
+    day[2] = "2024-01-02T05:00"
+    path = lines(tmp_path / "x.csv", *(f"1,{time},{i}" for i, time in enumerate(day)))
+    with pytest.raises(DataError, match="Irregular timestamp 2024-01-02 05:00:00 in line 4") as caught:
+        observed(path, step="D", columns="load")
+    assert "resample" not in str(caught.value)
+
+
 def test_series_are_told_apart_by_their_names() -> None:
     given = {"id": ["x", "y"] * 5, "value": np.arange(10.0)}
     rows = observed(given, id="id")
@@ -56,7 +95,7 @@ def test_rows_that_a_grid_lacks_are_missing() -> None:
 
 @pytest.mark.parametrize(("minute", "sentence"), [
     (0, "hold it; keep one row, name the column that tells series apart with id=, or leave step= out."),
-    (7, "after 2024-01-01 in row 0; correct it, or leave step= out, or pass another if another step is meant."),
+    (7, "after 2024-01-01 in row 0; correct it, or pass another step=, or none."),
 ])  # fmt: skip
 def test_what_is_off_the_steps_is_told_with_what_a_detector_can_be_asked_for(minute: int, sentence: str) -> None:
     given = table(12)

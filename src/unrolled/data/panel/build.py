@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 @reader
 def build_panel(
     table: object, columns: Columns, *, step: str | Step | None = None, resample: str | None = None,
-    day_first: bool | None = None, form: TimeForm | None = None, sparse: bool = False,
-    merged: bool = True,
+    day_first: bool | None = None, form: TimeForm | None = None, sparse: bool = False, merges: bool = True,
 ) -> Panel:  # fmt: skip
     """The table's rows as regular series, sorted by time within each, series in order of appearance.
 
@@ -50,7 +49,7 @@ def build_panel(
         day_first: whether 01/02/2012 is in February; None: seen from the column.
         form: of an earlier table that this one belongs to; with it goes the earlier `step`.
         sparse: take series that have no value of a target at all, too.
-        merged: messages speak of `resample`; else of leaving `step` out, where nobody can ask for the former.
+        merges: whether whoever asks can pass `resample`, so that messages name it.
 
     Raises:
         DataError: a column is missing; a value is no number, infinite, or no date; a series has no target value at all;
@@ -62,20 +61,20 @@ def build_panel(
     if form is None or not isinstance(step, Step):
         counts = step is not None and Step.parse(step).unit == "count"
         times = read_times(read, columns.time, TimeForm(day_first=day_first, code=COUNT if counts else None))
-        panel = _regular(read, columns, times, step, resample, sparse, merged)
+        panel = _regular(read, columns, times, step, resample, sparse, merges)
         panel = replace(panel, form=settled_form(times, panel.step))
     else:
-        times = read_later(read, columns.time, form, step)
-        panel = _regular(read, columns, times, step, resample, sparse, merged)
+        later = read_later(read, columns.time, form, step)
+        panel = _regular(read, columns, later, step, resample, sparse, merges)
     return _timed(_without_planned(panel))
 
 
 def _regular(
     table: pa.Table, columns: Columns, times: Times, step: str | Step | None, resample: str | None, sparse: bool,
-    merged: bool,
+    merges: bool,
 ) -> Panel:  # fmt: skip
     ids, series = _series(table, columns.id)
-    groups = regular_groups(times, series, ids, step, resample, partial(row_name, table), merged=merged)
+    groups = regular_groups(times, series, ids, step, resample, partial(row_name, table), merges=merges)
     _targets_are_numbers(table, columns)
     target = groups.numbers(_numbers(table, columns.target))
     offsets = offsets_of(groups.lengths)

@@ -74,7 +74,7 @@ class _Sorted:
     series: np.ndarray
     ids: tuple[str, ...]
     name_row: NameRow
-    merged: bool
+    merges: bool
 
     def where(self, row: int) -> str:
         """ "2012-01-03 in line 4"."""
@@ -93,7 +93,7 @@ class _Sorted:
 
 def regular_groups(
     times: Times, series: np.ndarray, ids: tuple[str, ...], step: str | Step | None, resample: str | None,
-    name_row: NameRow, *, merged: bool = True,
+    name_row: NameRow, *, merges: bool = True,
 ) -> Groups:  # fmt: skip
     """Arranges the rows of a table as regular series; see `build_panel` for the rules.
 
@@ -103,11 +103,11 @@ def regular_groups(
         ids: the names of the series.
         step, resample: as for `build_panel`.
         name_row: how a message names a row of the table.
-        merged: whether whoever reads the message can ask for `resample`, rather than leave `step` out.
+        merges: whether messages may name `resample`.
     """
     _check_resample(resample)
     order = np.lexsort((times.values, series))
-    rows = _Sorted(order, times.values[order], series[order], ids, name_row, merged)
+    rows = _Sorted(order, times.values[order], series[order], ids, name_row, merges)
     again = rows.again()
     if resample is None and again.any():
         raise _duplicates(rows, again)
@@ -184,10 +184,10 @@ def _duplicates(rows: _Sorted, again: np.ndarray) -> DataError:
     named = " and ".join(rows.name_row(int(row)) for row in np.sort(rows.order[same])[:4])
     more = int(again.sum()) - len(same) + 1
     others = f" ({more} more rows repeat others)" if more else ""
-    other = "merge rows with resample='mean'" if rows.merged else "leave step= out"
+    way = "merge rows with resample='mean'" if rows.merges else "leave step= out"
     return DataError(
         f"Duplicate timestamp {show_time(rows.time[at])}{rows.label(at)}: {named} hold it{others}; "
-        f"keep one row, name the column that tells series apart with id=, or {other}."
+        f"keep one row, name the column that tells series apart with id=, or {way}."
     )
 
 
@@ -198,10 +198,8 @@ def _irregular(rows: _Sorted, at: int, step: Step) -> DataError:
         if first
         else f"it is no whole number of steps of {step} after {rows.where(at - 1)}"
     )
-    other = "pass resample='mean', with step=" if rows.merged else "leave step= out, or pass another"
-    return DataError(
-        f"Irregular timestamp {rows.where(at)}{rows.label(at)}: {why}; correct it, or {other} if another step is meant."
-    )
+    way = "resample='mean', with step= if another step is meant" if rows.merges else "another step=, or none"
+    return DataError(f"Irregular timestamp {rows.where(at)}{rows.label(at)}: {why}; correct it, or pass {way}.")
 
 
 def _fill(

@@ -16,7 +16,7 @@ from unrolled.data.panel.step import Step
 from unrolled.data.panel.zones import read_later
 from unrolled.data.read.codes import COUNT
 from unrolled.data.read.door import reader
-from unrolled.data.read.table import read_table, require_columns, source_name
+from unrolled.data.read.table import read_table, require_columns, row_name, source_name
 from unrolled.data.read.times import TimeForm, Times, read_times
 from unrolled.data.read.usual import TIME_NAMES, usual_columns
 from unrolled.data.read.values import is_text
@@ -155,12 +155,11 @@ def read_observed(table: pa.Table, layout: Watched, day_first: bool | None = Non
     if layout.time is not None:
         times = _times(table, layout, day_first)
         moments, clocks, form, remarks = times.values, times.local, times.form, times.remarks
-    place, late = _places(table, layout, moments)
+    place, said = _places(table, layout, moments)
+    remarks = (*remarks, *said)
     table = _with(table, PLACE, place)
     panel = build_panel(table, Columns(PLACE, (*layout.channels, ROW), layout.id), step="1", sparse=sparse)
     source = panel.target[:, -1].astype(np.int64)
-    if late:
-        remarks = (*remarks, f"time: {late} rows stood behind later ones; they are read in the order of time")
     shown = panel.time if clocks is None else clocks[source]
     settled = Watched(layout.channels, layout.time, layout.id, None, form)
     return _observed(panel, shown, source, height, settled, remarks)
@@ -169,7 +168,7 @@ def read_observed(table: pa.Table, layout: Watched, day_first: bool | None = Non
 def _on_grid(table: pa.Table, layout: Watched, day_first: bool | None, sparse: bool) -> Observed:
     columns = Columns(str(layout.time), (*layout.channels, ROW), layout.id)
     panel = build_panel(
-        table, columns, step=layout.step, day_first=day_first, form=layout.form, sparse=sparse, merged=False
+        table, columns, step=layout.step, day_first=day_first, form=layout.form, sparse=sparse, merges=False
     )
     source = np.nan_to_num(panel.target[:, -1], nan=-1).astype(np.int64)
     settled = Watched(layout.channels, layout.time, layout.id, panel.step, panel.form)
@@ -227,8 +226,8 @@ def _seen_time(table: pa.Table, taken: Sequence[str | None]) -> str | None:
     return next((found[0] for found in (typed, named) if len(found) == 1), None)
 
 
-def _places(table: pa.Table, layout: Watched, moments: np.ndarray) -> tuple[np.ndarray, int]:
-    """(n,) the place of each row in its series by time, and how many rows stood behind a later one."""
+def _places(table: pa.Table, layout: Watched, moments: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+    """(n,) the place of each row in its series by time, and what is said of rows out of order and of one time."""
     series = np.zeros(len(moments), np.int64)
     if layout.id is not None:
         series = table[layout.id].combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy()
@@ -238,8 +237,34 @@ def _places(table: pa.Table, layout: Watched, moments: np.ndarray) -> tuple[np.n
     place[order] = np.arange(len(order)) - np.repeat(begins, np.diff(begins, append=len(order)))
     by_source = np.argsort(series, kind="stable")
     behind = np.diff(moments[by_source].astype(np.int64)) < 0
-    same = np.diff(series[by_source]) == 0
-    return place, int((behind & same).sum())
+    late = int((behind & (np.diff(series[by_source]) == 0)).sum())
+    again = (np.diff(moments[order].astype(np.int64)) == 0) & (np.diff(series[order]) == 0)
+    return place, (*_late_said(late), *_again_said(table, layout, order, again))
+
+
+def _late_said(late: int) -> tuple[str, ...]:
+    if not late:
+        return ()
+    stood = "1 row stood behind a later one" if late == 1 else f"{late:,} rows stood behind later ones"
+    return (f"time: {stood}; rows are read in the order of time",)
+
+
+def _again_said(table: pa.Table, layout: Watched, order: np.ndarray, again: np.ndarray) -> tuple[str, ...]:
+    """Of rows that have the time of the row before them in `order`."""
+    places = np.flatnonzero(again)
+    if not len(places):
+        return ()
+    pairs = order[[places, places + 1]]
+    # What is first in the table, where the order is one of series and times.
+    first, second = pairs[:, pairs[1].argmin()].tolist()
+    have = "1 row has" if len(places) == 1 else f"{len(places):,} rows have"
+    own = " of its series" if len(places) == 1 else " of their series"
+    which = f"the first is {row_name(table, second)} with that of {row_name(table, first)}"
+    ask = "" if layout.id else ", and if they are of several series, say of which with id="
+    return (
+        f"time: {have} the time of another{own if layout.id else ''}, {which}; they are read in the order of the "
+        f"table{ask}",
+    )
 
 
 def read_table_of(source: object, layout: Watched) -> pa.Table:
