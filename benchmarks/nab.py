@@ -84,7 +84,7 @@ def online(recording: Recording, seed: int, **options: Any) -> np.ndarray:
         model = ur.AnomalyDetector(seed=seed, **options).fit(_rows(recording, end))
         if not begin:
             values = recording.values[:, None]
-            far = distances(model.state.fields.scale("", values), values)
+            far = distances(model.state.fields.scale(""), values)
         # A short rest is not worth learning again for.
         until = count if AGAIN * end > REST * count else int(AGAIN * end)
         parts.append(model.explain(_rows(recording, until)).sum(1)[begin:])

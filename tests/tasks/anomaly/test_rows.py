@@ -135,7 +135,7 @@ def test_inputs_hold_what_is_known_before_the_row() -> None:
     rows = observed(table(80))
     fitted = fields(rows, 60)
     assert fitted.calendar.features == ("hour_of_day",)
-    scale = fitted.scale("", rows.values)
+    scale = fitted.scale("")
     whole, _ = fitted.encode(scale, rows.values, rows.clocks, fitted.begin())
     assert whole.inputs.shape == (80, 2 * 2 + 2)
     other = rows.values.copy()
@@ -157,7 +157,7 @@ def test_pieces_are_encoded_as_the_whole(seed: int) -> None:
     rows = observed(table(80, seed))
     values = np.where(random.random(rows.values.shape) < 0.3, np.nan, rows.values)
     fitted = fields(rows, 60)
-    scale, memory = fitted.scale("", rows.values), fitted.begin()
+    scale, memory = fitted.scale(""), fitted.begin()
     whole, _ = fitted.encode(scale, values, rows.clocks, memory)
     cuts = np.sort(random.choice(np.arange(1, 80), 5, replace=False))
     pieces = []
@@ -180,7 +180,7 @@ def test_fields_survive_json() -> None:
 def test_a_constant_channel_moves_once_it_changes() -> None:
     rows = observed({"a": np.append(np.full(40, 5.0), [5.0, 6.0, 6.0])})
     fitted = fields(rows, 40)
-    found, _ = fitted.encode(fitted.scale("", rows.values), rows.values, rows.clocks, fitted.begin())
+    found, _ = fitted.encode(fitted.scale(""), rows.values, rows.clocks, fitted.begin())
     assert np.isfinite(found.moves[4:]).all()
     np.testing.assert_array_equal(np.flatnonzero(found.changed), [41, 42])
 
@@ -195,7 +195,7 @@ def test_a_value_near_the_end_of_what_numbers_hold_is_far_and_blinds_no_channel(
     for field in (fields.values, fields.moves):
         assert np.isfinite(field.center).all()
         assert np.isfinite(field.scale).all()
-    encoded, memory = fields.encode(fields.scale("", rows.values), rows.values, rows.clocks, fields.begin())
+    encoded, memory = fields.encode(fields.scale(""), rows.values, rows.clocks, fields.begin())
     assert np.isfinite(encoded.inputs[2:, :4]).all()
     assert np.isfinite(encoded.moves[3:]).all()
     assert np.isfinite(encoded.levels).all()

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from unrolled.data.batch.stream import NumberStream
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, OptionError, listed
 from unrolled.model import Law
-from unrolled.tasks.anomaly.follow import DetectorNet, Judged, build_detector, read_and_wanted
+from unrolled.tasks.anomaly.follow import DetectorNet, Follower, Judged, build_detector, read_and_wanted
 from unrolled.tasks.anomaly.found import (
     AnomalyEvent,
     AnomalyReport,
@@ -27,6 +27,7 @@ from unrolled.tasks.anomaly.found import (
 from unrolled.tasks.anomaly.laws import detector_laws
 from unrolled.tasks.anomaly.learned import Learned, surprises
 from unrolled.tasks.anomaly.live import AnomalyStream
+from unrolled.tasks.anomaly.newcomer import Newcomer
 from unrolled.tasks.anomaly.options import AnomalyOptions, pick_stream, pick_stream_training, pick_window
 from unrolled.tasks.anomaly.reading import Observed, Watched, read_layout, read_observed, read_table_of
 from unrolled.tasks.anomaly.rows import RowFields
@@ -43,9 +44,10 @@ class AnomalyDetector(Task):
         surprise = sum over channels of (-log p(value | all rows before) - the usual one)        nats
         score    = -log10 of how often normal rows are so surprising, by the calibration
 
-    Nothing but earlier rows enters a row's score, so scores are the same live as at once; a series that the fit has not
-    met is scaled by all of its own rows. With PyOD's verbs: `fit`,
-    `decision_function`, `predict`, `threshold_`, `decision_scores_`, `labels_`.
+    Nothing but earlier rows enters a row's score, so scores are the same live as at once. A series that the fit has not
+    met, such as a new machine, is measured by its own rows so far: its first 30 rows are not scored (their score is 0),
+    and it is measured again whenever its rows have doubled. With PyOD's verbs: `fit`, `decision_function`, `predict`,
+    `threshold_`, `decision_scores_`, `labels_`.
 
     options: any of `AnomalyOptions` and `unrolled.train.TrainOptions` by name, for instance calibration="conformal",
     false_alarms=0.001, hidden_size=64, max_minutes=5.
@@ -220,7 +222,8 @@ class AnomalyDetector(Task):
     def decision_function(self, source: object) -> np.ndarray:
         """(rows,) how strange each row of a table or array is, higher is stranger, in the order of its rows.
 
-        Every series is read from its first row on, as if nothing had come before; see `stream` to go on.
+        Every series is read from its first row on, as if nothing had come before; see `stream` to go on. The first 30
+        rows of a series that the fit has not met have a score of 0.
         """
         return self.judge(source).scores
 
@@ -238,18 +241,27 @@ class AnomalyDetector(Task):
         judged = self._judge(rows)
         return find_events(rows, judged.score, self._alarms(rows, judged), judged.excess)
 
-    def stream(self, series: str = "") -> AnomalyStream:
+    def stream(self, series: str = "", *, new: bool = False) -> AnomalyStream:
         """A series as it comes: rows are given one by one, and each is scored at once.
 
-        series: its name in the fit. Raises `OptionError` for a name that the fit has not met.
+        series: its name in the fit. new: it is none of the fit, whatever it is called; its first 30 rows say what it is
+        measured in. Raises `OptionError` for a name that the fit has not met without `new`, or has met with it.
         """
         learned = self.state
-        if series not in learned.fields.ids:
-            known = ", ".join(map(repr, learned.fields.ids[:6]))
-            raise OptionError(f"stream: there is no series {series!r}; name one of the fit: {known}.")
-        nothing = np.empty((0, learned.fields.channels))
-        follower = learned.follower(self.network, self.options, series, nothing)
-        return AnomalyStream(follower, learned.layout, learned.threshold_of(series))
+        ids = learned.fields.ids
+        if new and series in ids and series:
+            raise OptionError(f"stream: series {series!r} is one of the fit; leave new= out.")
+        if not new and series not in ids:
+            raise OptionError(
+                f"stream: there is no series {series!r}; name one of the fit ({listed(map(repr, ids))}), or pass "
+                "new=True for another."
+            )
+        follower: Follower | Newcomer
+        if new:
+            follower, threshold = learned.newcomer(self.network, self.options), learned.threshold
+        else:
+            follower, threshold = learned.follower(self.network, self.options, series), learned.threshold_of(series)
+        return AnomalyStream(follower, learned.fields, learned.layout, threshold)
 
     def evaluate(self, source: object, truth: Truth) -> AnomalyReport:
         """How good scores and alarms are beside the truth.
@@ -292,7 +304,7 @@ class AnomalyDetector(Task):
         parts = []
         for i, name in enumerate(rows.ids):
             part = rows.rows(i)
-            follower = self.state.follower(self.network, self.options, name, rows.values[part])
+            follower = self.state.begin(self.network, self.options, name)
             parts.append(follower.push(rows.values[part], rows.clocks[part]))
         return Judged(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
@@ -330,7 +342,7 @@ def _encoded(
     for i, name in enumerate(rows.ids):
         part, end = rows.rows(i), int(ends[i])
         values = rows.values[part]
-        scale = fields.scale(name, values)
+        scale = fields.scale(name)
         encoded, _ = fields.encode(scale, values, rows.clocks[part], fields.begin())
         inputs, wanted = read_and_wanted(net, encoded)
         moves = wanted.copy()

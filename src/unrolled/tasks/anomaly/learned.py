@@ -11,9 +11,10 @@ import numpy as np
 from unrolled.data.batch.runs import offsets_of
 from unrolled.tasks.anomaly.calibration import Conformal, RunningTail
 from unrolled.tasks.anomaly.follow import DetectorNet, Follower, RecordTails, distances
+from unrolled.tasks.anomaly.newcomer import Newcomer
 from unrolled.tasks.anomaly.options import AnomalyOptions, running_calibration
 from unrolled.tasks.anomaly.reading import Observed, Watched
-from unrolled.tasks.anomaly.rows import RowFields
+from unrolled.tasks.anomaly.rows import RowFields, Scale
 
 __all__ = ["Learned", "surprises"]
 
@@ -43,23 +44,37 @@ class Learned:
         typical, nothing = np.zeros((count, len(fields.ahead) * fields.channels)), (np.empty(0),) * count
         return cls(layout, fields, typical, nothing, np.full(count, np.inf), np.inf)
 
-    def follower(self, net: DetectorNet, options: AnomalyOptions, name: str, values: np.ndarray) -> Follower:
-        """At the beginning of a series; values (T, D) scale a series that the fit has not met."""
+    def begin(self, net: DetectorNet, options: AnomalyOptions, name: str) -> Follower | Newcomer:
+        """At the beginning of a series, which the fit may not have met."""
         known = name in self.fields.ids
-        i = self.fields.ids.index(name) if known else -1
-        typical = self.typical[i] if known else np.median(self.typical, axis=0)
-        alarm = options.alarm
-        running = alarm.calibration == "tail"
+        return self.follower(net, options, name) if known else self.newcomer(net, options)
+
+    def newcomer(self, net: DetectorNet, options: AnomalyOptions) -> Newcomer:
+        """At the beginning of a series that the fit has not met."""
+        typical = np.median(self.typical, axis=0)
         # A series of its own has no past, but its rows may be counted among those of all others.
-        others = np.empty(0) if running else np.concatenate(self.earlier)
-        earlier = self.earlier[i] if known else others
+        earlier = np.empty(0) if options.alarm.calibration == "tail" else np.concatenate(self.earlier)
+
+        def begin(scale: Scale) -> Follower:
+            return self._follower(net, options, scale, typical, earlier)
+
+        return Newcomer(self.fields.scale_by, begin)
+
+    def follower(self, net: DetectorNet, options: AnomalyOptions, name: str) -> Follower:
+        """At the beginning of a series of the fit."""
+        i = self.fields.ids.index(name)
+        return self._follower(net, options, self.fields.scale(name), self.typical[i], self.earlier[i])
+
+    def _follower(
+        self, net: DetectorNet, options: AnomalyOptions, scale: Scale, typical: np.ndarray, earlier: np.ndarray
+    ) -> Follower:
+        alarm = options.alarm
         calibration: RunningTail | Conformal | RecordTails
         if alarm.calibration == "record":
             calibration = RecordTails.after(earlier.reshape(-1, 2), alarm)
         else:
-            calibration = running_calibration(alarm) if running else Conformal.of(earlier)
+            calibration = running_calibration(alarm) if alarm.calibration == "tail" else Conformal.of(earlier)
         strict = options.surprise.missing == "anomaly"
-        scale = self.fields.scale(name, values)
         return Follower(net, self.fields, scale, alarm, strict, typical, earlier, calibration)
 
     def told(self, net: DetectorNet, options: AnomalyOptions, rows: Observed, ends: np.ndarray) -> Learned:
@@ -75,7 +90,7 @@ class Learned:
                 # A record is one of all rows so far, whatever was learned from them.
                 excess = np.where(np.isnan(nats), 0.0, nats - np.array(middle)).sum(1)
                 values = rows.values[rows.rows(i)]
-                far = distances(self.fields.scale(rows.ids[i], values), values)
+                far = distances(self.fields.scale(rows.ids[i]), values)
                 earlier.append(np.stack([excess, far], 1))
                 continue
             sums = np.where(known, judging - np.array(middle), 0.0).sum(1)
@@ -116,7 +131,7 @@ def surprises(learned: Learned, net: DetectorNet, options: AnomalyOptions, rows:
     """(T, A D) nats of one series, NaN where a value is missing."""
     part = rows.rows(series)
     ignoring = options.replaced(missing="ignore")
-    follower = learned.follower(net, ignoring, rows.ids[series], rows.values[part])
+    follower = learned.follower(net, ignoring, rows.ids[series])
     return follower.nats(rows.values[part], rows.clocks[part])
 
 

@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike
 
 from unrolled.errors import DataError
 from unrolled.tasks.anomaly.follow import Follower
+from unrolled.tasks.anomaly.newcomer import Newcomer
 from unrolled.tasks.anomaly.reading import Watched, read_clock
+from unrolled.tasks.anomaly.rows import RowFields
 
 __all__ = ["AnomalyStream", "RowScore"]
 
@@ -32,9 +34,9 @@ class AnomalyStream:
     0.4
     """
 
-    def __init__(self, follower: Follower, layout: Watched, threshold: float) -> None:
+    def __init__(self, follower: Follower | Newcomer, fields: RowFields, layout: Watched, threshold: float) -> None:
         self._follower, self._layout, self._threshold, self._count = follower, layout, threshold, 0
-        self._timed = bool(follower.fields.calendar.features)
+        self._timed, self._channels = bool(fields.calendar.features), fields.channels
 
     def push(self, row: ArrayLike | Sequence[float], time: object = None) -> RowScore:
         """The next row: its values (channels,), NaN where missing; and its time, written as in the table of the fit.
@@ -53,13 +55,14 @@ class AnomalyStream:
         return RowScore(score, score >= self._threshold, judged.excess[0])
 
     def _values(self, row: ArrayLike) -> np.ndarray:
-        channels = self._follower.fields.channels
         try:
             values = np.asarray(row, np.float64).reshape(1, -1)
         except (TypeError, ValueError) as error:
             raise DataError(f"push: expected numbers, NaN where missing, got {row!r} ({error}); give those.") from None
-        if values.shape[1] != channels:
-            raise DataError(f"push: expected a row of {channels} values, got {values.shape[1]}; give one a channel.")
+        if values.shape[1] != self._channels:
+            raise DataError(
+                f"push: expected a row of {self._channels} values, got {values.shape[1]}; give one a channel."
+            )
         if np.isinf(values).any():
             raise DataError(f"push: expected finite values, got {row!r}; give NaN where one is missing.")
         return values

@@ -111,15 +111,28 @@ class RowFields:
         nothing = np.full(self.channels, np.nan)
         return RowMemory(nothing, nothing, np.full((max(self.ahead) - 1, self.channels), np.nan))
 
-    def scale(self, name: str, rows: np.ndarray) -> Scale:
-        """What the series is measured in; one that the fit has not met, by its own rows (T, D)."""
-        if name in self.ids:
-            i = self.ids.index(name)
-            return Scale(self.values.center[i], self.values.scale[i], self.moves.scale[i], self.constant[i])
-        values = Number.fit(rows, scaling=self.values.scaling)
-        z = _told_apart(values.encode, rows)
-        moves = Number.fit(_whole_moves(z, self.ahead), scaling=self.values.scaling)
-        return Scale(values.center[0], values.scale[0], moves.scale[0], np.full(self.channels, np.nan))
+    def scale(self, name: str) -> Scale:
+        """What a series of the fit is measured in."""
+        i = self.ids.index(name)
+        return Scale(self.values.center[i], self.values.scale[i], self.moves.scale[i], self.constant[i])
+
+    def scale_by(self, rows: np.ndarray) -> Scale:
+        """What a series that the fit has not met is measured in, as its rows (T, D) so far give it.
+
+        Where a channel has held no value or one alone, the middle of the series of the fit says how wide it is. One
+        that has held one value in each of them is to hold the middle one of its own: its moves are not learned.
+        """
+        own = Number.fit(rows, scaling=self.values.scaling)
+        empty = np.isnan(rows).all(0)
+        flat = empty | ~np.isnan(_one_value(rows))
+        center = np.where(empty, np.median(self.values.center, axis=0), own.center[0])
+        spread = np.where(flat, np.median(self.values.scale, axis=0), own.scale[0])
+        moves = _whole_moves(_told_apart(lambda rows: (rows - center) / spread, rows), self.ahead)
+        size = Number.fit(moves, scaling=self.values.scaling).scale[0]
+        still = np.tile(flat, len(self.ahead)) | np.isnan(moves).all(0)
+        held = ~np.isnan(self.constant).any(0)
+        constant = np.where(held, np.where(empty, center, _middle_value(rows)), np.nan)
+        return Scale(center, spread, np.where(still, np.median(self.moves.scale, axis=0), size), constant)
 
     def encode(
         self, scale: Scale, values: np.ndarray, clocks: np.ndarray, memory: RowMemory
@@ -204,6 +217,12 @@ def _one_value(rows: np.ndarray) -> np.ndarray:
         if one:
             found[d] = known[0]
     return found
+
+
+def _middle_value(rows: np.ndarray) -> np.ndarray:
+    """(D,) the known value in the middle of all known ones, NaN where there is none."""
+    known = [np.sort(column[~np.isnan(column)]) for column in rows.T]
+    return np.array([column[(len(column) - 1) // 2] if len(column) else np.nan for column in known])
 
 
 def _cycles(clocks: list[np.ndarray]) -> tuple[str, ...]:
