@@ -28,7 +28,7 @@ from unrolled.data.read.table import (
 )
 from unrolled.data.read.table_layout import is_datum
 from unrolled.data.read.times import read_times
-from unrolled.data.read.usual import TIME_NAMES, usual_columns
+from unrolled.data.read.usual import TIME_NAMES, usual_column
 from unrolled.data.read.values import id_column, is_text, number_column, plain_column
 from unrolled.errors import DataError, OptionError, listed
 from unrolled.types import TABLES
@@ -115,7 +115,7 @@ def names_series(source: object, names: Sequence[str] | None, but: Sequence[str]
     except DataError:
         return False
     present = list(map(str, rows[0])) if rows else []
-    name = _usual(IDS, present)
+    name = usual_column(IDS, present)
     if name is None or not {each.lower() for each in present}.isdisjoint(but):
         return False
     found = [row.get(name) for row in rows]
@@ -143,13 +143,15 @@ def read_steps(
     """
     table = _table(source, names, [name for name in (columns.id, label, *IDS, *usual) if isinstance(name, str)])
     present = list(table.column_names)
-    ids = columns.id or _usual(IDS, present)
+    ids = columns.id or usual_column(IDS, present)
     if ids is None:
         raise DataError(
             f"{source_name(table)}: expected a column that names the series of each row, but none has a usual name; "
             f"say which with id=. It has: {listed(present)}."
         )
-    time = columns.time or (None if columns.channels else _usual(TIMES, [name for name in present if name != ids]))
+    time = columns.time or (
+        None if columns.channels else usual_column(TIMES, [name for name in present if name != ids])
+    )
     require_names([name for name in (ids, time, *(columns.channels or ())) if name], present, source_name(table))
     words = [name for name in present if name not in (ids, time) and _holds_words(table, name)]
     label = _label(table, label, usual, [ids, time], words, option) if labelled else None
@@ -192,10 +194,6 @@ def _table(source: object, names: Sequence[str] | None, text: Sequence[str]) -> 
     return table_of_rows(records.columns, records.source, lines, text)
 
 
-def _usual(names: Sequence[str], present: Sequence[str]) -> str | None:
-    return next(iter(usual_columns(names, present)), None)
-
-
 def _holds_words(table: pa.Table, name: str) -> bool:
     """Whether a column holds words alone, or times: one number among them, and they are mistakes."""
     import pyarrow as pa
@@ -233,7 +231,7 @@ def _label(
         require_names([label], present, source_name(table))
         return label
     free = [name for name in present if name not in taken]
-    found = _usual([name for name in usual if len(name) > 1], free) or (words[0] if len(words) == 1 else None)
+    found = usual_column([name for name in usual if len(name) > 1], free) or (words[0] if len(words) == 1 else None)
     if found is None:
         raise DataError(
             f"{source_name(table)}: expected a column of labels beside the numbers, but none has a usual name; say "

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
 
-from unrolled.data.read.usual import usual_columns
+from unrolled.data.read.usual import usual_column
 from unrolled.errors import DataError, listed, suggest
 
 __all__ = ["COLUMNS", "DOCUMENT", "TAG_NAMES", "WORD_NAMES", "TagLayout"]
@@ -167,9 +167,11 @@ def _sentences(rows: Sequence[Sequence[str]], width: int) -> list[list[Sequence[
 
 def _word(names: Sequence[str], sentences: Sequence[Sequence[Sequence[str]]]) -> tuple[int, bool]:
     """The column of words, and whether columns before it count: the words of a sentence, or sentences."""
-    named = next(map(names.index, usual_columns(WORD_NAMES, names)), None)
-    if named is not None or sum(map(len, sentences)) < 2:
-        return named or 0, False
+    named = usual_column(WORD_NAMES, names)
+    if named is not None:
+        return names.index(named), False
+    if sum(map(len, sentences)) < 2:
+        return 0, False
     width, word, counted = len(sentences[0][0]), 0, False
     for place in range(width - 1):
         column = [[row[place] for row in sentence] for sentence in sentences]

@@ -12,7 +12,7 @@ from unrolled.data.read.conll import Sentences
 from unrolled.data.read.delimited import Row, choose_delimiter, iterate_rows
 from unrolled.data.read.files import Places, file_name, iterate_text, require_names, suffix
 from unrolled.data.read.tag_layout import TAG_NAMES, WORD_NAMES
-from unrolled.data.read.usual import usual_columns
+from unrolled.data.read.usual import usual_column
 from unrolled.errors import DataError, listed
 
 __all__ = ["read_tag_table"]
@@ -63,7 +63,8 @@ def read_tag_table(source: str | Path, column: str | int | None = None) -> tuple
 
 
 def _usual(header: Sequence[str], names: Sequence[str]) -> int | None:
-    return next(map(header.index, usual_columns(names, header)), None)
+    name = usual_column(names, header)
+    return None if name is None else header.index(name)
 
 
 def _tag_column(header: list[str], column: str | int | None, name: str, taken: set[int | None]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["TIME_NAMES", "usual_columns"]
+__all__ = ["TIME_NAMES", "usual_column", "usual_columns"]
 
 # What columns of times are called, the likeliest first. What is a time in one kind of table alone stands where that is
 # read: a "t" is a temperature elsewhere, and a "period" a measured length.
@@ -19,6 +19,11 @@ def usual_columns(names: Sequence[str], present: Iterable[str]) -> list[str]:
     """
     place = {name: i for i, name in enumerate(names)}
     return sorted((each for each in present if _plain(each) in place), key=lambda each: place[_plain(each)])
+
+
+def usual_column(names: Sequence[str], present: Iterable[str]) -> str | None:
+    """The likeliest of them, None where none is called so."""
+    return next(iter(usual_columns(names, present)), None)
 
 
 def _plain(name: str) -> str:
