@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.data.batch.stream import NumberStream
+from unrolled.data.read.table import require_columns
 from unrolled.errors import DataError, OptionError, listed
 from unrolled.model import Law
-from unrolled.tasks.anomaly.follow import DetectorNet, Follower, Judged, build_detector, read_and_wanted
+from unrolled.tasks.anomaly.follow import DetectorNet, Follower, Judged, build_detector
 from unrolled.tasks.anomaly.found import (
     AnomalyEvent,
     AnomalyReport,
@@ -31,6 +31,7 @@ from unrolled.tasks.anomaly.newcomer import Newcomer
 from unrolled.tasks.anomaly.options import AnomalyOptions, pick_stream, pick_stream_training, pick_window
 from unrolled.tasks.anomaly.reading import Observed, Watched, read_layout, read_observed, read_table_of
 from unrolled.tasks.anomaly.rows import RowFields
+from unrolled.tasks.anomaly.training import read_halves
 from unrolled.tasks.frame import Task, ready
 from unrolled.train import Callback
 from unrolled.train.stages import Stage, Training, learn
@@ -151,14 +152,12 @@ class AnomalyDetector(Task):
         """A fresh network for the rows before `ends`, those marked in `out` left out, to be stopped by the others."""
         self._learned = Learned.untold(rows.layout, fields)
         net = self.net = ready(lambda each: build_detector(self.options, each), self.options.seed, fields)
-        early, late = _encoded(self.network, rows, ends, fields, out)
-        streams = pick_stream(self.options, len(early[0]))
-        scored = len(late[0]) > 0 and not bool(np.isnan(late[1]).all())
-        training = pick_stream_training(self.options, streams, scored=scored)
-        train = NumberStream(*early[:2], streams, self.options.steps, starts=early[2])
+        early, late = read_halves(self.network, rows, ends, fields, out)
+        streams, steps = pick_stream(self.options, len(early.inputs)), self.options.steps
+        training = pick_stream_training(self.options, streams, scored=late.scored)
         # The loop takes batches of one size, so the held rows are read as so many streams, too.
-        valid = NumberStream(*late[:2], streams, self.options.steps, starts=late[2]) if scored else None
-        return Stage(net, train, len(early[0]), training, valid)
+        valid = late.stream(streams, steps) if late.scored else None
+        return Stage(net, early.stream(streams, steps), len(early.inputs), training, valid)
 
     def _strangest(self, rows: Observed, ends: np.ndarray) -> list[np.ndarray]:
         """Of each series (T,) whether a row is among the most surprising of those that are learned from."""
@@ -331,49 +330,6 @@ class AnomalyDetector(Task):
         return detector_laws(self)
 
 
-Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
-
-
-def _encoded(
-    net: DetectorNet, rows: Observed, ends: np.ndarray, fields: RowFields, out: list[np.ndarray] | None
-) -> tuple[Parts, Parts]:
-    """(inputs, moves, where series begin) of the rows before `ends`, and of those from there on."""
-    halves: tuple[list[tuple[np.ndarray, np.ndarray]], ...] = ([], [])
-    for i, name in enumerate(rows.ids):
-        part, end = rows.rows(i), int(ends[i])
-        values = rows.values[part]
-        scale = fields.scale(name)
-        encoded, _ = fields.encode(scale, values, rows.clocks[part], fields.begin())
-        inputs, wanted = read_and_wanted(net, encoded)
-        moves = wanted.copy()
-        held = np.tile(~np.isnan(scale.constant), len(fields.ahead))
-        # A channel that never changes teaches nothing, but something must be learned from.
-        moves[:, held & ~held.all()] = np.nan
-        if out is not None:
-            moves[out[i]] = np.nan
-        for half, chosen in zip(halves, (slice(0, end), slice(end, None)), strict=True):
-            half.append((inputs[chosen], _to_come(moves[chosen], fields.ahead)))
-    early, late = (_joined(half) for half in halves)
-    return early, late
-
-
-def _to_come(moves: np.ndarray, ahead: tuple[int, ...]) -> np.ndarray:
-    """(T, A D) at each step the moves that are to be foreseen there: those of later rows, NaN where these are not."""
-    found = np.full_like(moves, np.nan)
-    width = moves.shape[1] // len(ahead)
-    for i, a in enumerate(ahead):
-        part = slice(i * width, (i + 1) * width)
-        found[: max(len(moves) - a + 1, 0), part] = moves[a - 1 :, part]
-    return found
-
-
-def _joined(pairs: list[tuple[np.ndarray, np.ndarray]]) -> Parts:
-    lengths = np.array([len(inputs) for inputs, _ in pairs])
-    starts = (np.cumsum(lengths) - lengths)[lengths > 0]
-    inputs, moves = (np.concatenate([pair[k] for pair in pairs]) for k in range(2))
-    return inputs, moves, starts
-
-
 def _columns_said(layout: Watched) -> tuple[str, ...]:
     names = ", ".join(layout.channels[:6]) + (", ..." if len(layout.channels) > 6 else "")
     time = () if layout.time is None else (f"time: column {layout.time!r}",)
@@ -381,7 +337,5 @@ def _columns_said(layout: Watched) -> tuple[str, ...]:
 
 
 def _flags(table: Any, name: str) -> np.ndarray:
-    from unrolled.data.read.table import require_columns
-
     require_columns(table, [name])
     return np.asarray(table[name].to_numpy())
