@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unrolled.tasks.anomaly.calibration import Conformal, RecordTail, RunningTail, records, tail
+from unrolled.tasks.anomaly.calibration import Conformal, RecordTail, RunningTail, quieted, tail
 
 
 def test_the_tail_is_that_of_a_normal_number() -> None:
@@ -91,12 +91,12 @@ def test_one_value_alone_calibrates_without_dividing_by_zero() -> None:
 @pytest.mark.parametrize("quiet", [0, 1, 3, 50])
 def test_records_are_above_what_came_shortly_before(quiet: int) -> None:
     scores = np.random.default_rng(quiet).random(40)
-    found = records(scores, quiet, np.empty(0))
+    found = quieted(scores, quiet, np.empty(0))
     for t, score in enumerate(scores):
         before = scores[max(0, t - quiet) : t]
         expected = score if not len(before) or score > before.max() else 0.0
         assert found[t] == expected
-    cut = records(scores[15:], quiet, scores[:15])
+    cut = quieted(scores[15:], quiet, scores[:15])
     np.testing.assert_array_equal(cut, found[15:])
 
 

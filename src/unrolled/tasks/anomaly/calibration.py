@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Conformal", "RecordTail", "RunningTail", "records", "tail"]
+__all__ = ["Conformal", "RecordTail", "RunningTail", "quieted", "tail"]
 
 Array = NDArray[np.float64]
 
@@ -30,7 +30,7 @@ def tail(z: Array) -> Array:
     return np.where(z > FAR, far, -np.log10(near))
 
 
-def records(scores: Array, quiet: int, before: Array) -> Array:
+def quieted(scores: Array, quiet: int, before: Array) -> Array:
     """The scores that are higher than all the `quiet` ones before them, 0 elsewhere; before: the ones before these."""
     if not quiet:
         return scores

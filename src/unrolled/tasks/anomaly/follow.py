@@ -14,7 +14,7 @@ from unrolled.align.reconstruct import Reconstruct
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.nn.reading.reader import NumberReader
-from unrolled.tasks.anomaly.calibration import Conformal, RecordTail, RunningTail, records
+from unrolled.tasks.anomaly.calibration import Conformal, RecordTail, RunningTail, quieted
 from unrolled.tasks.anomaly.options import NARROWER, AlarmOptions, AnomalyOptions, pick_window
 from unrolled.tasks.anomaly.rows import Encoded, RowFields, RowMemory, Scale
 
@@ -132,7 +132,7 @@ class Follower:
         else:
             plain = self.calibration.score(surprise)
         quiet = self.alarm.quiet
-        score = records(plain, quiet, self.scored)
+        score = quieted(plain, quiet, self.scored)
         self.scored = np.concatenate([self.scored, plain])[-quiet:] if quiet else self.scored
         return Judged(excess, score)
 
