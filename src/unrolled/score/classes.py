@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unrolled.errors import DataError
-from unrolled.score.rates import Counts, Rates, table
+from unrolled.score.rates import Counts, Rates
+from unrolled.score.table import rates_table
 from unrolled.types import Json
 
 __all__ = ["ClassReport", "accuracy", "class_report", "confusion_matrix"]
@@ -44,7 +45,7 @@ class ClassReport:
             ("macro mean", self.macro, self.macro.f1, total),
             ("weighted mean", self.weighted, self.weighted.f1, total),
         ]
-        return table([*rows, ("accuracy", None, self.accuracy, total), *means])
+        return rates_table([*rows, ("accuracy", None, self.accuracy, total), *means])
 
     def to_json(self) -> Json:
         """The report as plain JSON."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from unrolled.types import Json
 
-__all__ = ["Counts", "Rates", "table"]
-
-# Longer labels are cut in the table, not in the report.
-LABEL_WIDTH = 40
+__all__ = ["Counts", "Rates"]
 
 
 class Rates(NamedTuple):
@@ -56,18 +52,3 @@ class Counts:
         """Counts and rates as plain JSON."""
         counts = {"label": self.label, "correct": self.correct, "predicted": self.predicted, "support": self.support}
         return {**counts, **self.rates._asdict()}
-
-
-def table(rows: Sequence[tuple[str, Rates | None, float, int]]) -> str:
-    """Lines of label, precision, recall, F1 and support. A row is (label, rates, f1, support); rates None: F1 alone."""
-    names = [_cut(label) for label, *_ in rows]
-    width = max(map(len, names), default=0)
-    lines = [f"{'':{width}}  precision  recall     f1  support"]
-    for name, (_, rates, f1, support) in zip(names, rows, strict=True):
-        two = f"{'':9}  {'':6}" if rates is None else f"{rates.precision:9.3f}  {rates.recall:6.3f}"
-        lines.append(f"{name:{width}}  {two}  {f1:5.3f}  {support:7d}")
-    return "\n".join(lines)
-
-
-def _cut(label: str) -> str:
-    return label if len(label) <= LABEL_WIDTH else f"{label[: LABEL_WIDTH - 1]}…"

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unrolled.errors import DataError
 from unrolled.score.forecast import coverage, mae, rmse
-from unrolled.score.table import score_lines
+from unrolled.score.table import score_table
 
 __all__ = ["RegressionReport", "r2", "regression_report"]
 
@@ -42,7 +42,7 @@ class RegressionReport:
         return float(np.mean([row["r2"] for row in self.rows if row["name"] == MODEL]))
 
     def __str__(self) -> str:
-        return "\n".join([f"{self.count:,} rows", *score_lines(self.rows)])
+        return f"{self.count:,} rows\n{score_table(self.rows)}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from unrolled.errors import DataError
-from unrolled.score.rates import Counts, Rates, table
+from unrolled.score.rates import Counts, Rates
+from unrolled.score.table import rates_table
 from unrolled.types import Json
 
 __all__ = ["Span", "SpanReport", "span_f1"]
@@ -34,7 +35,7 @@ class SpanReport:
 
     def __str__(self) -> str:
         rows = [(row.label, row.rates, row.f1, row.support) for row in (*self.types, self.overall)]
-        return table([*rows, ("macro mean", self.macro, self.macro.f1, self.overall.support)])
+        return rates_table([*rows, ("macro mean", self.macro, self.macro.f1, self.overall.support)])
 
     def to_json(self) -> Json:
         """The report as plain JSON."""

@@ -12,7 +12,7 @@ from unrolled.data.panel.panel import Panel
 from unrolled.errors import DataError
 from unrolled.options import typed
 from unrolled.score import forecast as score
-from unrolled.score.table import score_lines
+from unrolled.score.table import score_table
 from unrolled.tasks.forecast.channels import Channels, truth
 from unrolled.tasks.forecast.prediction import level_name, show_times
 
@@ -54,7 +54,7 @@ class Report:
 
     def __str__(self) -> str:
         head = f"{self.windows} forecasts of {self.horizon} steps, {self.first} to {self.last}: {self.basis}"
-        return "\n".join([head, *score_lines(self.rows)])
+        return f"{head}\n{score_table(self.rows)}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
