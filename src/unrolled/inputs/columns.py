@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from unrolled.data.panel.steps import AS_SEEN, StepColumns
+from unrolled.data.read.files import require_names
 from unrolled.data.read.records import Records
 from unrolled.data.read.table_layout import is_datum
 from unrolled.errors import DataError, listed
@@ -39,7 +40,8 @@ class LabelColumns:
     """Which columns of a table hold the text and its label, or the steps of series; names: of all columns, where a file
     has no header.
 
-    files: the column that names the files of inputs. said: labels are no classes, but what is said or written.
+    files: the column that names the files of inputs. said: labels are no classes, but what is said or written. more:
+    columns of further numbers that belong to a label, which is then a list of all of them.
     """
 
     text: str | None = None
@@ -48,6 +50,7 @@ class LabelColumns:
     steps: StepColumns = AS_SEEN
     files: str | None = None
     said: bool = False
+    more: tuple[str, ...] = ()
 
     @property
     def usual(self) -> tuple[str, ...]:
@@ -59,16 +62,28 @@ class LabelColumns:
         """The columns of the text and of the label, and the names of all."""
         return (self.text, self.label), self.names
 
+    @property
+    def said_labels(self) -> str:
+        """Where labels stand, in words: "column 'a'" or "columns 'a', 'b'"."""
+        return f"column{'s' if self.more else ''} {listed(map(repr, (self.label, *self.more)))}"
+
     def settled(self, present: Sequence[str], source: str) -> LabelColumns:
         """The columns named, or seen from their names, or from there being two."""
         label = self.label or next((name for name in LABEL_NAMES if name in present), None)
         text = self.text or next((name for name in TEXT_NAMES if name in present and name != label), None)
-        rest = [name for name in present if name not in (text, label)]
-        if len(present) == 2 and len(rest) == 1:
+        rest = [name for name in present if name not in (text, label, *self.more)]
+        if len(present) == 2 + len(self.more) and len(rest) == 1:
             text, label = text or rest[0], label or rest[0]
         if text is None or label is None:
             raise _unnamed("text" if text is None else "label", present, source)
-        return LabelColumns(text, label, self.names)
+        return LabelColumns(text, label, self.names, more=self.more)
+
+    def labels(self, columns: Mapping[str, Sequence[object]], source: str) -> Sequence[object]:
+        """The label of each row of a table: what stands in its column; of several columns a list."""
+        require_names([name for name in (self.label, *self.more) if name is not None], list(columns), source)
+        if not self.more:
+            return columns[self.label or ""]
+        return [list(row) for row in zip(*(columns[name] for name in (self.label or "", *self.more)), strict=True)]
 
     def texts_alone(self, present: Sequence[str], source: str) -> LabelColumns:
         """The column of the texts, where no labels are looked for."""
@@ -76,7 +91,7 @@ class LabelColumns:
         text = text or next((name for name in TEXT_NAMES if name in present), None)
         if text is None:
             raise _unnamed("text", present, source)
-        return LabelColumns(text, self.label, self.names)
+        return LabelColumns(text, self.label, self.names, more=self.more)
 
 
 def table_of_numbers(records: Records, label: str | None) -> DataError | None:

@@ -16,7 +16,7 @@ from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.folders import SERIES
 from unrolled.data.read.label_first import is_label_first, read_label_first
 from unrolled.data.read.lines import visible_files
-from unrolled.data.read.series import read_series
+from unrolled.data.read.series import read_series, read_several
 from unrolled.data.read.sources import holds_columns, holds_texts, is_delimited, is_path, is_several
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.levelled import Levelled
@@ -102,17 +102,27 @@ class SeriesInput(Input[SeriesGroups]):
         if isinstance(source, Sized) and not is_path(source) and not len(source):
             return ReadSource(cls(()), Places("the inputs", "row", np.arange(0)), columns)
         names = (columns.label,) if columns.label and is_path(source) else (("text", "y") if columns.said else ("y",))
-        series = read_series(source, names=names)
-        return ReadSource(cls(series.values), series.places, columns, series.labels, filed=is_path(source))
+        several = None
+        if labelled and is_path(source) and suffix(source) == ".npz":
+            several = read_several(source, (*names[:1], *columns.more))
+        series = read_series(source, names=names if several is None else ())
+        labels: Sequence[object] | None = series.labels if several is None else several
+        if labels is not None and len(labels) != len(series):
+            raise DataError(
+                f"Expected numbers for each of the {len(series)} series of {series.source}, but got them for "
+                f"{len(labels)}: give one row of them for each."
+            )
+        return ReadSource(cls(series.values), series.places, columns, labels, filed=is_path(source))
 
     @classmethod
     def _of_steps(cls, source: object, columns: LabelColumns, labelled: bool) -> ReadSource:
         """A table with a row for each step; a label belongs to all rows of a series."""
         found = read_steps(
-            source, columns.steps, columns.label, columns.usual, option="label", labelled=labelled, names=columns.names
-        )
+            source, columns.steps, columns.label, columns.usual, option="label", labelled=labelled, names=columns.names,
+            more=columns.more,
+        )  # fmt: skip
         labels = None if found.labels is None else [_one_label(found, i) for i in range(len(found.ids))]
-        settled = LabelColumns(None, found.label or columns.label, columns.names, found.columns)
+        settled = LabelColumns(None, found.label or columns.label, columns.names, found.columns, more=columns.more)
         filed = is_delimited(source)
         return ReadSource(cls(found.values), found.places, settled, labels, filed=filed, remarks=found.remarks)
 

@@ -94,9 +94,9 @@ class TextInput(Input[TextGroups]):
         labels = None
         if labelled:
             records.texts(columns.label or "")
-            labels = records.columns[columns.label or ""]
+            labels = columns.labels(records.columns, records.source)
         above = () if columns.names else comments_above(source)
-        seen = () if told or not labelled else (f"texts: column {columns.text!r}; labels: column {columns.label!r}",)
+        seen = () if told or not labelled else (f"texts: column {columns.text!r}; labels: {columns.said_labels}",)
         filed = labelled and records.places.kind == "line"
         return ReadSource(texts, records.places, columns, labels, filed, (*above, *seen))
 

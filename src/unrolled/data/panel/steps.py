@@ -126,7 +126,7 @@ def names_series(source: object, names: Sequence[str] | None, but: Sequence[str]
 @reader
 def read_steps(
     source: object, columns: StepColumns, label: str | int | None, usual: Sequence[str], *, option: str,
-    labelled: bool, names: Sequence[str] | None = None,
+    labelled: bool, names: Sequence[str] | None = None, more: Sequence[str] = (),
 ) -> StepTable:  # fmt: skip
     """The series of a table with a row for each step, sorted by time where there is such a column.
 
@@ -136,6 +136,7 @@ def read_steps(
         label: the column of the labels; None: one of a `usual` name, or the only one of words.
         option: what a message calls the choice of that column. labelled: whether labels are looked for.
         names: of all columns, where a file has no header.
+        more: columns of further labels; those of a step are then a list, None where one of them is missing.
 
     Raises:
         DataError: a column is missing or cannot be told; a value is no number (column, row and value are named); a row
@@ -152,10 +153,11 @@ def read_steps(
     time = columns.time or (
         None if columns.channels else usual_column(TIMES, [name for name in present if name != ids])
     )
-    require_names([name for name in (ids, time, *(columns.channels or ())) if name], present, source_name(table))
+    wanted = (ids, time, *(columns.channels or ()), *(more if labelled else ()))
+    require_names([name for name in wanted if name], present, source_name(table))
     words = [name for name in present if name not in (ids, time) and _holds_words(table, name)]
     label = _label(table, label, usual, [ids, time], words, option) if labelled else None
-    chosen = columns.channels or tuple(name for name in present if name not in (ids, time, label, *words))
+    chosen = columns.channels or tuple(name for name in present if name not in (ids, time, label, *words, *more))
     if not chosen:
         raise DataError(
             f"{source_name(table)}: expected columns of numbers beside {ids!r}, but got none: give at least one."
@@ -171,15 +173,15 @@ def read_steps(
     ends = offsets_of(np.bincount(series, minlength=len(found)))[1:-1]
     rows = np.split(order, ends)
     numbers = np.stack([number_column(table, name) for name in chosen], axis=1)
-    told = None if label is None else plain_column(table, label).to_pylist()
+    told = None if label is None else _told(table, [label, *more])
     labels = None if told is None else [[told[row] for row in some.tolist()] for some in rows]
-    alone = [name for name in present if name not in (ids, time, label, *chosen)]
+    alone = [name for name in present if name not in (ids, time, label, *chosen, *(more if labelled else ()))]
     remarks = (
         *table_remarks(table, [ids, *chosen]),
         f"series: {len(found):,} by column {ids!r}, a row for each step",
         *said,
         f"channels: {listed(chosen)}",
-        *([] if label is None else [f"labels: column {label!r}"]),
+        *([] if label is None else [f"labels: column{'s' if more else ''} {listed(map(repr, (label, *more)))}"]),
         *([f"columns left alone: {listed(alone)}"] if alone else []),
     )
     return StepTable([numbers[some] for some in rows], labels, found, rows, table, settled, label, remarks)
@@ -192,6 +194,12 @@ def _table(source: object, names: Sequence[str] | None, text: Sequence[str]) -> 
     records = read_records(source, names=names)
     lines = records.places.numbers if records.places.kind == "line" else None
     return table_of_rows(records.columns, records.source, lines, text)
+
+
+def _told(table: pa.Table, names: Sequence[str]) -> Values:
+    """What stands in a column, row by row; of several a list, where all of it is there."""
+    columns = [plain_column(table, name).to_pylist() for name in names]
+    return columns[0] if len(columns) == 1 else [None if None in row else [*row] for row in zip(*columns, strict=True)]
 
 
 def _holds_words(table: pa.Table, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import zipfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import IO
 
@@ -19,8 +20,11 @@ __all__ = ["read_arrays"]
 LONGEST_EMPTY = 1 << 16
 
 
-def read_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file by name, or that of an .npy file as "x". Raises DataError; nothing is unpickled."""
+def read_arrays(path: Path, name: str, only: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file by name, or that of an .npy file as "x". Raises DataError; nothing is unpickled.
+
+    only: the names of those that are wanted, of which none may be there; None: all, and there must be one.
+    """
     with foreign_told(DataError, f"{name} is not a file of numpy arrays", "save it with numpy.save() or numpy.savez()"):
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -29,12 +33,14 @@ def read_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
                 return {"x": _array(file, size, name)}
             with zipfile.ZipFile(file) as archive:
                 members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+                if only is not None:
+                    members = [member for member in members if member.filename.removesuffix(".npy") in only]
                 check_members(members, size, name)
                 arrays = {}
                 for member in members:
                     with archive.open(member) as packed:
                         arrays[member.filename.removesuffix(".npy")] = _array(packed, member.file_size, name)
-    if not arrays:
+    if not arrays and only is None:
         raise DataError(f"{name} holds no arrays: save the series as 'x'.")
     return arrays
 

@@ -17,7 +17,7 @@ from unrolled.data.read.labelled import LabelledValues
 from unrolled.data.read.ts import read_stepped_ts, read_ts
 from unrolled.errors import DataError, listed, said_by
 
-__all__ = ["STEPPED", "Series", "SteppedSeries", "read_series", "read_stepped"]
+__all__ = ["STEPPED", "Series", "SteppedSeries", "read_series", "read_several", "read_stepped"]
 
 # What the array of series is called in a file of several.
 _NAMES = ("x", "features")
@@ -28,6 +28,31 @@ STEPPED = (".ts", ".npz")
 
 class Series(LabelledValues[np.ndarray]):
     """n series of D channels each, of any lengths: (T_i, D) float64, NaN where missing."""
+
+
+@reader
+def read_several(source: str | Path, names: Sequence[str]) -> list[list[object]] | None:
+    """The numbers of each series of an .npz file that has several for each: an array (N, V), which is the one that is
+    named, or `y` where none of several is there; or several names of arrays (N,). None: there is one for each, or none.
+
+    Raises:
+        DataError: an array of several is not there, or not as long as the others.
+    """
+    name = file_name(source)
+    arrays = read_arrays(require_file(source), name, (*names, "y"))
+    whole = arrays.get(names[0] if len(names) == 1 else "y")
+    if len(names) == 1 or (whole is not None and arrays.keys().isdisjoint(names)):
+        return whole.tolist() if whole is not None and whole.ndim == 2 and whole.shape[1] != 1 else None
+    arrays = {one: array for one, array in arrays.items() if one in names}
+    missing = next((one for one in names if one not in arrays), None)
+    shapes = {array.shape for array in arrays.values()}
+    if missing is not None or len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+        wrong = f"there is no {missing!r}" if missing is not None else f"got arrays of shape {listed(map(str, shapes))}"
+        raise DataError(
+            f"Expected {listed(map(repr, names))} of {name} as a number each for every series, but {wrong}: save them "
+            "so, or as one array (N, V)."
+        )
+    return [list(row) for row in zip(*(arrays[one].tolist() for one in names), strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +167,8 @@ def _from_path(
     arrays = read_arrays(require_file(source), name)
     values, _ = _in_arrays(arrays, name)
     own = next((arrays[one] for one in labels if one in arrays), None)
+    if own is not None and own.ndim == 2 and own.shape[1] == 1:
+        own = own[:, 0]
     return values, own, list(range(len(values)))
 
 
