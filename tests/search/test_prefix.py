@@ -8,14 +8,14 @@ import math
 import pickle
 import weakref
 from collections import defaultdict
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import torch
 
 from unrolled.errors import NonFiniteError, OptionError, ShapeError
-from unrolled.search.fusion import Lexicon, Units
+from unrolled.search.fusion import HotWords, Lexicon, Scorer, Units
 from unrolled.search.paths import Spelled, path_of
 from unrolled.search.prefix import TIDY, Labelling, PrefixSearch, prefix_search
 
@@ -232,6 +232,19 @@ def said(seed: int, codes: int, stretch: int) -> np.ndarray:
     return np.asarray(np.log(0.1 / 9 + 0.9 * np.eye(9))[path])
 
 
+@pytest.mark.parametrize("scorers", [
+    [Units(0.5)], [HotWords({(1, 3): 3.0, (3,): 1.0}, [2])], [Lexicon([(1, 3), (3,)], [2]), Units(-0.5, [2])],
+])  # fmt: skip
+def test_any_pieces_give_exactly_the_same_where_others_have_a_say(scorers: list[Scorer[Any]]) -> None:
+    for seed in range(10):
+        frames = drawn(seed, 50, 4)
+        whole, parts = (PrefixSearch(5, threshold=9.0, scorers=scorers) for _ in range(2))
+        whole.push(frames)
+        for piece in pieces(frames, np.random.default_rng(seed)):
+            parts.push(piece)
+        assert parts.finish(5) == whole.finish(5)
+
+
 @pytest.mark.parametrize("scorers", [[], [Units(0.5)]])
 def test_a_search_keeps_what_is_said_and_no_frames(scorers: list[Units]) -> None:
     """The threshold makes the beam agree: what it does not agree on is kept for each prefix."""
@@ -247,6 +260,8 @@ def test_a_search_keeps_what_is_said_and_no_frames(scorers: list[Units]) -> None
     # 600 frames of 9 numbers of 8 bytes, and 12,000. What stands in another frame is a larger number: 3 bytes a code.
     assert sizes[20] < sizes[1] + 200 * 3 + 1000
     assert sizes[20] < 12_000 * 9 * 8 / 10
+    # A place is a code, two numbers of frames and a confidence: with what marks them in pickled form some 30 bytes.
+    assert sizes[1] < 200 * 40 + 2000 * len(scorers)
 
 
 def test_a_search_of_nothing_stays_as_large_as_it_is() -> None:
@@ -274,11 +289,12 @@ def test_what_was_asked_of_prefixes_that_left_the_beam_is_forgotten() -> None:
         def end(self, state: Counted) -> float:
             return 0.0
 
-    search = PrefixSearch(4, scorers=[Counted()])
-    for seed in range(40):
-        search.push(drawn(seed, TIDY, 9))
-        # Those of the beam, and of what each of them may grow by, twice: before and after a round of tidying.
-        assert len(Counted.states) <= 2 * 4 * 9
+    search = PrefixSearch(12, scorers=[Counted()])
+    for seed in range(150):
+        scores = 2 * np.random.default_rng(seed).normal(size=(TIDY, 5)) + 9 * (np.arange(5) == 0)
+        search.push(scores - np.logaddexp.reduce(scores, -1, keepdims=True))
+        # Those of the beam, and of each of them grown by one of four codes.
+        assert len(Counted.states) <= 12 * (1 + 4)
 
 
 def test_without_frames_nothing_is_said() -> None:
