@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import numpy as np
 from torch import nn
@@ -19,7 +19,7 @@ from unrolled.fields.category import Category
 from unrolled.fields.spoken import spelled_as
 from unrolled.heads.softmax import SoftmaxHead
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import Input, input_of, version_rows
+from unrolled.inputs.input import version_rows
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
 from unrolled.tasks.batches import per_row
@@ -192,11 +192,6 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
     @property
     def _classes(self) -> np.ndarray:
         return as_they_came(self.fields["label"].values, self.notes.labels)
-
-    @property
-    def kind(self) -> type[Input[Any]]:
-        """The kind of inputs that it learned from."""
-        return input_of(self.fields)
 
     def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> Fields:
         return {"label": corpus.classes(rows), **corpus.inputs.fit(rows, self.options)}

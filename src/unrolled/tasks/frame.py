@@ -15,7 +15,7 @@ from unrolled import randomness
 from unrolled.data.batch.batching import Dataset
 from unrolled.errors import DataError, OptionError, UnrolledError
 from unrolled.fields import field_from_json, field_to_json
-from unrolled.inputs.input import Fields
+from unrolled.inputs.input import Fields, Input, input_of
 from unrolled.model import Law, Model
 from unrolled.tasks.laws import sequence_laws
 from unrolled.tasks.notes import Notes
@@ -80,6 +80,11 @@ class SequenceTask(Task, Generic[C, D]):
         super().__init__(**options)
         self.fields: Fields = {}
         self.notes = self.notes_kind()
+
+    @property
+    def kind(self) -> type[Input[Any]]:
+        """The kind of inputs that it learned from."""
+        return input_of(self.fields)
 
     @abstractmethod
     def make_fields(self, corpus: C, rows: np.ndarray) -> Fields:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import numpy as np
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ from unrolled.errors import OptionError
 from unrolled.fields.number import Number
 from unrolled.heads.number.head import NumberHead
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import Input, check_kind, input_of, version_rows
+from unrolled.inputs.input import check_kind, version_rows
 from unrolled.score.regression import RegressionReport, regression_report
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source, held_out
@@ -174,11 +174,6 @@ class Regressor(SequenceTask[MeasuredExamples, Examples[Labelled]]):
             place = int(np.argmax(levels))
             widest = (levels[place], lower[..., place], upper[..., place])
         return draw_regression(truth, self._decoded(intervals.middle), widest, path)
-
-    @property
-    def kind(self) -> type[Input[Any]]:
-        """The kind of inputs that it learned from."""
-        return input_of(self.fields)
 
     @property
     def has_intervals(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self, cast
+from typing import ClassVar, Literal, Self, cast
 
 import numpy as np
 from pydantic import Field
@@ -23,7 +23,7 @@ from unrolled.fields.tokens.chunks import SCHEMES
 from unrolled.heads.crf import CRFHead
 from unrolled.heads.softmax import SoftmaxHead
 from unrolled.inputs.augment import MaskOptions
-from unrolled.inputs.input import Input, check_kind, input_of
+from unrolled.inputs.input import check_kind
 from unrolled.inputs.plain import parted
 from unrolled.inputs.series import SeriesOptions
 from unrolled.inputs.text import TextUse
@@ -239,11 +239,6 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
         steps = inputs.column(self.fields)[1].tolist()
         tags = [[values[code] for code in r.integers(len(values), size=n)] for r, n in zip(draw, steps, strict=True)]
         return TaggedExamples(inputs, tags, Places("the made-up examples", "row", np.arange(rows)))
-
-    @property
-    def kind(self) -> type[Input[Any]]:
-        """The kind of inputs that it learned from."""
-        return input_of(self.fields)
 
     @classmethod
     def renamed(cls, name: str) -> str:

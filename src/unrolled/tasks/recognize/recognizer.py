@@ -18,7 +18,7 @@ from unrolled.data.read.files import Places
 from unrolled.errors import DataError, listed
 from unrolled.fields.text import Text
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import Input, input_of, version_rows
+from unrolled.inputs.input import version_rows
 from unrolled.nn.reading.frames import StackedReader
 from unrolled.score.speech import character_error_rate, word_error_rate
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
@@ -169,11 +169,6 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
             make_scorers(asked, coding, self.notes.words), stride=self.options.stride, after=self.options.after,
             pause=frames,
         )  # fmt: skip
-
-    @property
-    def kind(self) -> type[Input[Any]]:
-        """The kind of inputs that it learned from."""
-        return input_of(self.fields)
 
     @property
     def streamable(self) -> bool:
