@@ -240,9 +240,8 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         classes = self.fields["label"].values
         labels = [classes[i % len(classes)] for i in range(rows)]
         places = Places("the made-up examples", "row", np.arange(rows))
-        return LabelledExamples(
-            self.kind.made_up(self.fields, self.options, draw), labels, "text", places, LabelColumns()
-        )
+        inputs = self.kind.made_up(self.fields, self.options, draw)
+        return LabelledExamples(inputs, places, LabelColumns(), labels=labels)
 
     def score(self, source: object, y: Iterable[object] | None = None) -> float:
         """The accuracy on labelled examples, in [0, 1]: what scikit-learn maximises."""

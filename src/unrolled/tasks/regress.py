@@ -234,7 +234,7 @@ class Regressor(SequenceTask[MeasuredExamples, Examples[Labelled]]):
         targets = np.array([field.decode(random.normal(size=(1, field.width)))[0] for random in draw])
         inputs = self.kind.made_up(self.fields, self.options, draw)
         places = Places("the made-up examples", "row", np.arange(rows))
-        return MeasuredExamples(inputs, targets, self.notes.several, places, LabelColumns())
+        return MeasuredExamples(inputs, places, LabelColumns(), targets=targets, several=self.notes.several)
 
     def __sklearn_is_fitted__(self) -> bool:
         return self.net is not None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from unrolled.data.read.files import Places
 from unrolled.data.read.sources import holds_columns, is_path, is_several
 from unrolled.errors import DataError, listed
 from unrolled.fields.category import Category
 from unrolled.fields.spoken import in_order, one_spelling, written_number
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import Input, ReadSource, check_kind, known_inputs
+from unrolled.inputs.input import Input, ReadSource, known_inputs
+from unrolled.tasks.reading.corpus import InputCorpus
 from unrolled.tasks.reading.options import InputOptions
 
 __all__ = ["LabelledExamples", "is_missing", "read_examples", "read_source", "recognised"]
@@ -26,31 +26,18 @@ MISSING = ("nan", "<NA>", "NaT")
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledExamples:
-    """n inputs of one kind.
+class LabelledExamples(InputCorpus):
+    """n inputs of one kind, with a class each.
 
     labels: of each as text, None where there are none. kind: what they are: "text", "number" (numbers written in a
-    file), "whole" (numbers) or "truth" (True and False). columns: where they stood in a table.
+    file), "whole" (numbers) or "truth" (True and False).
     """
 
-    inputs: Input[Any]
-    labels: list[str] | None
-    kind: str
-    places: Places
-    columns: LabelColumns
-    remarks: tuple[str, ...] = ()
+    labels: list[str] | None = None
+    kind: str = "text"
 
-    def __len__(self) -> int:
-        return len(self.places.numbers)
-
-    def versions(self, options: InputOptions) -> LabelledExamples:
-        """What training learns from: all examples, then all in another version, and so on, as `Input.versions`."""
-        heard = self.inputs.versions(options)
-        if heard is self.inputs:
-            return self
-        rows = np.arange(len(heard)) % len(self)
-        labels = None if self.labels is None else [self.labels[row] for row in rows.tolist()]
-        return replace(self, inputs=heard, labels=labels, places=self.places.select(rows))
+    def with_answers_of(self, rows: np.ndarray) -> Self:
+        return replace(self, labels=None if self.labels is None else [self.labels[row] for row in rows.tolist()])
 
     def classes(self, rows: np.ndarray) -> Category:
         """The classes of these rows: numbers in the order of their values."""
@@ -75,18 +62,14 @@ class LabelledExamples:
                 f"fit: expected at least two classes, got [{_quoted(classes)}] alone; give examples of another."
             )
 
-    def check_held(self, held: LabelledExamples | None) -> None:
+    def check_held(self, held: Self | None) -> None:
         """Raises `DataError` where examples that are held out are of another kind, or of other classes alone."""
+        super().check_held(held)
         if held is None:
             return
-        held.check_kind("valid", self.inputs.kind)
         classes, others = set(self.labels or ()), set(held.labels or ())
         if classes.isdisjoint(others) and _numbers(classes).isdisjoint(_numbers(others)):
             raise DataError(f"fit: expected valid to hold some of [{_quoted(classes)}], got [{_quoted(others)}].")
-
-    def check_kind(self, owner: str, wanted: str) -> None:
-        """Raises `DataError` where the inputs are of another kind than `wanted`."""
-        check_kind(owner, wanted, self.inputs)
 
 
 def read_examples(
@@ -159,7 +142,7 @@ def _matched(labels: Iterable[object] | None, count: int) -> list[object]:
 
 def _labelled(read: ReadSource, labels: Sequence[object] | None) -> LabelledExamples:
     if labels is None:
-        return LabelledExamples(read.inputs, None, "text", read.places, read.columns, read.remarks)
+        return LabelledExamples(read.inputs, read.places, read.columns, read.remarks)
     for row, label in enumerate(labels):
         place = read.places.of(row)
         if is_several(label):
@@ -173,7 +156,7 @@ def _labelled(read: ReadSource, labels: Sequence[object] | None) -> LabelledExam
         kind = "number"
     if kind in ("whole", "number"):
         remarks = (*remarks, "labels: numbers, in the order of their values")
-    return LabelledExamples(read.inputs, said, kind, read.places, read.columns, (*read.remarks, *remarks))
+    return LabelledExamples(read.inputs, read.places, read.columns, (*read.remarks, *remarks), said, kind)
 
 
 def _is_number(label: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Self
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from unrolled.data.read.files import Places
 from unrolled.data.read.sources import is_several
 from unrolled.errors import DataError
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import Input, check_kind
+from unrolled.tasks.reading.corpus import InputCorpus
 from unrolled.tasks.reading.labelled import is_missing, read_source
 from unrolled.tasks.reading.options import InputOptions
 
@@ -20,31 +20,18 @@ __all__ = ["MeasuredExamples", "read_measured"]
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredExamples:
-    """n inputs of one kind.
+class MeasuredExamples(InputCorpus):
+    """n inputs of one kind, with one number each, or several.
 
     targets: (n, values) float64, None where there are none. several: whether each came as a list of numbers, rather
-    than as one. columns: where they stood in a table.
+    than as one.
     """
 
-    inputs: Input[Any]
-    targets: np.ndarray | None
-    several: bool
-    places: Places
-    columns: LabelColumns
-    remarks: tuple[str, ...] = ()
+    targets: np.ndarray | None = None
+    several: bool = False
 
-    def __len__(self) -> int:
-        return len(self.places.numbers)
-
-    def versions(self, options: InputOptions) -> MeasuredExamples:
-        """What training learns from, see `Input.versions`."""
-        heard = self.inputs.versions(options)
-        if heard is self.inputs:
-            return self
-        rows = np.arange(len(heard)) % len(self)
-        targets = None if self.targets is None else self.targets[rows]
-        return replace(self, inputs=heard, targets=targets, places=self.places.select(rows))
+    def with_answers_of(self, rows: np.ndarray) -> Self:
+        return replace(self, targets=None if self.targets is None else self.targets[rows])
 
     def check_differ(self) -> None:
         """Raises `DataError` where all inputs have one and the same target, of which nothing can be learned."""
@@ -57,12 +44,11 @@ class MeasuredExamples:
                 "rows, so that there is nothing to learn: choose another column, or give other examples."
             )
 
-    def check_held(self, held: MeasuredExamples | None) -> None:
-        """Raises `DataError` where examples that are held out are of another kind, or have other targets."""
-        if held is None:
-            return
-        check_kind("valid", self.inputs.kind, held.inputs)
-        held.check_values("valid", 0 if self.targets is None else self.targets.shape[1])
+    def check_held(self, held: Self | None) -> None:
+        """Raises `DataError` where examples that are held out are of another kind, or have more or fewer targets."""
+        super().check_held(held)
+        if held is not None:
+            held.check_values("valid", 0 if self.targets is None else self.targets.shape[1])
 
     def check_values(self, owner: str, wanted: int) -> None:
         """Raises `DataError` where there are not so many numbers to each input."""
@@ -83,7 +69,7 @@ def read_measured(
     read, found = read_source(source, targets, columns, options, labelled=labelled)
     several = found is not None and any(map(is_several, found[:1]))
     values = None if found is None else _numbers(found, read.places)
-    return MeasuredExamples(read.inputs, values, several, read.places, read.columns, read.remarks)
+    return MeasuredExamples(read.inputs, read.places, read.columns, read.remarks, values, several)
 
 
 def _numbers(targets: Sequence[object], places: Places) -> np.ndarray:

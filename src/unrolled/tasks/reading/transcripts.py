@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Self
 
 import numpy as np
 
 from unrolled.data.read.door import require_file
-from unrolled.data.read.files import Places, iterate_text, suffix
+from unrolled.data.read.files import iterate_text, suffix
 from unrolled.data.read.manifests import read_recordings
 from unrolled.data.read.records import read_records
 from unrolled.data.read.sources import is_path, is_several
 from unrolled.errors import DataError, listed
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import Input, ReadSource, check_kind
+from unrolled.inputs.input import ReadSource
+from unrolled.tasks.reading.corpus import InputCorpus
 from unrolled.tasks.reading.labelled import recognised
 from unrolled.tasks.reading.options import SignalOptions
 from unrolled.types import TABLES
@@ -28,26 +29,13 @@ BESIDE = (".tsv", ".csv", ".jsonl", ".parquet", ".txt")
 
 
 @dataclass(frozen=True, eq=False)
-class Utterances:
-    """n inputs of one kind. texts: what is said in each, None where nobody told. columns: where they stood."""
+class Utterances(InputCorpus):
+    """n inputs of one kind. texts: what is said or written in each, None where nobody told."""
 
-    inputs: Input[Any]
-    texts: list[str] | None
-    places: Places
-    columns: LabelColumns
-    remarks: tuple[str, ...] = ()
+    texts: list[str] | None = None
 
-    def __len__(self) -> int:
-        return len(self.inputs)
-
-    def versions(self, options: SignalOptions) -> Utterances:
-        """What training learns from, see `Input.versions`."""
-        heard = self.inputs.versions(options)
-        if heard is self.inputs:
-            return self
-        rows = np.arange(len(heard)) % len(self)
-        texts = None if self.texts is None else [self.texts[row] for row in rows.tolist()]
-        return replace(self, inputs=heard, texts=texts, places=self.places.select(rows))
+    def with_answers_of(self, rows: np.ndarray) -> Self:
+        return replace(self, texts=None if self.texts is None else [self.texts[row] for row in rows.tolist()])
 
     @property
     def said(self) -> list[str]:
@@ -55,10 +43,6 @@ class Utterances:
         if self.texts is None:
             raise DataError(f"Expected a transcript for each input of {self.places.source}, got none: give them as y.")
         return self.texts
-
-    def check_kind(self, owner: str, wanted: str) -> None:
-        """Raises `DataError` where the inputs are of another kind than `wanted`."""
-        check_kind(owner, wanted, self.inputs)
 
 
 def read_utterances(
@@ -78,17 +62,17 @@ def read_utterances(
         )
     read = kind.read(source, columns, options, labelled=labelled and texts is None)
     if not labelled:
-        return Utterances(read.inputs, None, read.places, read.columns, read.remarks)
+        return Utterances(read.inputs, read.places, read.columns, read.remarks)
     if texts is not None:
         if read.labels is not None:
             raise DataError(f"{read.places.source!r} has transcripts of its own: leave y out.")
-        return Utterances(read.inputs, _given(texts, read), read.places, read.columns, read.remarks)
+        return Utterances(read.inputs, read.places, read.columns, read.remarks, _given(texts, read))
     labels, remarks = read.labels, read.remarks
     if labels is None:
         labels, remark = _beside(source, columns, read)
         remarks = (*remarks, remark)
     said, silent = _filled(labels, read)
-    return Utterances(read.inputs, said, read.places, read.columns, (*remarks, *silent))
+    return Utterances(read.inputs, read.places, read.columns, (*remarks, *silent), said)
 
 
 def _check_list(path: Path, columns: LabelColumns) -> None:

@@ -243,7 +243,7 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
         draw = generators(seed, rows)
         inputs = self.kind.made_up(self.fields, self.options, draw)
         places = Places("the made-up inputs", "row", np.arange(rows))
-        made = Utterances(inputs, None, places, LabelColumns(said=True))
+        made = Utterances(inputs, places, LabelColumns(said=True))
         lengths = self._steps(made).lengths.tolist()
         texts = [self._fitting(random, length) for random, length in zip(draw, lengths, strict=True)]
         return replace(made, texts=texts)
