@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, cast
 
 import numpy as np
-from torch import nn
+from torch import Tensor
 
-from unrolled.align.pool import Labelled, Pool
+from unrolled.align.pool import Labelled, PoolOptions
 from unrolled.data.batch.examples import CodeColumn, Examples
 from unrolled.data.panel.steps import StepColumns
 from unrolled.data.read.files import Places
-from unrolled.data.read.sources import is_delimited
 from unrolled.fields.category import Category
 from unrolled.fields.spoken import spelled_as
 from unrolled.heads.softmax import SoftmaxHead
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import version_rows
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
-from unrolled.tasks.batches import per_row
 from unrolled.tasks.classes import ClassOptions, as_they_came, draw_calibration, draw_confusions, sklearn_tags
-from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
+from unrolled.tasks.frame import Fields, Training
 from unrolled.tasks.laws import generators
-from unrolled.tasks.notes import Notes
-from unrolled.tasks.pooled import ENOUGH, pooled_net, pooled_training
+from unrolled.tasks.pooled import ENOUGH, PooledNotes, PooledTask
 from unrolled.tasks.reading.labelled import LabelledExamples, read_examples
 from unrolled.tasks.reading.options import InputOptions
-from unrolled.train import Callback, TrainOptions
+from unrolled.train import Callback
 
 __all__ = ["Classifier", "ClassifierOptions"]
 
@@ -47,20 +43,15 @@ class ClassifierOptions(InputOptions):
 
 
 @dataclass(frozen=True)
-class ClassifierNotes(Notes):
-    """columns: of the texts and of the labels; names: of all columns, where a file had no header. labels: what they
-    were, as in `LabelledExamples`. temperature: what makes the probabilities right. width: of the file of vectors.
-    steps: the parts of `StepColumns`."""
+class ClassifierNotes(PooledNotes):
+    """As `PooledNotes`. labels: what they were, as in `LabelledExamples`. temperature: what makes the probabilities
+    right."""
 
-    columns: tuple[str | None, str | None] = (None, None)
-    names: tuple[str, ...] | None = None
     labels: str = "text"
     temperature: float = 1.0
-    width: int | None = None
-    steps: tuple[str | None, str | None, tuple[str, ...] | None] = (None, None, None)
 
 
-class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
+class Classifier(PooledTask[LabelledExamples]):
     """Learns from examples which class a text, a series or a sound belongs to: sentiment, speaker, action, gesture.
 
     options: any of `ClassifierOptions`, flat. Keeps scikit-learn's contract for estimators: `get_params`, `set_params`,
@@ -115,15 +106,8 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
             DataError, OptionError: the data or an option cannot be used, in one sentence.
         """
         columns = LabelColumns(text, label, None if names is None else tuple(names), StepColumns(id, time))
-        corpus = read_examples(source, y, columns, self.options, labelled=True)
-        columns.steps.check_used(corpus.columns.steps)
-        corpus.check_classes()
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        steps = astuple(corpus.columns.steps)
-        with self.anew(ClassifierNotes(*corpus.columns.parts, corpus.kind, steps=steps)):
-            part, later = given_source(valid, self._read)
-            corpus.check_held(later)
-            return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=corpus.remarks)
+        return self.learn_from(source, y, columns, valid=valid, refit=refit, training=training)
 
     def predict(self, source: object) -> np.ndarray:
         """The class of each input, (N,): of a table, a file, a folder, texts or arrays, as in `fit`."""
@@ -147,13 +131,11 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
             DataError: inputs of another kind than in training, or that cannot be read.
         """
         corpus = self._asked(source, labelled=False)
-        net = cast("Pool[object]", self.fitted())
         if not len(corpus):
-            return np.zeros((0, net.encoder.output_size))
-        data = self.make_data(corpus, np.arange(len(corpus)))
-        found = np.stack(per_row(data, net, lambda batch: net.vectors(batch.x).float())).astype(np.float64)
-        lengths = np.linalg.norm(found, axis=1, keepdims=True)
-        return np.asarray(np.divide(found, lengths, out=np.zeros_like(found), where=lengths > 0))
+            return np.zeros((0, self._pool.encoder.output_size))
+        vectors = np.stack(self._said_of_vectors(self._every_row(corpus), Tensor.float)).astype(np.float64)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))
 
     def similarity(self, source: object, other: object) -> np.ndarray:
         """(N, M) float64, the cosine in [-1, 1] of each input of `source` with each of `other`, by `embed`.
@@ -177,7 +159,7 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
     def plot_reliability(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw how often the classifier is right against how sure it is, before and after calibration."""
         corpus, codes = self._judged(source, y)
-        logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
+        logits = self._logits(self._every_row(corpus))
         return draw_calibration(logits, codes, self.notes.temperature, path)
 
     @property
@@ -193,34 +175,29 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
     def _classes(self) -> np.ndarray:
         return as_they_came(self.fields["label"].values, self.notes.labels)
 
+    def read(
+        self, source: object, y: Iterable[object] | None, columns: LabelColumns, *, labelled: bool
+    ) -> LabelledExamples:
+        return read_examples(source, y, columns, self.options, labelled=labelled)
+
+    def check_learnable(self, corpus: LabelledExamples) -> None:
+        corpus.check_classes()
+
+    def first_notes(self, corpus: LabelledExamples) -> ClassifierNotes:
+        return ClassifierNotes(labels=corpus.kind)
+
     def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> Fields:
         return {"label": corpus.classes(rows), **corpus.inputs.fit(rows, self.options)}
 
-    def make_data(self, corpus: LabelledExamples, rows: np.ndarray) -> Examples[Labelled]:
-        inputs, lengths = corpus.inputs.column(self.fields)
-        return Examples(Labelled, (inputs, CodeColumn(self._codes(corpus))), lengths).select(rows)
+    def answer_column(self, corpus: LabelledExamples) -> CodeColumn:
+        return CodeColumn(self._codes(corpus))
 
-    def make_training_data(self, corpus: LabelledExamples, rows: np.ndarray) -> Examples[Labelled]:
-        heard = corpus.versions(self.options)
-        return self.make_data(heard, version_rows(rows, len(corpus), len(heard)))
+    def make_head(self, features: int) -> SoftmaxHead:
+        return SoftmaxHead(features, len(self._classes), self.options.head.label_smoothing)
 
-    def make_net(self, corpus: LabelledExamples | None = None) -> nn.Module:
-        chosen, head = self.options, self.options.head
-        inputs = None if corpus is None else corpus.inputs
-        if inputs is not None:
-            self.notes = replace(self.notes, width=inputs.width(chosen))
-        pooling = head.settled(self.kind.head_dropout)
-
-        def classes(features: int) -> SoftmaxHead:
-            return SoftmaxHead(features, len(self._classes), head.label_smoothing)
-
-        return pooled_net(inputs, self.fields, chosen, self.notes.width, pooling, classes)
-
-    def make_training(self, data: Examples[Labelled], *, scored: bool) -> TrainOptions:
-        return pooled_training(self.options, data, scored=scored)
-
-    def stops_by(self, held: int) -> bool:
-        return held >= ENOUGH
+    @property
+    def pooling(self) -> PoolOptions:
+        return self.options.head.settled(self.kind.head_dropout)
 
     def split(self, corpus: LabelledExamples, part: float) -> tuple[np.ndarray, np.ndarray]:
         """As for every task, but no class is held out whole: what is never learned from is never predicted."""
@@ -247,24 +224,8 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         """The accuracy on labelled examples, in [0, 1]: what scikit-learn maximises."""
         return self.evaluate(source, y).accuracy
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return self.net is not None
-
     def __sklearn_tags__(self) -> object:
         return sklearn_tags()
-
-    def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
-        """A source as `fit` reads it, with the columns that it found."""
-        names = self.notes.names if is_delimited(source) else None
-        columns = LabelColumns(*self.notes.columns, names, StepColumns(*self.notes.steps))
-        return read_examples(source, y, columns, self.options, labelled=labelled)
-
-    def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> LabelledExamples:
-        """A source for the fitted model."""
-        self.fitted()
-        corpus = self._read(source, y, labelled=labelled)
-        corpus.check_kind(type(self).__name__, self.kind.kind)
-        return corpus
 
     def _codes(self, corpus: LabelledExamples) -> np.ndarray:
         """(N,) the codes of the labels, -1 where unknown or missing."""
@@ -281,12 +242,12 @@ class Classifier(SequenceTask[LabelledExamples, Examples[Labelled]]):
         return corpus, codes
 
     def _logits(self, data: Examples[Labelled]) -> np.ndarray:
-        net = cast("Pool[object]", self.fitted())
-        head = cast(SoftmaxHead, net.head)
-        return np.stack(per_row(data, net, lambda batch: head.scores(net.vectors(batch.x)))).astype(np.float64)
+        """(n, K) float64, before any calibration; there must be rows."""
+        head = cast(SoftmaxHead, self._pool.head)
+        return np.stack(self._said_of_vectors(data, head.scores)).astype(np.float64)
 
     def _probabilities(self, corpus: LabelledExamples) -> np.ndarray:
         if not len(corpus):
             return np.zeros((0, len(self.fields["label"].values)))
-        logits = self._logits(self.make_data(corpus, np.arange(len(corpus))))
+        logits = self._logits(self._every_row(corpus))
         return np.asarray(probabilities(logits, self.notes.temperature))

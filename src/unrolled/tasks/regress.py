@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self, cast
 
 import numpy as np
-from torch import Tensor, nn
 
-from unrolled.align.pool import Labelled, Pool
+from unrolled.align.pool import Labelled, PoolOptions
 from unrolled.data.batch.examples import CodeColumn, Examples
 from unrolled.data.panel.steps import StepColumns
 from unrolled.data.read.files import Places
-from unrolled.data.read.sources import is_delimited
 from unrolled.errors import OptionError
 from unrolled.fields.number import Number
 from unrolled.heads.number.head import NumberHead
 from unrolled.inputs.columns import LabelColumns
-from unrolled.inputs.input import check_kind, version_rows
 from unrolled.score.regression import RegressionReport, regression_report
-from unrolled.tasks.batches import per_row
-from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source, held_out
+from unrolled.tasks.frame import Fields, Training, held_out
 from unrolled.tasks.intervals import Intervals, NumberOptions, learned_intervals, regressor_tags, stretches, widened
 from unrolled.tasks.laws import generators
-from unrolled.tasks.notes import Notes
-from unrolled.tasks.pooled import ENOUGH, pooled_net, pooled_training
+from unrolled.tasks.pooled import PooledNotes, PooledTask
 from unrolled.tasks.reading.measured import MeasuredExamples, read_measured
 from unrolled.tasks.reading.options import InputOptions
-from unrolled.train import Callback, TrainOptions
+from unrolled.train import Callback
 
 __all__ = ["Regressor", "RegressorOptions"]
 
@@ -51,22 +46,17 @@ class RegressorOptions(InputOptions):
 
 
 @dataclass(frozen=True)
-class RegressorNotes(Notes):
-    """columns: of the texts and of the numbers; names: of all columns, where a file had no header. several: whether
-    targets are lists. median: of each target. stretch: of each level and target, empty without rows held out; held: how
-    many those were. width: of the file of vectors. steps: the parts of `StepColumns`."""
+class RegressorNotes(PooledNotes):
+    """As `PooledNotes`. several: whether targets are lists. median: of each target. stretch: of each level and target,
+    empty without rows held out; held: how many those were."""
 
-    columns: tuple[str | None, str | None] = (None, None)
-    names: tuple[str, ...] | None = None
     several: bool = False
     median: tuple[float, ...] = ()
     stretch: tuple[tuple[float, ...], ...] = ()
     held: int = 0
-    width: int | None = None
-    steps: tuple[str | None, str | None, tuple[str, ...] | None] = (None, None, None)
 
 
-class Regressor(SequenceTask[MeasuredExamples, Examples[Labelled]]):
+class Regressor(PooledTask[MeasuredExamples]):
     """Learns from examples which number belongs to a text, a series or a sound: a rating, a dose, a frequency.
 
     options: any of `RegressorOptions`, flat. Keeps scikit-learn's contract for estimators: `get_params`, `set_params`,
@@ -126,15 +116,8 @@ class Regressor(SequenceTask[MeasuredExamples, Examples[Labelled]]):
             DataError, OptionError: the data or an option cannot be used, in one sentence.
         """
         columns = LabelColumns(text, label, None if names is None else tuple(names), StepColumns(id, time))
-        corpus = read_measured(source, y, columns, self.options, labelled=True)
-        columns.steps.check_used(corpus.columns.steps)
-        corpus.check_differ()
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        steps = astuple(corpus.columns.steps)
-        with self.anew(RegressorNotes(*corpus.columns.parts, corpus.several, steps=steps)):
-            part, later = given_source(valid, self._read)
-            corpus.check_held(later)
-            return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=corpus.remarks)
+        return self.learn_from(source, y, columns, valid=valid, refit=refit, training=training)
 
     def predict(self, source: object) -> np.ndarray:
         """The number of each input, (N,), or (N, V) where targets are lists: of whatever `fit` takes."""
@@ -180,39 +163,36 @@ class Regressor(SequenceTask[MeasuredExamples, Examples[Labelled]]):
         """Whether there is anything to say of how far off a number may be."""
         return bool(self.notes.stretch) or self.options.head.likelihood != "point"
 
+    def read(
+        self, source: object, y: Iterable[object] | None, columns: LabelColumns, *, labelled: bool
+    ) -> MeasuredExamples:
+        return read_measured(source, y, columns, self.options, labelled=labelled)
+
+    def check_learnable(self, corpus: MeasuredExamples) -> None:
+        corpus.check_differ()
+
+    def check_answers(self, corpus: MeasuredExamples) -> None:
+        corpus.check_values(type(self).__name__, self.fields["target"].width)
+
+    def first_notes(self, corpus: MeasuredExamples) -> RegressorNotes:
+        return RegressorNotes(several=corpus.several)
+
     def make_fields(self, corpus: MeasuredExamples, rows: np.ndarray) -> Fields:
         targets = _targets(corpus)[rows]
         self.notes = replace(self.notes, median=tuple(np.median(targets, axis=0).tolist()))
         return {"target": Number.fit(targets), **corpus.inputs.fit(rows, self.options)}
 
-    def make_data(self, corpus: MeasuredExamples, rows: np.ndarray) -> Examples[Labelled]:
-        inputs, lengths = corpus.inputs.column(self.fields)
+    def answer_column(self, corpus: MeasuredExamples) -> CodeColumn:
         field: Number = self.fields["target"]
         known = np.full((len(corpus), field.width), np.nan) if corpus.targets is None else corpus.targets
-        targets = CodeColumn(field.encode(known).astype(np.float32))
-        return Examples(Labelled, (inputs, targets), lengths).select(rows)
+        return CodeColumn(field.encode(known).astype(np.float32))
 
-    def make_training_data(self, corpus: MeasuredExamples, rows: np.ndarray) -> Examples[Labelled]:
-        heard = corpus.versions(self.options)
-        return self.make_data(heard, version_rows(rows, len(corpus), len(heard)))
+    def make_head(self, features: int) -> NumberHead:
+        return NumberHead(features, self.fields["target"].width, self.options.head.make())
 
-    def make_net(self, corpus: MeasuredExamples | None = None) -> nn.Module:
-        chosen, head = self.options, self.options.head
-        inputs = None if corpus is None else corpus.inputs
-        if inputs is not None:
-            self.notes = replace(self.notes, width=inputs.width(chosen))
-        pooling = head.settled(DROPOUT)
-
-        def numbers(features: int) -> NumberHead:
-            return NumberHead(features, self.fields["target"].width, head.make())
-
-        return pooled_net(inputs, self.fields, chosen, self.notes.width, pooling, numbers)
-
-    def make_training(self, data: Examples[Labelled], *, scored: bool) -> TrainOptions:
-        return pooled_training(self.options, data, scored=scored)
-
-    def stops_by(self, held: int) -> bool:
-        return held >= ENOUGH
+    @property
+    def pooling(self) -> PoolOptions:
+        return self.options.head.settled(DROPOUT)
 
     def split(self, corpus: MeasuredExamples, part: float) -> tuple[np.ndarray, np.ndarray]:
         """As for every task, but as many rows are held out as the widest level needs, where they are there."""
@@ -236,25 +216,8 @@ class Regressor(SequenceTask[MeasuredExamples, Examples[Labelled]]):
         places = Places("the made-up examples", "row", np.arange(rows))
         return MeasuredExamples(inputs, places, LabelColumns(), targets=targets, several=self.notes.several)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return self.net is not None
-
     def __sklearn_tags__(self) -> object:
         return regressor_tags()
-
-    def _read(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> MeasuredExamples:
-        """A source as `fit` reads it, with the columns that it found."""
-        names = self.notes.names if is_delimited(source) else None
-        columns = LabelColumns(*self.notes.columns, names, StepColumns(*self.notes.steps))
-        return read_measured(source, y, columns, self.options, labelled=labelled)
-
-    def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> MeasuredExamples:
-        """A source for the fitted model."""
-        self.fitted()
-        corpus = self._read(source, y, labelled=labelled)
-        check_kind(type(self).__name__, self.kind.kind, corpus.inputs)
-        corpus.check_values(type(self).__name__, self.fields["target"].width)
-        return corpus
 
     def _judged(self, source: object, y: Iterable[object] | None) -> tuple[MeasuredExamples, np.ndarray]:
         """A source with numbers, and those."""
@@ -263,22 +226,17 @@ class Regressor(SequenceTask[MeasuredExamples, Examples[Labelled]]):
 
     @property
     def _head(self) -> NumberHead:
-        return cast(NumberHead, cast("Pool[object]", self.fitted()).head)
+        return cast(NumberHead, self._pool.head)
 
     def _parameters(self, data: Examples[Labelled]) -> np.ndarray:
         """(N, V, width) of the likelihood, in the space of scaled numbers."""
-        net, head = cast("Pool[object]", self.fitted()), self._head
-
-        def predict(batch: Labelled) -> Tensor:
-            return head.distribution(net.vectors(batch.x)).float()
-
-        found = per_row(data, net, predict)
-        shape = (len(found), head.values, head.likelihood.width)
-        return np.array(found, np.float64).reshape(shape)
+        head = self._head
+        parameters = self._said_of_vectors(data, lambda vectors: head.distribution(vectors).float())
+        return np.array(parameters, np.float64).reshape(len(data), head.values, head.likelihood.width)
 
     def _learned(self, corpus: MeasuredExamples) -> Intervals:
-        data = self.make_data(corpus, np.arange(len(corpus)))
-        return learned_intervals(self._head.likelihood, self._parameters(data), self.options.head.shares)
+        parameters = self._parameters(self._every_row(corpus))
+        return learned_intervals(self._head.likelihood, parameters, self.options.head.shares)
 
     def _intervals(self, intervals: Intervals) -> tuple[np.ndarray, np.ndarray]:
         """The lower and the upper ends, (N, V, L), in the unit of the targets."""
