@@ -153,8 +153,8 @@ class Classifier(PooledTask[LabelledExamples]):
     def plot(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw the confusion matrix on labelled examples; the name's ending says which kind of picture."""
         corpus, codes = self._judged(source, y)
-        found = self._probabilities(corpus).argmax(1)
-        return draw_confusions(codes, found, self.fields["label"].values, path)
+        predicted = self._probabilities(corpus).argmax(1)
+        return draw_confusions(codes, predicted, self.fields["label"].values, path)
 
     def plot_reliability(self, source: object, path: str | Path, y: Iterable[object] | None = None) -> Path:
         """Draw how often the classifier is right against how sure it is, before and after calibration."""
@@ -184,7 +184,7 @@ class Classifier(PooledTask[LabelledExamples]):
         corpus.check_classes()
 
     def first_notes(self, corpus: LabelledExamples) -> ClassifierNotes:
-        return ClassifierNotes(labels=corpus.kind)
+        return ClassifierNotes(labels=corpus.label_kind)
 
     def make_fields(self, corpus: LabelledExamples, rows: np.ndarray) -> Fields:
         return {"label": corpus.classes(rows), **corpus.inputs.fit(rows, self.options)}
@@ -238,7 +238,7 @@ class Classifier(PooledTask[LabelledExamples]):
         corpus = self._asked(source, y)
         codes = self._codes(corpus)
         if len(codes) and codes.max() < 0:
-            raise corpus.strange(self.fields["label"].values)
+            raise corpus.unknown_labels(self.fields["label"].values)
         return corpus, codes
 
     def _logits(self, data: Examples[Labelled]) -> np.ndarray:

@@ -205,8 +205,8 @@ class Regressor(PooledTask[MeasuredExamples]):
         """How far the intervals must be widened to hold what they promise of the rows that were held out."""
         likelihood, shares, field = self._head.likelihood, self.options.head.shares, self.fields["target"]
         intervals = learned_intervals(likelihood, self._parameters(self.make_data(corpus, rows)), shares)
-        found = stretches(likelihood, intervals, field.encode(_targets(corpus)[rows]), shares)
-        self.notes = replace(self.notes, stretch=tuple(map(tuple, found.tolist())), held=len(rows))
+        stretch = stretches(likelihood, intervals, field.encode(_targets(corpus)[rows]), shares)
+        self.notes = replace(self.notes, stretch=tuple(map(tuple, stretch.tolist())), held=len(rows))
 
     def made_up(self, seed: int, rows: int) -> MeasuredExamples:
         draw = generators(seed, rows)

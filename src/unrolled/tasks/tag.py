@@ -56,10 +56,9 @@ class TagOptions(Options):
 class TaggerOptions(TaskOptions):
     """Every option of a `Tagger`, in groups.
 
-    text: `WordOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. augment:
-    `MaskOptions`. reading_dropout: of single features of
-    what the encoder reads; left out: 0.3 of words, none of series. encoder: `EncoderOptions`. head: `TagOptions`.
-    train: `BatchedOptions`.
+    text: `WordOptions`. spelled: `SpellingOptions`. series: `SeriesOptions`. augment: `MaskOptions`. reading_dropout:
+    of single features of what the encoder reads; left out: 0.3 of words, none of series. encoder: `EncoderOptions`.
+    head: `TagOptions`. train: `BatchedOptions`.
     """
 
     owner = "Tagger"
@@ -150,7 +149,7 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
                 column=corpus.column or column,
             )  # fmt: skip
             remarks = said_of(corpus, self.notes.scheme)
-            part, later = given_source(valid, lambda some, tags: self._read(some if tags is None else (some, tags)))
+            part, later = given_source(valid, lambda rows, tags: self._read(rows if tags is None else (rows, tags)))
             if later is not None:
                 check_kind("valid", corpus.inputs.kind, later.inputs)
             return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=remarks)
@@ -182,13 +181,14 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
         self.fitted()
         corpus = self._read(source)
         scheme = learned_scheme(self.notes.scheme)
-        gold, found = ([in_scheme(tags, scheme) for tags in each] for each in (corpus.tags or [], self._tags(corpus)))
-        values = {tag: code for code, tag in enumerate({tag for tags in [*gold, *found] for tag in tags})}
-        flat = [np.array([values[tag] for tags in each for tag in tags], np.int64) for each in (gold, found)]
+        both = (corpus.tags or [], self._tags(corpus))
+        gold, predicted = ([in_scheme(tags, scheme) for tags in each] for each in both)
+        values = {tag: code for code, tag in enumerate({tag for tags in [*gold, *predicted] for tag in tags})}
+        flat = [np.array([values[tag] for tags in each for tag in tags], np.int64) for each in (gold, predicted)]
         if not len(flat[0]):
             raise DataError("Tagger: expected sentences with at least one word to score, got none; give some.")
         self._check_known(corpus)
-        chunks = span_f1([spans(tags) for tags in gold], [spans(tags) for tags in found]) if self._chunked else None
+        chunks = span_f1(*([spans(tags) for tags in each] for each in (gold, predicted))) if self._chunked else None
         return TagReport(accuracy(*flat), chunks)
 
     def make_fields(self, corpus: TaggedExamples, rows: np.ndarray) -> Fields:
@@ -223,11 +223,11 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
         wanted = [spans(tags) for tags in gold]
 
         def score(net: nn.Module) -> float:
-            found = self._decoded(data, net)
+            predicted = self._decoded(data, net)
             if self._chunked:
-                return 1 - span_f1(wanted, [spans(tags) for tags in found]).f1
+                return 1 - span_f1(wanted, [spans(tags) for tags in predicted]).f1
             pairs = [
-                (a, b) for known, guess in zip(gold, found, strict=True) for a, b in zip(known, guess, strict=True)
+                (a, b) for known, guess in zip(gold, predicted, strict=True) for a, b in zip(known, guess, strict=True)
             ]
             return float(np.mean([a != b for a, b in pairs])) if pairs else 0.0
 
@@ -273,6 +273,7 @@ class Tagger(SequenceTask[TaggedExamples, Examples[Tagged]]):
             )
 
     def _tags(self, corpus: TaggedExamples) -> list[list[str]]:
+        """The tags of each row, in the scheme of the training data."""
         check_kind("Tagger", self.kind.kind, corpus.inputs)
         if not len(corpus):
             return []

@@ -127,7 +127,7 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         length_penalty: 0 favours short targets; see `unrolled.search.beam`. no_repeat: no run of so many tokens twice.
         """
         best = self.candidates(sources, width=width, nbest=1, length_penalty=length_penalty, no_repeat=no_repeat)
-        return [found[0][0] for found in best]
+        return [ranked[0][0] for ranked in best]
 
     def candidates(
         self, sources: object, *, width: int = 5, nbest: int = 5, length_penalty: float = 1.0,
@@ -139,10 +139,10 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         if not 1 <= check_size("predict", "nbest", nbest) <= width:
             raise OptionError(f"predict: nbest must be from 1 to the width of {width}, got {nbest}.")
         pairs = read_sources(sources, self._columns(sources), self._shape)
-        saying, how = np.flatnonzero(pairs.sources.filled), Search(width, nbest, length_penalty, no_repeat)
-        written = self._writer().write(pairs, self.make_data(pairs, saying), how, saying)
-        found = dict(zip(saying.tolist(), written, strict=True))
-        return [found.get(row, [("", 0.0)]) for row in range(len(pairs))]
+        filled, search = np.flatnonzero(pairs.sources.filled), Search(width, nbest, length_penalty, no_repeat)
+        written = self._writer().write(pairs, self.make_data(pairs, filled), search, filled)
+        targets = dict(zip(filled.tolist(), written, strict=True))
+        return [targets.get(row, [("", 0.0)]) for row in range(len(pairs))]
 
     def evaluate(
         self, source: object, target: object = None, *, width: int = 5, length_penalty: float = 1.0
@@ -171,8 +171,8 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         """Draw the map of `attention`; the name's ending says which kind of picture."""
         from unrolled.inspect.attention import draw_attention
 
-        found = self.attention(source, target)
-        return draw_attention(found.weights, found.source, found.target, path)
+        attended = self.attention(source, target)
+        return draw_attention(attended.weights, attended.source, attended.target, path)
 
     def make_fields(self, corpus: Pairs, rows: np.ndarray) -> Fields:
         assert corpus.targets is not None

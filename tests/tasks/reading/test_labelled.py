@@ -56,14 +56,14 @@ def test_every_table_gives_the_same_examples(kind: str, tmp_path: Path) -> None:
 def test_whole_numbers_are_one_kind_of_label_however_they_come(values: Any) -> None:
     in_memory, in_table = read(TEXTS, values), read({"text": TEXTS, "label": values})
     assert in_memory.labels == in_table.labels == ["1", "0", "1"]
-    assert in_memory.kind == in_table.kind == "whole"
+    assert in_memory.label_kind == in_table.label_kind == "whole"
 
 
 @pytest.mark.parametrize("values", [["1", "0", "1"], ["a", "b", "a"], ["1.5", "2", "x"]])
 def test_texts_as_labels_stay_texts(values: list[str]) -> None:
     found = read(TEXTS, values)
     assert found.labels == values
-    assert found.kind == "text"
+    assert found.label_kind == "text"
 
 
 def test_labels_may_stand_beside_a_table_of_texts() -> None:

@@ -29,12 +29,12 @@ MISSING = ("nan", "<NA>", "NaT")
 class LabelledExamples(InputCorpus):
     """n inputs of one kind, with a class each.
 
-    labels: of each as text, None where there are none. kind: what they are: "text", "number" (numbers written in a
-    file), "whole" (numbers) or "truth" (True and False).
+    labels: of each as text, None where there are none. label_kind: what they were before: "text", "number" (numbers
+    written in a file), "whole" (numbers) or "truth" (True and False).
     """
 
     labels: list[str] | None = None
-    kind: str = "text"
+    label_kind: str = "text"
 
     def with_answers_of(self, rows: np.ndarray) -> Self:
         return replace(self, labels=None if self.labels is None else [self.labels[row] for row in rows.tolist()])
@@ -42,11 +42,11 @@ class LabelledExamples(InputCorpus):
     def classes(self, rows: np.ndarray) -> Category:
         """The classes of these rows: numbers in the order of their values."""
         labels = self.labels or []
-        found = Category.fit(labels[i] for i in rows.tolist())
-        return Category(tuple(in_order(found.values))) if self.kind in ("whole", "number") else found
+        field = Category.fit(labels[i] for i in rows.tolist())
+        return Category(tuple(in_order(field.values))) if self.label_kind in ("whole", "number") else field
 
-    def strange(self, known: Sequence[str]) -> DataError:
-        """Training has seen none of the labels."""
+    def unknown_labels(self, known: Sequence[str]) -> DataError:
+        """What to say where training has seen none of the labels, but only the `known` ones."""
         return DataError(
             f"evaluate: expected labels that training has seen ({listed(in_order(known), 6)}), but all "
             f"{len(self):,} are others ({listed(in_order(self.labels or ()), 6)}): choose the column of labels, or "
@@ -149,7 +149,7 @@ def _labelled(read: ReadSource, labels: Sequence[object] | None) -> LabelledExam
             raise DataError(f"Expected one value as the label of {place}, but got {label!r}: give one class.")
         if is_missing(label):
             raise DataError(f"{place} has no label: fill it in or leave the example out.")
-    kind = _kind(labels)
+    kind = _label_kind(labels)
     said = [str(int(label)) if kind == "whole" and isinstance(label, int | float) else str(label) for label in labels]
     said, remarks = one_spelling(said)
     if read.filed and read.labels is labels and kind == "text" and all(map(_is_number, set(said))):
@@ -163,7 +163,7 @@ def _is_number(label: str) -> bool:
     return written_number(label) is not None
 
 
-def _kind(labels: Sequence[object]) -> str:
+def _label_kind(labels: Sequence[object]) -> str:
     if all(isinstance(label, bool) for label in labels):
         return "truth"
     whole = all(

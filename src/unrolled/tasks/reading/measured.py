@@ -51,7 +51,7 @@ class MeasuredExamples(InputCorpus):
             held.check_values("valid", 0 if self.targets is None else self.targets.shape[1])
 
     def check_values(self, owner: str, wanted: int) -> None:
-        """Raises `DataError` where there are not so many numbers to each input."""
+        """Raises `DataError` where inputs have targets, but not as many as `wanted` each; owner: who wants them."""
         if self.targets is not None and len(self) and self.targets.shape[1] != wanted:
             raise DataError(
                 f"{owner}: expected {_count(wanted)} as each target, as in training, got {self.targets.shape[1]}; give "
@@ -66,10 +66,10 @@ def read_measured(
 
     labelled: every example must have its numbers; else they are not looked for.
     """
-    read, found = read_source(source, targets, columns, options, labelled=labelled)
-    several = found is not None and any(map(is_several, found[:1]))
-    values = None if found is None else _numbers(found, read.places)
-    return MeasuredExamples(read.inputs, read.places, read.columns, read.remarks, values, several)
+    read, raw = read_source(source, targets, columns, options, labelled=labelled)
+    several = raw is not None and any(map(is_several, raw[:1]))
+    numbers = None if raw is None else _numbers(raw, read.places)
+    return MeasuredExamples(read.inputs, read.places, read.columns, read.remarks, numbers, several)
 
 
 def _numbers(targets: Sequence[object], places: Places) -> np.ndarray:

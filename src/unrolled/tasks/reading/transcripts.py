@@ -118,21 +118,22 @@ def _beside(source: object, columns: LabelColumns, read: ReadSource) -> tuple[Se
     if not is_path(source):
         raise DataError("Expected a transcript for each input, but got none: give them after the inputs, as y.")
     path = Path(source)
-    found = next((file for ending in BESIDE if (file := path.with_suffix(ending)) != path and file.is_file()), None)
-    if found is None:
+    others = (path.with_suffix(ending) for ending in BESIDE)
+    file = next((other for other in others if other != path and other.is_file()), None)
+    if file is None:
         raise DataError(
             f"{path.name} has no transcripts: give them as y, or in a table {path.with_suffix('.tsv').name} beside it "
             f"(also {listed(BESIDE[1:])})."
         )
-    if found.suffix == ".txt":
-        return _one_each(list(iterate_text(found)), read, found.name), f"transcripts: the lines of {found.name}"
-    records = read_records(found)
+    if file.suffix == ".txt":
+        return _one_each(list(iterate_text(file)), read, file.name), f"transcripts: the lines of {file.name}"
+    records = read_records(file)
     column = columns.label or next((name for name in columns.usual if name in records.columns), None)
     if column is None:
         raise DataError(
-            f"{found.name}: expected the transcripts of {path.name} in a column {' or '.join(columns.usual)}; name it "
+            f"{file.name}: expected the transcripts of {path.name} in a column {' or '.join(columns.usual)}; name it "
             f"with text=. It has: {listed(records.columns)}."
         )
     texts: Iterable[str | None] = records.texts(column)
     filled = ["" if text is None else text for text in texts]
-    return _one_each(filled, read, found.name), f"transcripts: column {column!r} of {found.name}, in the order of rows"
+    return _one_each(filled, read, file.name), f"transcripts: column {column!r} of {file.name}, in the order of rows"
