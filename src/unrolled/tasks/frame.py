@@ -67,8 +67,9 @@ class Task(Model):
 class SequenceTask(Task, Generic[C, D]):
     """A task of fields, an encoder and an alignment, from corpora C, read into datasets D.
 
-    A subclass names its `options_kind`, reads its sources in `fit`, and writes `make_fields`, `make_data`, `make_net`
-    and `make_training`; what a fit finds out besides weights and fields it keeps in `notes`, of its `notes_kind`.
+    A subclass names its `options_kind`, reads its sources in `fit`, and writes `make_fields`, `make_data`, `make_net`,
+    `make_training` and `made_up`; what a fit finds out besides weights and fields it keeps in `notes`, of its
+    `notes_kind`.
     """
 
     notes_kind: ClassVar[type[Notes]] = Notes
