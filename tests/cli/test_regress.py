@@ -77,3 +77,16 @@ def test_a_word_in_the_place_of_a_number_ends_in_one_sentence(shell: Any, tmp_pa
     (tmp_path / "rows.csv").write_text("text,label\na film,2\nno film,many\n")
     said = shell.mistake("fit", "regress", str(tmp_path / "rows.csv"), "-o", str(tmp_path / "run"))
     assert "Expected a number as the target of line 3 of rows.csv, but got 'many'" in said
+
+
+def test_several_columns_are_learned_and_answered_at_once(shell: Any, tmp_path: Path) -> None:
+    random, rows = np.random.default_rng(0), ["who,x,age,dose"]
+    for i in range(40):
+        rows += [f"n{i},{i + random.normal():.3f},{i},{i / 10}" for _ in range(4)]
+    (tmp_path / "rows.csv").write_text("\n".join(rows) + "\n")
+    run, file = str(tmp_path / "run"), str(tmp_path / "rows.csv")
+    said = shell.ok("fit", "regress", file, "--id", "who", "--label", "age", "--label", "dose", "-o", run, *QUICK)
+    assert "Regressor: 2 numbers; series of 1 channel" in said
+    found = json.loads(shell.ok("predict", run, file, "--json"))
+    assert (len(found), len(found[0]["targets"])) == (40, 2)
+    assert "target" in shell.ok("evaluate", run, file)

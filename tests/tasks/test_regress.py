@@ -256,3 +256,21 @@ def test_it_is_a_regressor_of_scikit_learn(gauge: ur.Regressor) -> None:
     assert scores.shape == (3,)
     search = GridSearchCV(ur.Regressor(**QUICK), {"hidden_size": np.array([2, 4])}, cv=2, scoring="r2")
     assert search.fit(inputs, truth).predict(inputs).shape == (60,)
+
+
+def test_several_columns_of_a_table_are_learned_and_known_again(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = [
+        {"who": f"n{i}", "at": step, "x": i / 10 + 0.1 * random.normal(), "dose": i / 10, "age": 30 - i}
+        for i in range(40)
+        for step in range(5)
+    ]
+    table = {name: [row[name] for row in rows] for name in rows[0]}
+    model = ur.Regressor(hidden_size=8, epochs=60).fit(table, id="who", label=["age", "dose"], valid=0)
+    assert model.predict(table).shape == (40, 2)
+    assert model.score(table) > 0.9
+    again = ur.load(model.save(tmp_path / "x.unrolled"))
+    assert isinstance(again, ur.Regressor)
+    assert again.score(table) == model.score(table)
+    with pytest.raises(DataError, match="'size' is not in"):
+        ur.Regressor().fit(table, id="who", label=["age", "size"])

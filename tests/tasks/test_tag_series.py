@@ -153,3 +153,23 @@ def test_what_does_not_fit_is_refused(observer: Tagger, grammarian: Tagger, toys
         grammarian.predict(series)
     with pytest.raises(DataError, match="give every series the same columns"):
         observer.predict([np.zeros((3, 5))])
+
+
+def test_files_with_a_label_for_each_step_are_learned_and_asked_about(tmp_path: Path) -> None:
+    series, labels = states(40)
+    lengths = np.array([len(values) for values in series])
+    np.savez(tmp_path / "a.npz", x=np.concatenate(series), lengths=lengths, y=np.concatenate(labels))
+    lines = [
+        ":".join(",".join(map(repr, channel)) for channel in values.T.tolist()) + ":" + ",".join(own)
+        for values, own in zip(series, labels, strict=True)
+    ]
+    (tmp_path / "a.ts").write_text("\n".join(["@univariate false", "@classLabel true rest walk", "@data", *lines]))
+    expected = Tagger(**QUICK).fit((series, labels)).predict(series)
+    for name in ("a.npz", "a.ts"):
+        model = Tagger(**QUICK).fit(tmp_path / name)
+        assert model.predict(series) == expected
+        assert model.predict(tmp_path / name) == expected
+        assert model.evaluate(tmp_path / name).accuracy >= 0.95
+    np.savez(tmp_path / "b.npz", x=np.zeros((3, 4, 2)), y=np.array(["a", "b", "a"]))
+    with pytest.raises(DataError, match=r"Expected labels of steps, \(3, 4\), as 'y' of b\.npz.*a Classifier learns"):
+        Tagger(**QUICK).fit(tmp_path / "b.npz")

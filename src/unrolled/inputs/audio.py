@@ -103,10 +103,11 @@ class AudioInput(Input[AudioGroups]):
                 f"{found.source}: expected a column of labels beside the sounds, but none has a usual name; say which "
                 f"with label=. It has: {listed(found.columns)}."
             )
-        where = "the names of their folders" if _is_folder(source) else f"column {column!r}"
-        said = (f"sounds: {len(inputs):,} recordings; labels: {where}",)
         columns = replace(columns, label=column)
-        return ReadSource(inputs, found.places, columns, found.columns[column], filed=True, remarks=said)
+        where = "the names of their folders" if _is_folder(source) else columns.said_labels
+        said = (f"sounds: {len(inputs):,} recordings; labels: {where}",)
+        labels = columns.labels(found.columns, found.source)
+        return ReadSource(inputs, found.places, columns, labels, filed=True, remarks=said)
 
     @classmethod
     def _said(cls, found: Records, inputs: Self, columns: LabelColumns) -> ReadSource:

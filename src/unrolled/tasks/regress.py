@@ -47,13 +47,20 @@ class RegressorOptions(InputOptions):
 
 @dataclass(frozen=True)
 class RegressorNotes(PooledNotes):
-    """As `PooledNotes`. several: whether targets are lists. median: of each target. stretch: of each level and target,
+    """As `PooledNotes`. more: the columns of targets beside the first. several: whether targets are lists. median: of each target. stretch: of each level and target,
     empty without rows held out; held: how many those were."""
 
     several: bool = False
     median: tuple[float, ...] = ()
     stretch: tuple[tuple[float, ...], ...] = ()
     held: int = 0
+    more: tuple[str, ...] = ()
+
+    def with_columns(self, columns: LabelColumns) -> Self:
+        return replace(super().with_columns(columns), more=columns.more)
+
+    def label_columns(self, source: object) -> LabelColumns:
+        return replace(super().label_columns(source), more=self.more)
 
 
 class Regressor(PooledTask[MeasuredExamples]):
@@ -85,7 +92,7 @@ class Regressor(PooledTask[MeasuredExamples]):
         y: Iterable[object] | None = None,
         *,
         text: str | None = None,
-        label: str | None = None,
+        label: str | Sequence[str] | None = None,
         id: str | None = None,
         time: str | None = None,
         names: Sequence[str] | None = None,
@@ -103,7 +110,8 @@ class Regressor(PooledTask[MeasuredExamples]):
                 numbers (path, dataframe, dict or list of dicts), or a file of series (.ts, .npz, ...); or the inputs
                 themselves, with numbers in `y`.
             y: one number for each input, or as many for each, (N, V).
-            text, label, names: columns of a table, and the names of all columns where a file has no header.
+            text, label, names: columns of a table, and the names of all columns where a file has no header; a list of
+                labels: a number of each is learned.
             id, time: of a table of series, whose rows are their steps: which series, and when. Its other columns of
                 numbers are the channels.
             valid: examples that decide when to stop and that calibrate the intervals: a part of these (0.1; more of a
@@ -115,7 +123,9 @@ class Regressor(PooledTask[MeasuredExamples]):
         Raises:
             DataError, OptionError: the data or an option cannot be used, in one sentence.
         """
-        columns = LabelColumns(text, label, None if names is None else tuple(names), StepColumns(id, time))
+        labels = () if label is None else (label,) if isinstance(label, str) else tuple(label)
+        header = None if names is None else tuple(names)
+        columns = LabelColumns(text, next(iter(labels), None), header, StepColumns(id, time), more=labels[1:])
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         return self.learn_from(source, y, columns, valid=valid, refit=refit, training=training)
 

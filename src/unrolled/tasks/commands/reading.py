@@ -63,7 +63,8 @@ def table_of(path: str, request: Request) -> str | Records:
     from unrolled.data.read.records import read_records
 
     records = read_records(path, names=header)
-    wanted = [str(request.reading[what]) for what in COLUMNS if request.reading.get(what)]
+    asked = [request.reading[what] for what in COLUMNS if request.reading.get(what)]
+    wanted = [str(name) for names in asked for name in (names if isinstance(names, list) else [names])]
     require_names(wanted, list(records.columns), records.source)
     return records
 

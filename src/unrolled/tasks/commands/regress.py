@@ -24,6 +24,7 @@ from unrolled.tasks.commands.words import (
     Vectors,
     column_names,
     numbers,
+    one_or_all,
     part_of,
     part_or_file,
 )
@@ -37,7 +38,7 @@ __all__ = ["DESCRIPTION"]
 def fit(
     file: Source,
     text: Annotated[str | None, Word("Column of the texts.", "COLUMN")] = None,
-    label: Annotated[str | None, Word("Column of the numbers to learn.", "COLUMN")] = None,
+    label: Annotated[list[str] | None, Word("Column of numbers to learn; several: once for each.", "COLUMN")] = None,
     id: Series = None,
     time: At = None,
     names: Names = None,
@@ -65,7 +66,7 @@ def fit(
     part, valid_file = part_or_file(valid)
     return Asked(
         {"source": file, "valid": valid_file, "test": test},
-        reading={"text": text, "label": label, "id": id, "time": time, "names": column_names(names) or None},
+        reading={"text": text, "label": one_or_all(label), "id": id, "time": time, "names": column_names(names) or None},
         options={
             "levels": numbers("--levels", levels),
             "cell": cell,

@@ -35,6 +35,7 @@ __all__ = [
     "is_table",
     "number_or_name",
     "numbers",
+    "one_or_all",
     "part_of",
     "part_or_file",
     "settings",
@@ -82,6 +83,11 @@ def column_names(words: Sequence[str] | str | None) -> tuple[str, ...]:
     """Repeated options and commas alike: ["a,b", "c"] -> ("a", "b", "c")."""
     every = [words] if isinstance(words, str) else words or ()
     return tuple(part.strip() for word in every for part in word.split(",") if part.strip())
+
+
+def one_or_all(words: Sequence[str] | None) -> str | list[str] | None:
+    """The values of a repeated option: one as it is, several as a list."""
+    return words[0] if words and len(words) == 1 else list(words) if words else None
 
 
 def numbers(option: str, word: str | None) -> tuple[float, ...] | None:

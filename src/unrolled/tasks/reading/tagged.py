@@ -11,7 +11,7 @@ import numpy as np
 from unrolled.data.panel.steps import AS_SEEN, StepColumns, is_table, names_series, read_steps
 from unrolled.data.read.conll import Sentences, read_conll
 from unrolled.data.read.files import Places, suffix
-from unrolled.data.read.series import read_series
+from unrolled.data.read.series import STEPPED, SteppedSeries, read_series, read_stepped
 from unrolled.data.read.sources import holds_columns, holds_numbers, is_path, is_several
 from unrolled.data.read.tag_layout import TAG_NAMES, WORD_NAMES
 from unrolled.data.read.tag_tables import read_tag_table
@@ -54,9 +54,11 @@ class TaggedExamples:
 
 def read_tagged(source: object, column: str | int | None, shape: Text, steps: StepColumns = AS_SEEN) -> TaggedExamples:
     """A CoNLL file with the tags in a column, what was read of one, or a pair (sentences, tags); a table with a row for
-    each step of series, or a pair (series, labels of their steps)."""
+    each step of series, a file of them (`read_stepped`), or a pair (series, labels of their steps)."""
     if holds_steps(source, steps):
         return _of_table(source, column, steps, tagged=True)
+    if is_path(source) and suffix(source) in STEPPED:
+        return _of_stepped(read_stepped(source))
     if isinstance(source, Sentences) or is_path(source):
         return _of_file(source, column, shape, tagged=True)
     if not isinstance(source, tuple) or len(source) != 2:
@@ -77,6 +79,8 @@ def read_untagged(
     array."""
     if holds_steps(source, steps):
         return _of_table(source, column, steps, tagged=False)
+    if is_path(source) and suffix(source) in STEPPED:
+        return _of_stepped(read_stepped(source, labelled=False))
     if (is_path(source) and suffix(source) in FILES) or (_is_listed(source) and holds_numbers(source)):
         return _series(source, None)
     if isinstance(source, Sentences) or is_path(source):
@@ -137,6 +141,13 @@ def _of_table(source: object, column: str | int | None, steps: StepColumns, *, t
     return TaggedExamples(
         inputs, tags, found.places, found.remarks, step="step", column=found.label, steps=found.columns
     )
+
+
+def _of_stepped(found: SteppedSeries) -> TaggedExamples:
+    tags = None
+    if found.labels is not None:
+        tags = [[_class(label, found.places.of(i)) for label in own] for i, own in enumerate(found.labels)]
+    return TaggedExamples(SeriesInput(found.values), tags, found.places, step="step")
 
 
 def _series(source: object, labels: object) -> TaggedExamples:
