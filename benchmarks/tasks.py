@@ -53,7 +53,7 @@ ROWS = {
     "an4": Row(sounds.an4, sounds.an4_simple, 13, 7, sounds.AN4),
     "an4_streaming": Row(sounds.an4, sounds.an4_simple, 22, 14, sounds.LIVE),
     "omniglot": Row(ink.omniglot, ink.omniglot_simple, 0.78, 0.88, ink.OMNIGLOT),
-    "omniglot_words": Row(ink.omniglot_words, dict, 15, 6, {"epochs": 12}),
+    "omniglot_words": Row(ink.omniglot_words, dict, 15, 6, ink.WORDS),
 }  # fmt: skip
 """Every row: its training and its baseline, the score that it must reach at least and the one aimed at, its options."""
 

@@ -57,6 +57,18 @@ def test_words_are_drawings_by_the_generator_alone(words: Any) -> None:
         assert all(abs(stroke[:, 1].max()) <= 4 * np.finfo(float).eps for stroke in one)
 
 
+def test_letters_are_varied_each_for_itself_and_the_rest_is_as_before(words: Any) -> None:
+    plain, _ = words.lay_out("lll", GLYPHS, np.random.default_rng(0), gap=(0.5, 0.5))
+    drawing, word = words.lay_out("lll", GLYPHS, np.random.default_rng(0), gap=(0.5, 0.5), vary=True)
+    assert word == "lll"
+    shapes = [stroke[:, :2] - stroke[0, :2] for stroke in (*drawing, plain[0])]
+    assert not any(np.allclose(a, b) for a, b in itertools.combinations(shapes, 2))
+    assert all(np.array_equal(a[:, 2], b[:, 2]) for a, b in zip(drawing, plain, strict=True))
+    sides = [(float(stroke[:, 0].min()), float(stroke[:, 0].max())) for stroke in drawing]
+    # The median size of a letter is 4, so a gap is 2.
+    assert np.allclose([after[0] - before[1] for before, after in itertools.pairwise(sides)], 2)
+
+
 def test_letters_that_are_not_there_are_named(words: Any) -> None:
     with pytest.raises(DataError, match=r"no drawing of 'L'\. Did you mean 'l'"):
         words.lay_out("L", GLYPHS, np.random.default_rng(0))

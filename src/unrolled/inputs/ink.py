@@ -55,15 +55,15 @@ class InkOptions(Options):
     )
     # Chosen on two hands of Omniglot that were held out, see docs/tasks.md.
     ink_distance: float | None = Field(
-        default=0.05, ge=0.001, le=1, description="Distance of points, in sizes of a drawing; None: as they came."
+        default=0.08, ge=0.001, le=1, description="Distance of points, in sizes of a drawing; None: as they came."
     )
     ink_position: bool = Field(default=True, description="Read where the pen is, beside its moves.")
     ink_speed: bool = Field(default=False, description="Read how fast the pen is.")
     ink_curvature: bool = Field(default=False, description="Read how the pen turns.")
-    pen_degrees: float = Field(default=12.0, ge=0, le=180, description="Drawings turned by up to so much in training.")
-    pen_slant: float = Field(default=0.3, ge=0, le=10, description="Drawings slanted by up to so much in training.")
+    pen_degrees: float = Field(default=8.0, ge=0, le=180, description="Drawings turned by up to so much in training.")
+    pen_slant: float = Field(default=0.2, ge=0, le=10, description="Drawings slanted by up to so much in training.")
     pen_stretch: float = Field(
-        default=0.3, ge=0, le=10, description="Width and height each changed in training, by a factor up to 1 + this."
+        default=0.2, ge=0, le=10, description="Width and height each changed in training, by a factor up to 1 + this."
     )
     pen_jitter: float = Field(
         default=0.0, ge=0, le=1, description="Points moved in training, deviation in sizes of a drawing."

@@ -47,8 +47,8 @@ class RegressorOptions(InputOptions):
 
 @dataclass(frozen=True)
 class RegressorNotes(PooledNotes):
-    """As `PooledNotes`. more: the columns of targets beside the first. several: whether targets are lists. median: of each target. stretch: of each level and target,
-    empty without rows held out; held: how many those were."""
+    """As `PooledNotes`. more: the columns of targets beside the first. several: whether targets are lists. median: of
+    each target. stretch: of each level and target, empty without rows held out; held: how many those were."""
 
     several: bool = False
     median: tuple[float, ...] = ()

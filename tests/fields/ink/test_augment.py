@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 
 from unrolled.errors import OptionError
-from unrolled.fields.ink import Drawing, fault_of, jittered, measured, rotated, sheared, stretched, thinned, varied
+from unrolled.fields.ink import (
+    Drawing,
+    fault_of,
+    jittered,
+    measured,
+    restroked,
+    rotated,
+    sheared,
+    stretched,
+    thinned,
+    varied,
+)
 
 Variation = Callable[[Drawing, np.random.Generator], Drawing]
 VARIATIONS: list[Variation] = [jittered, rotated, sheared, stretched, thinned, varied]
@@ -85,8 +96,24 @@ def test_thinning_leaves_the_ends_and_keeps_the_order() -> None:
     assert [len(stroke) for stroke in thinned(drawing, np.random.default_rng(0), 1.0)] == [2, 1, 2]
 
 
+def test_strokes_are_drawn_from_their_ends_and_in_another_order_by_the_same_clock() -> None:
+    drawing, random = scribble(1), np.random.default_rng(0)
+    backwards = restroked(drawing, random, 1, 0)
+    assert all(np.array_equal(a[:, :2], b[::-1, :2]) for a, b in zip(backwards, drawing, strict=True))
+    other = restroked(drawing, random, 0, 1)
+    assert sorted(stroke[:, :2].tolist() for stroke in other) == sorted(stroke[:, :2].tolist() for stroke in drawing)
+    assert [len(stroke) for stroke in other] != [len(stroke) for stroke in drawing]
+    for found in (backwards, other):
+        assert np.array_equal(np.concatenate(found)[:, 2], np.concatenate(drawing)[:, 2])
+    found = [restroked(drawing, random, 0.3, 0) for _ in range(1000)]
+    count = sum(not np.array_equal(a, b) for one in found for a, b in zip(one, drawing, strict=True) if len(b) > 1)
+    share = count / (1000 * sum(len(stroke) > 1 for stroke in drawing))
+    # Four deviations of a mean of a thousand strokes at least.
+    assert abs(share - 0.3) < 4 * np.sqrt(0.3 * 0.7 / 1000)
+
+
 def test_amounts_out_of_range_are_named() -> None:
     for amount in (-0.1, float("nan"), 1e9):
-        for vary in (rotated, sheared, stretched, jittered, thinned):
+        for vary in (restroked, rotated, sheared, stretched, jittered, thinned):
             with pytest.raises(OptionError, match=r"^ink: \w+ must lie in 0\.\."):
                 vary(scribble(0), np.random.default_rng(0), amount)

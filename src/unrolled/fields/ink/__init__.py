@@ -3,7 +3,7 @@
 `Ink` makes steps of drawings and back, `InkFront` does so while the pen moves; `to_svg` draws.
 """
 
-from unrolled.fields.ink.augment import jittered, rotated, sheared, stretched, thinned, varied
+from unrolled.fields.ink.augment import jittered, restroked, rotated, sheared, stretched, thinned, varied
 from unrolled.fields.ink.drawing import Drawing, Fault, boxed, fault_of, held_clock, measured, without_times
 from unrolled.fields.ink.field import Ink
 from unrolled.fields.ink.front import InkFront
@@ -19,6 +19,7 @@ __all__ = [
     "held_clock",
     "jittered",
     "measured",
+    "restroked",
     "rotated",
     "sheared",
     "stretched",

@@ -9,7 +9,7 @@ import numpy as np
 from unrolled.errors import OptionError
 from unrolled.fields.ink.drawing import Drawing, measured
 
-__all__ = ["jittered", "rotated", "sheared", "stretched", "thinned", "varied"]
+__all__ = ["jittered", "restroked", "rotated", "sheared", "stretched", "thinned", "varied"]
 
 
 def varied(
@@ -54,6 +54,22 @@ def jittered(drawing: Drawing, random: np.random.Generator, deviation: float = 0
     for stroke in found:
         stroke[:, :2] += random.normal(size=(len(stroke), 2)) * amount * size
     return found
+
+
+def restroked(drawing: Drawing, random: np.random.Generator, reverse: float = 0.1, reorder: float = 0.15) -> Drawing:
+    """The same lines in another order: each stroke drawn from its end with one probability, all strokes drawn in any
+    order with the other. Times are those at which points were drawn, so they stay in their order.
+    """
+    _amount("reverse", reverse, 1.0)
+    _amount("reorder", reorder, 1.0)
+    if not drawing:
+        return []
+    strokes = [stroke[::-1] if random.random() < reverse else stroke for stroke in drawing]
+    if random.random() < reorder:
+        strokes = [strokes[i] for i in random.permutation(len(strokes)).tolist()]
+    points = np.concatenate(strokes)
+    points[:, 2:] = np.concatenate(drawing)[:, 2:]
+    return np.split(points, np.cumsum([len(stroke) for stroke in strokes])[:-1])
 
 
 def thinned(drawing: Drawing, random: np.random.Generator, rate: float = 0.1) -> Drawing:

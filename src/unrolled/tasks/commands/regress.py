@@ -66,7 +66,13 @@ def fit(
     part, valid_file = part_or_file(valid)
     return Asked(
         {"source": file, "valid": valid_file, "test": test},
-        reading={"text": text, "label": one_or_all(label), "id": id, "time": time, "names": column_names(names) or None},
+        reading={
+            "text": text,
+            "label": one_or_all(label),
+            "id": id,
+            "time": time,
+            "names": column_names(names) or None,
+        },
         options={
             "levels": numbers("--levels", levels),
             "cell": cell,

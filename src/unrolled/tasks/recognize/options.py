@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from unrolled.errors import OptionError
 from unrolled.inputs.augment import AugmentOptions
+from unrolled.inputs.ink import InkOptions
 from unrolled.nn.build import EncoderOptions, Rate
 from unrolled.options import Options
 from unrolled.tasks.reading.options import SignalOptions
@@ -48,7 +49,8 @@ class RecognizerOptions(SignalOptions):
     owner: ClassVar[str] = "Recognizer"
 
     transcript: TranscriptOptions = TranscriptOptions()
-    # As in the trials of docs/tasks.md.
+    # As in the trials of docs/tasks.md. Letters are parts of a word, and of one size however long it is.
+    ink: InkOptions = InkOptions(ink_size="training", ink_distance=0.02, pen_degrees=12, pen_slant=0.3, pen_stretch=0.3)
     augment: AugmentOptions = AugmentOptions(feature_noise=0.4)
     streaming: bool = Field(default=False, description="Read forwards alone, to recognise while it is said.")
     stride: int = Field(default=3, ge=1, le=16, description="Steps that are read at once.")
