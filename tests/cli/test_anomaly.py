@@ -38,7 +38,7 @@ def test_a_table_is_learned_scored_and_drawn(shell: Any, tmp_path: Path) -> None
     assert rows[150]["channel"] == "heat"
     assert rows[150]["timestamp"] == "2024-01-07 06:00:00"
     found = shell.ok("predict", run, table, "--events")
-    assert "2024-01-07T06:00:00" in found
+    assert ",2024-01-07 06:00:00," in found
     assert "heat" in found
     assert "windows: F1" in shell.ok("evaluate", run, table)
     told = json.loads(shell.ok("evaluate", run, table, "--truth", "failure", "--json"))

@@ -14,7 +14,7 @@ import unrolled as ur
 from unrolled.align.pool import PoolOptions
 from unrolled.data.batch.examples import CodeColumn
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError
+from unrolled.errors import DataError, OptionError
 from unrolled.fields.number import Number
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
@@ -147,3 +147,8 @@ def test_a_fit_that_fails_leaves_the_model_as_it_was(weigher: Weigher) -> None:
     with pytest.raises(DataError, match="expected numbers that differ"):
         weigher.fit(["iron", "stone"], [9, 9])
     assert weigher.notes is notes
+
+
+def test_what_a_task_has_not_learned_from_has_no_kind() -> None:
+    with pytest.raises(OptionError, match=r"Classifier: expected a fitted model"):
+        _ = ur.Classifier().kind

@@ -84,7 +84,9 @@ class SequenceTask(Task, Generic[C, D]):
 
     @property
     def kind(self) -> type[Input[Any]]:
-        """The kind of inputs that it learned from."""
+        """The kind of inputs that it learned from. Raises `OptionError` before a fit."""
+        if not self.fields:
+            self.fitted()
         return input_of(self.fields)
 
     @abstractmethod

@@ -146,7 +146,7 @@ def _labelled(read: ReadSource, labels: Sequence[object] | None) -> LabelledExam
     for row, label in enumerate(labels):
         place = read.places.of(row)
         if is_several(label):
-            raise DataError(f"Expected one value as the label of {place}, but got {label!r}: give one class.")
+            raise DataError(f"Expected one value as the label of {place}, but got {str(label)[:40]!r}: give one class.")
         if is_missing(label):
             raise DataError(f"{place} has no label: fill it in or leave the example out.")
     kind = _label_kind(labels)
