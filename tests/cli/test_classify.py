@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -235,3 +236,38 @@ def test_a_table_of_series_is_learned_and_other_tables_are_classified(shell: Any
     assert scores["accuracy"] > 0.8
     assert json.loads(shell.ok("evaluate", run, str(test), "--json")) == scores
     assert len(shell.ok("predict", run, str(test)).splitlines()) == 7
+
+
+def test_answers_about_a_folder_or_a_zip_are_beside_the_names_of_its_files(shell: Any, tmp_path: Path) -> None:
+    line = "START\n" + "".join(f"{step},{{}},{step}\n" for step in range(9)) + "BREAK\n"
+    names = [f"{name}/{number}.txt" for name in ("flat", "steep") for number in range(4)]
+    for name in names:
+        (tmp_path / "drawn" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "drawn" / name).write_text(line.format(*(7 * step * ("steep" in name) for step in range(9))))
+    with zipfile.ZipFile(tmp_path / "drawn.zip", "w") as archive:
+        for name in names:
+            archive.write(tmp_path / "drawn" / name, name)
+    run, folder = str(tmp_path / "run"), str(tmp_path / "drawn")
+    shell.ok("fit", "classify", folder, "--valid", "0", "--epochs", "1", "--hidden-size", "4", "-o", run)
+    for source in (folder, f"{folder}.zip"):
+        for command in ("predict", "embed"):
+            header, *rows = shell.ok(command, run, source).splitlines()
+            assert header.startswith("file,")
+            assert [row.split(",")[0] for row in rows] == names
+        assert [one["file"] for one in json.loads(shell.ok("predict", run, source, "--json"))] == names
+    alone = shell.ok("predict", run, f"{folder}/flat/0.txt")
+    assert alone.splitlines()[0] == "label,probability"
+
+
+def test_numbers_of_a_folder_are_beside_the_names_of_its_files(shell: Any, tmp_path: Path) -> None:
+    draw, new = np.random.default_rng(0), tmp_path / "new" / "some"
+    new.mkdir(parents=True)
+    np.savez(tmp_path / "train.npz", x=draw.normal(size=(20, 5, 2)), y=draw.normal(size=20))
+    for number in range(3):
+        np.save(new / f"{number}.npy", draw.normal(size=(5, 2)))
+    run = str(tmp_path / "run")
+    shell.ok("fit", "regress", str(tmp_path / "train.npz"), "--epochs", "1", "--hidden-size", "4", "-o", run)
+    header, *rows = shell.ok("predict", run, str(tmp_path / "new")).splitlines()
+    assert header.startswith("file,prediction,")
+    assert [row.split(",")[0] for row in rows] == [f"some/{number}.npy" for number in range(3)]
+    assert json.loads(shell.ok("predict", run, str(tmp_path / "new"), "--json"))[0]["file"] == "some/0.npy"

@@ -79,3 +79,23 @@ def test_evaluate_scores_with_a_search_and_a_normaliser(fitted: Path, shell: Any
 ])  # fmt: skip
 def test_a_search_that_cannot_be_is_one_sentence(words: list[str], sentence: str, fitted: Path, shell: Any) -> None:
     assert sentence in shell.mistake("predict", str(fitted), str(fitted.parent / "test.npz"), *words)
+
+
+def test_answers_about_a_folder_are_beside_the_names_of_its_files(shell: Any, tmp_path: Path) -> None:
+    soundfile, random = pytest.importorskip("soundfile"), np.random.default_rng(0)
+    spoken, folder = tmp_path / "spoken", tmp_path / "new"
+    for number in range(12):
+        file = (spoken if number < 10 else folder / "later") / f"{number}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(file, 0.1 * random.normal(size=4000), 8000)
+        file.with_suffix(".txt").write_text("ab"[number % 2])
+    run = str(tmp_path / "run")
+    shell.ok("fit", "recognize", str(spoken), "--valid", "0", "--epochs", "1", *QUICK, "-o", run)
+    names = ["later/10.wav", "later/11.wav"]
+    assert [line.split("\t")[0] for line in shell.ok("predict", run, str(folder)).splitlines()] == names
+    several = shell.ok("predict", run, str(folder), "--nbest", "2").splitlines()
+    assert list(dict.fromkeys(line.split("\t")[0] for line in several)) == names
+    assert [one["file"] for one in json.loads(shell.ok("predict", run, str(folder), "--json"))] == names
+    alone = str(folder / "later" / "10.wav")
+    assert "\t" not in shell.ok("predict", run, alone)
+    assert "file" not in json.loads(shell.ok("predict", run, alone, "--json"))[0]

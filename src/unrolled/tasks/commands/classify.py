@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Request, Whole, Word, sources
-from unrolled.tasks.commands.reading import csv_row, header_in, header_of, inputs_of, table_of, under_names
+from unrolled.tasks.commands.reading import csv_row, files_of, header_in, header_of, inputs_of, table_of, under_names
 from unrolled.tasks.commands.results import classes, evaluate_next, learning, scored, told
 from unrolled.tasks.commands.words import (
     At,
@@ -93,7 +93,8 @@ def held(request: Request, role: str) -> tuple[object, ...]:
 
 
 def predict(call: Call[Classifier], file: File, names: Names = None) -> Iterator[Answer]:
-    """CSV with the label of each text and its probability; --json: of all classes
+    """CSV with the label of each text and its probability, of a folder with the names of its files; --json: of all
+    classes
 
     \b
       echo 'what a film !' | unrolled predict runs/reviews -
@@ -102,15 +103,16 @@ def predict(call: Call[Classifier], file: File, names: Names = None) -> Iterator
     values, first = model.classes_.tolist(), True
     for source in inputs_of(call, file, names):
         found = model.predict_proba(source)
+        files = files_of(call, source, len(found))
         if first:
             # Only now, so that a mistake in the file leaves no output behind.
-            yield Answer(csv_row(call, "label", "probability"), None)
+            yield Answer(csv_row(call, *next(iter(files), {}), "label", "probability"), None)
             first = False
-        for row in found:
+        for row, own in zip(found, files, strict=True):
             best = int(row.argmax())
             whole = {str(name): float(p) for name, p in zip(values, row, strict=True)}
-            data = {"label": values[best], "probability": float(row[best]), "probabilities": whole}
-            yield Answer(csv_row(call, values[best], f"{row[best]:.6f}"), data)
+            data = {**own, "label": values[best], "probability": float(row[best]), "probabilities": whole}
+            yield Answer(csv_row(call, *own.values(), values[best], f"{row[best]:.6f}"), data)
 
 
 def embed(call: Call[Classifier], file: File, names: Names = None) -> Iterator[Answer]:
@@ -122,11 +124,14 @@ def embed(call: Call[Classifier], file: File, names: Names = None) -> Iterator[A
     first = True
     for source in inputs_of(call, file, names):
         found = call.model.embed(source)
+        files = files_of(call, source, len(found))
         if first:
-            yield Answer(csv_row(call, *(f"v{place}" for place in range(1, found.shape[1] + 1))), None)
+            header = [*next(iter(files), {}), *(f"v{place}" for place in range(1, found.shape[1] + 1))]
+            yield Answer(csv_row(call, *header), None)
             first = False
-        for row in found:
-            yield Answer(csv_row(call, *(f"{value:.7g}" for value in row)), [float(value) for value in row])
+        for row, own in zip(found, files, strict=True):
+            cells = [*own.values(), *(f"{value:.7g}" for value in row)]
+            yield Answer(csv_row(call, *cells), [float(value) for value in row])
 
 
 def evaluate(call: Call[Classifier], file: Truth, names: Names = None) -> Whole:

@@ -16,7 +16,7 @@ from unrolled.tasks.spreadsheet import csv_text
 if TYPE_CHECKING:
     from unrolled.data.read.records import Records
 
-__all__ = ["csv_row", "header_of", "holds_lines", "inputs_of", "table_of", "together", "under_names"]
+__all__ = ["csv_row", "files_of", "header_of", "holds_lines", "inputs_of", "table_of", "together", "under_names"]
 
 T = TypeVar("T")
 
@@ -95,6 +95,18 @@ def inputs_of(call: Call[Any], file: str, names: str | None) -> Iterator[object]
     from unrolled.data.read.lines import read_lines
 
     yield from together(read_lines(file), file)
+
+
+def files_of(call: Call[Any], source: object, count: int) -> list[dict[str, str]]:
+    """For each of so many answers about a folder (or a zip) the name of its file, as {"file": name}; else {}."""
+    from unrolled.data.read.files import suffix
+    from unrolled.inputs.columns import LabelColumns
+
+    if isinstance(source, str) and (Path(source).is_dir() or suffix(source) == ".zip"):
+        places = call.model.kind.read(source, LabelColumns(), call.model.options, labelled=False).places
+        if places.kind == "file":
+            return [{"file": places.of(row)} for row in range(count)]
+    return [{} for _ in range(count)]
 
 
 def csv_row(call: Call[Any], *fields: object) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Whole, Word
+from unrolled.tasks.commands.reading import files_of
 from unrolled.tasks.commands.results import evaluate_next, learning, scored, told
 from unrolled.tasks.commands.words import Beam, Cell, HiddenSize, Layers, Test, Valid, part_of, part_or_file
 
@@ -78,17 +79,20 @@ def predict(
     lexicon: LexiconFile = None,
     hot_words: HotWords = None,
 ) -> Iterator[Answer]:
-    """a line for each input; --json: with words, their times and how sure they are
+    """a line for each input, of a folder with the name of its file and a tab before it; --json: with words, their
+    times and how sure they are
 
     \b
       unrolled predict runs/speech new.wav --beam 16 --language-model runs/lines
     """
     search = asked(beam, language_model, lm_weight, word_bonus, lexicon, hot_words)
-    for number, found in enumerate(call.model.transcribe(file, nbest=nbest, **search), start=1):
-        # Several answers have the number of their input before them.
-        before = f"{number}\t" if nbest > 1 else ""
+    every = call.model.transcribe(file, nbest=nbest, **search)
+    for number, (own, found) in enumerate(zip(files_of(call, file, len(every)), every, strict=True), start=1):
+        # Several answers have the number of their input before them, where it has no name.
+        name = " ".join(own.get("file", str(number) if nbest > 1 else "").split())
+        before = f"{name}\t" if name else ""
         lines = [" ".join(each.text.splitlines()) for each in found.hypotheses] or [""]
-        yield Answer("".join(f"{before}{line}\n" for line in lines), found.to_json())
+        yield Answer("".join(f"{before}{line}\n" for line in lines), {**own, **found.to_json()})
 
 
 def evaluate(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Whole, Word
 from unrolled.tasks.commands.classify import Source, arguments, held
-from unrolled.tasks.commands.reading import csv_row, header_of, inputs_of, under_names
+from unrolled.tasks.commands.reading import csv_row, files_of, header_of, inputs_of, under_names
 from unrolled.tasks.commands.results import evaluate_next, learning, scored, told
 from unrolled.tasks.commands.words import (
     At,
@@ -85,7 +85,8 @@ def fit(
 
 
 def predict(call: Call[Regressor], file: File, names: Names = None) -> Iterator[Answer]:
-    """CSV with the number of each input and the ends of its intervals; --json: the same by names
+    """CSV with the number of each input and the ends of its intervals, of a folder with the names of its files;
+    --json: the same by names
 
     \b
       unrolled predict runs/heart new.ts
@@ -96,13 +97,14 @@ def predict(call: Call[Regressor], file: File, names: Names = None) -> Iterator[
     for source in inputs_of(call, file, names):
         found = model.predict(source)
         ends = model.predict_interval(source) if levels else None
+        files = files_of(call, source, len(found))
         if first:
             # Only now, so that a mistake in the file leaves no output behind.
-            yield Answer(csv_row(call, *_header(model, levels)), None)
+            yield Answer(csv_row(call, *next(iter(files), {}), *_header(model, levels)), None)
             first = False
         for row, number in enumerate(found):
             own = [] if ends is None else ends[row].reshape(-1, len(levels), 2).tolist()
-            yield _answer(call, number.reshape(-1).tolist(), own, levels)
+            yield _answer(call, files[row], number.reshape(-1).tolist(), own, levels)
 
 
 def _header(model: Regressor, levels: tuple[float, ...]) -> list[str]:
@@ -116,8 +118,9 @@ def _header(model: Regressor, levels: tuple[float, ...]) -> list[str]:
 
 
 def _answer(
-    call: Call[Regressor], found: list[float], ends: list[list[list[float]]], levels: tuple[float, ...]
-) -> Answer:
+    call: Call[Regressor], file: dict[str, str], found: list[float], ends: list[list[list[float]]],
+    levels: tuple[float, ...],
+) -> Answer:  # fmt: skip
     cells: list[float] = []
     for value, number in enumerate(found):
         cells += [number, *(end for pair in (ends[value] if ends else []) for end in pair)]
@@ -129,7 +132,7 @@ def _answer(
         for value, number in enumerate(found)
     ]
     data = {"targets": each} if call.model.notes.several else each[0]
-    return Answer(csv_row(call, *(f"{cell:.6g}" for cell in cells)), data)
+    return Answer(csv_row(call, *file.values(), *(f"{cell:.6g}" for cell in cells)), {**file, **data})
 
 
 def evaluate(call: Call[Regressor], file: Truth, names: Names = None) -> Whole:
