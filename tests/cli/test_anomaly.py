@@ -50,3 +50,7 @@ def test_mistakes_are_told_in_a_sentence(shell: Any, tmp_path: Path) -> None:
     assert "'flows'" in shell.mistake("fit", "anomaly", table, "--columns", "flows", "-o", run)
     shell.ok("fit", "anomaly", table, "--columns", "flow,heat", *QUICK, "-o", run)
     assert "--truth" in shell.mistake("evaluate", run, table)
+    broken = tmp_path / "broken.csv"
+    broken.write_text(Path(table).read_text().replace(",0\n", ",0\n2024-01-01T00:30:00,much,1,0\n", 1))
+    for words in ([], ["--events"]):
+        assert "'much'" in shell.mistake("predict", run, str(broken), *words)

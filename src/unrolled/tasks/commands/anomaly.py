@@ -66,9 +66,8 @@ def predict(
     events: Annotated[bool, Word("Runs of alarms, in place of rows.")] = False,
     plot: Annotated[str | None, Word("Write a picture, .png, .svg or .pdf.", "FILE")] = None,
 ) -> Iterator[Answer]:
-    """CSV with the score of each row, 1 where it is an alarm, and the channel that explains it; --events: runs
-
-    Names of series and times of rows stand before them, as in the file.
+    """CSV with the series and the time of each row as in the file, its score, 1 where it is an alarm, and the channel
+    that explains it; --events: runs of alarms
 
     \b
       unrolled predict runs/machine today.csv --events --plot today.png
@@ -81,8 +80,10 @@ def predict(
     if plot is not None:
         model.plot(plot, table)
     if events:
+        # Found first, so that a mistake in the file leaves no output behind.
+        found = model.events(table)
         yield Answer(csv_row(call, "series", "begin", "end", "peak", "score", "channel"), None)
-        for event in model.events(table):
+        for event in found:
             told = event.to_json()
             cells = [str(told[name]) for name in ("series", "begin", "end", "peak")]
             channel = event.channels[0][0] if event.channels else ""
