@@ -143,9 +143,11 @@ def test_a_table_of_series_is_learned_tagged_and_scored(shell: Any, tmp_path: Pa
     said = shell.ok("fit", "tag", str(train), "--column", "state", "--id", "who", "--time", "at", "--test", str(test),
                     "--epochs", "12", "--set", "learning_rate=0.03", "--hidden-size", "8", "-o", run)  # fmt: skip
     assert "series of 1 channel" in said
+    assert f"next: unrolled predict {tmp_path / 'run'} FILE\n" in said
     assert "channels: x" in said
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert json.loads(shell.ok("evaluate", run, str(test), "--json")) == scores
+    assert "got --column x for one of series" in shell.mistake("evaluate", run, str(test), "--column", "x")
     blocks = shell.ok("predict", run, str(test)).strip().split("\n\n")
     assert [len(block.splitlines()) for block in blocks] == [6, 6, 6]
     assert {tag for block in blocks for tag in block.splitlines()} <= {"rest", "walk"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
-from unrolled.errors import DataError
+from unrolled.errors import DataError, OptionError
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Request, Whole, Word
 from unrolled.tasks.commands.reading import holds_lines, together
 from unrolled.tasks.commands.results import evaluate_next, learning, scored, told
@@ -126,6 +126,11 @@ def evaluate(call: Call[Tagger], file: Truth, column: Column = None) -> Whole:
 
     chosen = call.model.notes.column if column is None else number_or_name(column)
     if not call.model.kind.lines:
+        if column is not None:
+            raise OptionError(
+                f"evaluate: expected --column for a model of words, got --column {column} for one of series, which are "
+                "scored by the column that they were learned from; leave it out."
+            )
         return scored(call.model.evaluate(file))
     return scored(call.model.evaluate(read_conll(file, chosen)))
 
@@ -137,10 +142,8 @@ def about(finished: Finished[Tagger]) -> list[str]:
 
 
 def closing(finished: Finished[Tagger]) -> list[str]:
-    return [
-        f"next: unrolled predict {finished.folder} -   (a text a line; or FILE)",
-        *evaluate_next(finished),
-    ]
+    what = "-   (a text a line; or FILE)" if finished.model.kind.lines else "FILE"
+    return [f"next: unrolled predict {finished.folder} {what}", *evaluate_next(finished)]
 
 
 DESCRIPTION: Description[Tagger] = Description(
