@@ -148,6 +148,8 @@ def test_a_table_of_series_is_learned_tagged_and_scored(shell: Any, tmp_path: Pa
     scores = json.loads((tmp_path / "run" / "scores.json").read_text())
     assert json.loads(shell.ok("evaluate", run, str(test), "--json")) == scores
     assert "got --column x for one of series" in shell.mistake("evaluate", run, str(test), "--column", "x")
+    test.write_text(test.read_text().replace(",rest", ",", 1))
+    assert "of test.csv is missing; write it" in shell.mistake("evaluate", run, str(test))
     blocks = shell.ok("predict", run, str(test)).strip().split("\n\n")
     assert [len(block.splitlines()) for block in blocks] == [6, 6, 6]
     assert {tag for block in blocks for tag in block.splitlines()} <= {"rest", "walk"}

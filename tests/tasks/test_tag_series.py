@@ -133,11 +133,11 @@ def test_what_does_not_fit_is_refused(observer: Tagger, grammarian: Tagger, toys
     for source, message in [
         ((series, labels[:3]), "tags for each of the 4 series, got 3"),
         ((series, [own[:-1] for own in labels]), "row 0 of the arrays has .* steps but .* tags"),
-        ((series, [[None] * len(own) for own in labels]), "expected a class as the tag of row 0"),
+        ((series, [[None] * len(own) for own in labels]), "expected a tag at every step, but that of row 0"),
         ((series, [[0.5] * len(own) for own in labels]), "got 0.5"),
         ((series, ["walk"] * 4), "row 0 of the arrays"),
         (rows_of(series, labels).rename(columns={"session": "who"}), "a table whose column id= names series"),
-        (rows_of(series, labels).replace({"state": {"rest": None}}), r"a class as the tag of row \d+ of the table"),
+        (rows_of(series, labels).replace({"state": {"rest": None}}), r"that of row \d+ of the table is missing"),
         (rows_of(series, labels).drop(columns="state"), "expected a column of labels.*column="),
     ]:  # fmt: skip
         with pytest.raises(DataError, match=message):

@@ -24,6 +24,7 @@ from unrolled.inputs.plain import parts_marks
 from unrolled.inputs.series import FILES, SeriesInput
 from unrolled.inputs.text import TextInput
 from unrolled.inputs.texts import Texts
+from unrolled.tasks.reading.labelled import is_missing
 
 __all__ = ["TaggedExamples", "holds_steps", "in_scheme", "read_tagged", "read_untagged", "said_of"]
 
@@ -172,8 +173,14 @@ def _class(label: object, place: str) -> str:
     value = label.item() if isinstance(label, np.generic) else label
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if not isinstance(value, str | int) or value == "":
-        raise DataError(f"Tagger: expected a class as the tag of {place}, a text or a whole number, got {label!r}.")
+    if is_missing(value):
+        raise DataError(
+            f"Tagger: expected a tag at every step, but that of {place} is missing; write it, or leave the series out."
+        )
+    if not isinstance(value, str | int):
+        raise DataError(
+            f"Tagger: expected a class as the tag of {place}, a text or a whole number, got {label!r}; write one."
+        )
     return str(value)
 
 
