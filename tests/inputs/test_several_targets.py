@@ -72,7 +72,8 @@ def test_columns_of_a_table_of_steps_are_targets_and_no_channels() -> None:
     assert isinstance(later.inputs, SeriesInput)
     assert [values.tolist() for values in later.inputs.values] == [values.tolist() for values in found.inputs.values]
     for name, value, message in (
-        ("dose", 7.0, "changes within series 'n0'"), ("dose", np.nan, "series 'n0'.*has no target"),
+        ("dose", 7.0, "changes within series 'n0'.* one label is learned for each"),
+        ("dose", np.nan, "series 'n0'.*has no target"),
     ):  # fmt: skip
         rows = steps()
         rows.loc[rows["who"].eq("n0") if value != value else [0], name] = value

@@ -203,7 +203,7 @@ def _one_label(found: StepTable, series: int) -> object:
         if label != told[0][1]:
             raise DataError(
                 f"Column {found.label!r} changes within series {found.ids[series]!r}, from {told[0][1]!r} to {label!r} "
-                f"in {found.row(series, step)}, but a classifier learns one label for each series: choose another "
-                "column with label=, or learn a label for each row with a Tagger."
+                f"in {found.row(series, step)}, but one label is learned for each series: choose another column with "
+                "label=, or learn a label for each row with a Tagger ('unrolled fit tag')."
             )
     return told[0][1] if told else None
