@@ -54,3 +54,11 @@ def test_mistakes_are_told_in_a_sentence(shell: Any, tmp_path: Path) -> None:
     broken.write_text(Path(table).read_text().replace(",0\n", ",0\n2024-01-01T00:30:00,much,1,0\n", 1))
     for words in ([], ["--events"]):
         assert "'much'" in shell.mistake("predict", run, str(broken), *words)
+
+
+def test_what_was_understood_speaks_of_options(shell: Any, tmp_path: Path) -> None:
+    table = tmp_path / "rows.csv"
+    rows = write(table).read_text().splitlines()
+    table.write_text("\n".join([*rows[:50], rows[49], *rows[50:]]) + "\n")
+    said = shell.ok("fit", "anomaly", str(table), "--epochs", "1", *QUICK, "-o", str(tmp_path / "run"))
+    assert "say of which with --id\n" in said

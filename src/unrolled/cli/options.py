@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["with_options"]
+__all__ = ["as_options", "with_options"]
 
 # `time=` or `resume=True`, but no part of a longer word, and no option already.
 _ARGUMENT = re.compile(r"(?<![\w.-])(?<!--set )([a-z_]+)=(True\b|False\b)?(?![=])")
@@ -14,7 +14,11 @@ _ARGUMENT = re.compile(r"(?<![\w.-])(?<!--set )([a-z_]+)=(True\b|False\b)?(?![=]
 
 def with_options(sentence: str, command: Any) -> str:
     """The sentence with `--time` for `time=`, where the command has such an option; None is none."""
-    known = {} if command is None else _options(command)
+    return as_options(sentence, {} if command is None else _options(command))
+
+
+def as_options(sentence: str, known: Mapping[str, str]) -> str:
+    """The sentence with the option for each argument of Python's that is `known`: {"time": "--time"}."""
 
     def written(found: re.Match[str]) -> str:
         option = known.get(found[1])

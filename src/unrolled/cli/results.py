@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from unrolled.cli.options import as_options
 from unrolled.cli.runs import MODEL
 from unrolled.cli.values import write_text
+from unrolled.cli.words import words_of
 from unrolled.model.describe import Described, Finished, Request
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def finish(
     makers = {**description.leaves, **(description.pictures if plot else {})}
     written = {name: make(finished) for name, make in makers.items()}
     files |= {name: str(path) for name, path in written.items() if path is not None}
-    remarks = [f"understood: {remark}" for remark in model.understood]
+    known = {name: word.spelled for name, word in words_of(description.fit).items() if not word.word.placed}
+    remarks = [f"understood: {as_options(remark, known)}" for remark in model.understood]
     told = [*remarks, *description.about(finished), *([] if report is None else [f"\n{report}\n"])]
     return Results(files, scores, [*told, "wrote " + ", ".join(files.values()), *description.closing(finished)])
