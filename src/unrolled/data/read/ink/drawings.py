@@ -125,8 +125,8 @@ def _checked(values: list[Drawing], labels: list[str | None], name: str, places:
     if known and len(known) < len(labels):
         first = labels.index(None)
         raise DataError(
-            f"Expected a label for each drawing of {name} or for none, but {places.of(first)} has none: add it, leave "
-            "that drawing out, or pass label= where the names of files say it."
+            f"Expected a label for each drawing of {name} or for none, but {places.of(first)} has none: add it, or "
+            "leave that drawing out."
         )
     return Drawings(values, known or None, name, places)
 
