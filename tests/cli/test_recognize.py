@@ -73,12 +73,15 @@ def test_evaluate_scores_with_a_search_and_a_normaliser(fitted: Path, shell: Any
 
 @pytest.mark.parametrize(("words", "sentence"), [
     (["--hot-words", "ab=x"], "--hot-words: expected words with commas, as Oslo,Rome=6, got 'ab=x'"),
-    (["--hot-words", "xyz"], "the expected words 'xyz' cannot be written: training has not seen 'x', 'y', 'z'"),
+    (["--hot-words", "xyzzy"], "'xyzzy' cannot be written: training has not seen 'x', 'y', 'z'; write"),
     (["--beam", "2", "--nbest", "3"], "got --nbest 3 and --beam 2; give a beam at least as wide"),
     (["--language-model", "nowhere"], "nowhere"),
+    (["--language-model", "{run}"], "expected --language-model as a LanguageModel, or where one is saved, got Recog"),
 ])  # fmt: skip
 def test_a_search_that_cannot_be_is_one_sentence(words: list[str], sentence: str, fitted: Path, shell: Any) -> None:
-    assert sentence in shell.mistake("predict", str(fitted), str(fitted.parent / "test.npz"), *words)
+    assert sentence in shell.mistake(
+        "predict", str(fitted), str(fitted.parent / "test.npz"), *(word.replace("{run}", str(fitted)) for word in words)
+    )
 
 
 def test_answers_about_a_folder_are_beside_the_names_of_its_files(shell: Any, tmp_path: Path) -> None:
@@ -99,3 +102,8 @@ def test_answers_about_a_folder_are_beside_the_names_of_its_files(shell: Any, tm
     alone = str(folder / "later" / "10.wav")
     assert "\t" not in shell.ok("predict", run, alone)
     assert "file" not in json.loads(shell.ok("predict", run, alone, "--json"))[0]
+
+
+def test_a_folder_without_recordings_is_no_text(shell: Any, tmp_path: Path) -> None:
+    said = shell.mistake("fit", "recognize", str(tmp_path), "-o", str(tmp_path / "run"))
+    assert "holds no sound files and no wav.scp" in said

@@ -117,7 +117,7 @@ def test_the_width_of_the_beam_follows_what_is_asked() -> None:
     ({"hot_words": ["ax"]}, DataError, "the expected words 'ax' cannot be written: training has not seen 'x'"),
     ({"hot_words": [" "]}, DataError, "training has not seen an empty word"),
     ({"hot_words": {"ab": -1.0}}, OptionError, "a bonus must be a number above 0, got -1.0"),
-    ({"language_model": 3}, OptionError, "expected a LanguageModel as language_model, or where one is saved, got int"),
+    ({"language_model": 3}, OptionError, "expected language_model= as a LanguageModel, or where one is saved, got int"),
 ])  # fmt: skip
 def test_what_cannot_have_a_say_is_one_sentence(search: dict[str, Any], kind: type[Exception], sentence: str) -> None:
     with pytest.raises(kind) as caught:

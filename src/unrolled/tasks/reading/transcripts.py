@@ -76,8 +76,8 @@ def read_utterances(
 
 
 def _check_list(path: Path, columns: LabelColumns) -> None:
-    """Raises DataError for a list of recordings that is broken, or whose first one is none."""
-    if suffix(path) in TABLES:
+    """Raises DataError for a list of recordings that is broken, or whose first one is none, or a folder of none."""
+    if suffix(path) in TABLES or path.is_dir():
         read_recordings(path, audio=columns.files, text=columns.label)
 
 

@@ -47,7 +47,7 @@ def _loaded(given: object) -> LanguageModel:
     model = load(given) if isinstance(given, str | Path) else given
     if not isinstance(model, LanguageModel):
         raise OptionError(
-            f"predict: expected a LanguageModel as language_model, or where one is saved, got {type(model).__name__}; "
+            f"predict: expected language_model= as a LanguageModel, or where one is saved, got {type(model).__name__}; "
             "fit one with 'unrolled fit language'."
         )
     return model
@@ -129,7 +129,7 @@ def _hot_words(given: Mapping[str, float] | Sequence[str], coding: Coding) -> Ho
         if unknown or not phrase.strip():
             raise DataError(
                 f"predict: the expected words {phrase!r} cannot be written: training has not seen "
-                f"{listed(map(repr, unknown)) or 'an empty word'}; write them as in the transcripts."
+                f"{listed(map(repr, dict.fromkeys(unknown))) or 'an empty word'}; write them as in the transcripts."
             )
         # A piece of a word holds the space before it, so a phrase is spelled in two ways.
         spaced = coding.field.level == "subword"
