@@ -38,7 +38,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory, shell: Any) -> Path:
     train, test = (features(folder / f"{name}.npz", 60, seed) for seed, name in enumerate(("train", "test")))
     said = shell.ok("fit", "recognize", train, "--test", test, "--epochs", "14", "--plot", "-o", str(folder / "run"),
                     *QUICK)  # fmt: skip
-    assert "Recognizer: writes 7 characters; series of 3 channels" in said
+    assert "Recognizer: writes 3 characters; series of 3 channels" in said
     assert f"next: unrolled predict {folder / 'run'} FILE" in said
     return folder / "run"
 
