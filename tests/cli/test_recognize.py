@@ -60,6 +60,9 @@ def test_predict_gives_a_line_for_each_input_and_words_with_their_times(fitted: 
     assert [word["text"] for word in found[0]["words"]] == found[0]["text"].split()
     numbered = shell.ok("predict", str(fitted), file, "--beam", "4", "--nbest", "2").splitlines()
     assert [line.split("\t")[0] for line in numbered[:4]] == ["1", "1", "2", "2"]
+    picture = fitted.parent / "first.svg"
+    assert shell.ok("predict", str(fitted), file, "--plot", str(picture)).splitlines() == lines
+    assert "steps" in picture.read_text()
 
 
 def test_evaluate_scores_with_a_search_and_a_normaliser(fitted: Path, shell: Any) -> None:

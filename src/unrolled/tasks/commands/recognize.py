@@ -78,15 +78,18 @@ def predict(
     word_bonus: Bonus = None,
     lexicon: LexiconFile = None,
     hot_words: HotWords = None,
+    plot: Annotated[str | None, Word("Write a picture, .png, .svg or .pdf.", "FILE")] = None,
 ) -> Iterator[Answer]:
     """a line for each input, of a folder with the name of its file and a tab before it; --json: with words, their
-    times and how sure they are
+    times and how sure they are; --plot: of the first input
 
     \b
       unrolled predict runs/speech new.wav --beam 16 --language-model runs/lines
     """
     search = asked(beam, language_model, lm_weight, word_bonus, lexicon, hot_words)
     every = call.model.transcribe(file, nbest=nbest, **search)
+    if plot is not None:
+        call.model.plot(file, plot, **search)
     for number, (own, found) in enumerate(zip(files_of(call, file, len(every)), every, strict=True), start=1):
         # Several answers have the number of their input before them, where it has no name.
         name = " ".join(own.get("file", str(number) if nbest > 1 else "").split())
