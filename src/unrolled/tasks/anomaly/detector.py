@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unrolled.data.read.table import require_columns
 from unrolled.errors import DataError, OptionError, listed
 from unrolled.model import Law
 from unrolled.tasks.anomaly.follow import DetectorNet, Follower, Judged, build_detector
@@ -29,7 +28,7 @@ from unrolled.tasks.anomaly.learned import Learned, surprises
 from unrolled.tasks.anomaly.live import AnomalyStream
 from unrolled.tasks.anomaly.newcomer import Newcomer
 from unrolled.tasks.anomaly.options import AnomalyOptions, pick_stream, pick_stream_training, pick_window
-from unrolled.tasks.anomaly.reading import Observed, Watched, read_layout, read_observed, read_table_of
+from unrolled.tasks.anomaly.reading import Observed, Watched, read_flags, read_layout, read_observed, read_table_of
 from unrolled.tasks.anomaly.rows import RowFields
 from unrolled.tasks.anomaly.training import read_halves
 from unrolled.tasks.frame import Task, ready
@@ -102,6 +101,9 @@ class AnomalyDetector(Task):
         but = [truth] if truth else []
         table, layout = read_layout(source, time=time, columns=columns, id=id, step=step, but=but)
         rows = read_observed(table, layout, day_first)
+        if truth:
+            # It is asked for after the training, which may be long.
+            read_flags(table, truth)
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         with self.attempt():
             self._train(rows, training)
@@ -275,7 +277,7 @@ class AnomalyDetector(Task):
         rows = read_observed(table, self.state.layout, sparse=True)
         flags = None
         if isinstance(truth, str):
-            flags = _flags(table, truth)
+            flags = read_flags(table, truth)
         judged = self._judge(rows)
         windows = true_windows(rows, truth, flags)
         return report_novelty(rows, judged.score, self._alarms(rows, judged), windows)
@@ -289,7 +291,7 @@ class AnomalyDetector(Task):
         rows = read_observed(table, self.state.layout, sparse=True)
         windows = None
         if truth is not None:
-            windows = true_windows(rows, truth, _flags(table, truth) if isinstance(truth, str) else None)
+            windows = true_windows(rows, truth, read_flags(table, truth) if isinstance(truth, str) else None)
         judged = self._judge(rows)
         return draw_novelty(novelty_pictures(rows, judged, self.state, self._alarms(rows, judged), windows), path)
 
@@ -334,8 +336,3 @@ def _columns_said(layout: Watched) -> tuple[str, ...]:
     names = ", ".join(layout.channels[:6]) + (", ..." if len(layout.channels) > 6 else "")
     time = () if layout.time is None else (f"time: column {layout.time!r}",)
     return (*time, f"watched: {names}")
-
-
-def _flags(table: Any, name: str) -> np.ndarray:
-    require_columns(table, [name])
-    return np.asarray(table[name].to_numpy())

@@ -9,7 +9,7 @@ import numpy as np
 
 from unrolled.data.panel.regular import show_time
 from unrolled.errors import DataError
-from unrolled.score.areas import average_precision, check_flags, roc_area
+from unrolled.score.areas import average_precision, roc_area
 from unrolled.score.novelty import (
     NabReport,
     events,
@@ -111,15 +111,13 @@ def find_events(rows: Observed, scores: np.ndarray, alarms: np.ndarray, excess: 
 
 
 def true_windows(rows: Observed, truth: Truth, flags: np.ndarray | None) -> list[list[tuple[int, int]]]:
-    """The windows of each series as its rows: of a column of 0 and 1 (flags, one a row of the table), or as times.
+    """The windows of each series as its rows: of a column of 0 and 1 (flags, (rows of the table,) bool), or as times.
 
     Raises:
-        DataError: no such series, windows without rows, or flags that are none.
+        DataError: no such series, or windows without rows.
     """
     if flags is not None:
-        numbers = flags.dtype.kind == "f" and np.isin(flags, (0, 1)).all()
-        told = check_flags("evaluate", "truth", flags.astype(bool) if numbers else flags)
-        whole = np.where(rows.source >= 0, told[rows.source], False)
+        whole = np.where(rows.source >= 0, flags[rows.source], False)
         return [events(whole[rows.rows(i)]) for i in range(len(rows.ids))]
     by_name: Mapping[str, Sequence[tuple[object, object]]]
     if isinstance(truth, Mapping):

@@ -25,7 +25,7 @@ from unrolled.errors import DataError, listed, said_by
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Observed", "Watched", "read_clock", "read_layout", "read_observed", "read_table_of"]
+__all__ = ["Observed", "Watched", "read_clock", "read_flags", "read_layout", "read_observed", "read_table_of"]
 
 # Columns that are added to find rows again; no file has such names.
 PLACE, ROW = "\N{NO-BREAK SPACE}place", "\N{NO-BREAK SPACE}row"
@@ -133,6 +133,19 @@ def read_layout(
     if step is not None and time is None:
         raise DataError(f"fit: step={step!r} needs a column of times: name it with time=.")
     return table, Watched(channels, time, id, None if step is None else Step.parse(step))
+
+
+def read_flags(table: pa.Table, name: str) -> np.ndarray:
+    """What is known of the rows, (rows,) bool, from a column of 0 and 1. Raises DataError for any other value."""
+    require_columns(table, [name])
+    values = table[name].to_pylist()
+    odd = next((row for row, value in enumerate(values) if value not in (0, 1)), None)
+    if odd is not None:
+        raise DataError(
+            f"Column {name!r} of {source_name(table)}, the truth, expected 0 or 1 in every row, but holds "
+            f"{values[odd]!r} in {row_name(table, odd)}: write 1 where an anomaly is, 0 elsewhere."
+        )
+    return np.array(values, bool)
 
 
 @reader
