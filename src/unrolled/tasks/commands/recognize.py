@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Whole, Word
 from unrolled.tasks.commands.reading import files_of
@@ -125,7 +125,7 @@ def asked(
     word_bonus: float | None,
     lexicon: str | None,
     hot_words: str | None,
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The options of the search that were given."""
     given: dict[str, object] = {
         "beam": beam, "language_model": language_model, "lm_weight": lm_weight, "word_bonus": word_bonus,
