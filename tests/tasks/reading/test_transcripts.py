@@ -100,7 +100,9 @@ def test_empty_fields_are_silence_and_are_said(tmp_path: Path) -> None:
 
 
 def test_what_has_no_texts_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"a\.npz has no transcripts: give them as y, or in a table a\.tsv beside it"):
+    with pytest.raises(
+        DataError, match=r"a\.npz has no transcripts of a usual name: .* text= .* a table a\.tsv beside it"
+    ):
         read(features(tmp_path / "a.npz"))
     (tmp_path / "a.tsv").write_text("id\twords\n1\tx\n2\ty\n3\tz\n")
     with pytest.raises(DataError, match=r"in a column text or sentence or transcript; name it with text="):
