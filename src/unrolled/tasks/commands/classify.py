@@ -55,11 +55,12 @@ def fit(
     layers: Layers = None,
     vectors: Vectors = None,
 ) -> Asked:
-    """Learn which class a text, a series of numbers or a sound belongs to: sentiment, topic, speaker, action, gesture.
+    """Learn which class a text, a series of numbers, a sound or a drawing is of: sentiment, topic, speaker, gesture.
 
     A table has a column of texts, or of paths of sound files, and one of labels, which are seen where only one choice
     makes sense; or a row for each step of series (--id). A folder has a folder for each class, with its texts (.txt),
-    series (.csv, .npy) or sounds (.wav, .flac, .mp3) as files. An .npz file holds the arrays x (series, steps,
+    series (.csv, .npy), sounds (.wav, .flac, .mp3) or drawings (.inkml, Omniglot's .txt) as files; drawings also stand
+    in .ndjson, a folder of them or a zip. An .npz file holds the arrays x (series, steps,
     features), y (a class each) and, where series have several lengths, lengths.
 
     \b

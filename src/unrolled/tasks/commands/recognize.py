@@ -19,7 +19,7 @@ __all__ = ["DESCRIPTION"]
 Source = Annotated[
     str,
     Word(
-        "List of recordings (.jsonl, .csv, .tsv, .parquet), folder of sounds and texts, or features (.npz).",
+        "List of recordings (.jsonl, .csv, .tsv, .parquet), folder of sounds and texts, features (.npz), or drawings.",
         "FILE|FOLDER",
         placed=True,
     ),
@@ -51,7 +51,7 @@ def fit(
 
     A list names recordings and their texts, a folder holds x.wav with x.txt, or the files of Kaldi (wav.scp, text). An
     .npz file holds features computed elsewhere, as x and lengths, and the texts as its array text, or in a table of the
-    same name beside it.
+    same name beside it. Drawings stand in .ndjson or .npz, or in a folder of .inkml, each with its text.
 
     \b
       unrolled fit recognize train.jsonl --test test.jsonl -o runs/speech --plot

@@ -50,7 +50,7 @@ def fit(
     layers: Layers = None,
     vectors: Vectors = None,
 ) -> Asked:
-    """Learn which number a text, a series of numbers or a sound has: a rating, a dose, a frequency, with intervals.
+    """Learn which number a text, a series of numbers, a sound or a drawing has: a rating, a dose, with intervals.
 
     Data are as for 'fit classify', with a number in the place of the class: a table with a column of texts, or of paths
     of sound files, and one of numbers; series in a .ts file with @targetLabel true; an .npz file with the arrays x
