@@ -122,8 +122,8 @@ def _beside(source: object, columns: LabelColumns, read: ReadSource) -> tuple[Se
     file = next((other for other in others if other != path and other.is_file()), None)
     if file is None:
         raise DataError(
-            f"{path.name} has no transcripts of a usual name: say with text= what they are called there, or write them into "
-            f"a table {path.with_suffix('.tsv').name} beside it (also {listed(BESIDE[1:])}), or give them as y."
+            f"{path.name} has no transcripts of a usual name: say with text= what they are called there, or write them "
+            f"into a table {path.with_suffix('.tsv').name} beside it (also {listed(BESIDE[1:])}), or give them as y."
         )
     if file.suffix == ".txt":
         return _one_each(list(iterate_text(file)), read, file.name), f"transcripts: the lines of {file.name}"
