@@ -77,7 +77,8 @@ def follow(known: Observed, rows: Observed) -> None:
     fields = RowFields.fit(known, known.lengths, scaling="robust", calendar=True, ahead=(1, 2))
     for i, name in enumerate(rows.ids):
         part = rows.rows(i)
-        fields.encode(fields.scale(name, rows.values[part]), rows.values[part], rows.clocks[part], fields.begin())
+        scale = fields.scale(name) if name in known.ids else fields.scale_by(rows.values[part])
+        fields.encode(scale, rows.values[part], rows.clocks[part], fields.begin())
 
 
 def learned_from(source: Path, columns: LabelColumns, **options: object) -> object:

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 
 from unrolled.data.batch.lazy import LazyRagged
-from unrolled.data.read.audio import Clip, check_rate, clip_name, measure_clip, read_clip
+from unrolled.data.read.audio import Clip, check_claimed_rate, clip_name, measure_clip, read_clip
 from unrolled.fields.audio import Audio
 from unrolled.fields.sound import Sound, resample, resampled_size
 from unrolled.fields.sound.samples import checked_samples
@@ -61,7 +61,7 @@ def features(recordings: Sequence[Recording], measured: Sequence[Size], field: A
     """The features of each recording by the field, made when they are asked for; `room` bytes of them are kept."""
     made, options = _Features(recordings, field), field.options
     for row, size in enumerate(measured):
-        check_rate(*size, options.rate, made.name(row))
+        check_claimed_rate(*size, options.rate, made.name(row))
     heard_sizes = [_heard_size(*both, options.rate) for both in zip(recordings, measured, strict=True)]
     lengths = [options.frames(size) for size in heard_sizes]
     return LazyRagged(made.of, lengths, room=room, name=made.name, shape=(field.width,))

@@ -20,7 +20,7 @@ from unrolled.fields.sound import Sound, resample
 if TYPE_CHECKING:
     import soundfile
 
-__all__ = ["SOUNDS", "Clip", "Sound", "check_rate", "clip_name", "measure_clip", "read_clip", "read_sound"]
+__all__ = ["SOUNDS", "Clip", "Sound", "check_claimed_rate", "clip_name", "measure_clip", "read_clip", "read_sound"]
 
 SOUNDS = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff")
 """The endings of files that folders are searched for."""
@@ -94,11 +94,11 @@ def read_sound(
     sound = _read(file, name, offset, duration)
     if rate is None:
         return sound
-    check_rate(len(sound.samples), sound.rate, rate, name)
+    check_claimed_rate(len(sound.samples), sound.rate, rate, name)
     return Sound(resample(sound.samples, sound.rate, rate), rate)
 
 
-def check_rate(samples: int, rate: int, to: int, name: str) -> None:
+def check_claimed_rate(samples: int, rate: int, to: int, name: str) -> None:
     """Raises `DataError` where the head of a file claims a rate so low that it would be far more than is in it."""
     grown = samples * to // rate
     if to > TIMES * rate and grown > _MOST:

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unrolled.data.panel.regular import show_time
 from unrolled.errors import DataError
 from unrolled.score.areas import average_precision, roc_area
 from unrolled.score.novelty import (
@@ -167,4 +166,4 @@ def report_novelty(
 
 
 def _plain(time: object) -> object:
-    return show_time(time) if isinstance(time, np.datetime64) else int(time)  # type: ignore[call-overload]
+    return str(time) if isinstance(time, np.datetime64) else int(time)  # type: ignore[call-overload]

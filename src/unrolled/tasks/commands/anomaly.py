@@ -85,7 +85,7 @@ def predict(
         yield Answer(csv_row(call, "series", "begin", "end", "peak", "score", "channel"), None)
         for event in found:
             told = event.to_json()
-            cells = [str(told[name]) for name in ("series", "begin", "end", "peak")]
+            cells = [event.series, *map(_time, (event.begin, event.end, event.peak))]
             channel = event.channels[0][0] if event.channels else ""
             yield Answer(csv_row(call, *cells, f"{event.score:.6g}", channel), told)
         return
@@ -103,6 +103,13 @@ def predict(
             "excess": dict(zip(layout.channels, excess.tolist(), strict=True)),
         }
         yield Answer(csv_row(call, *cells, f"{score:.6g}", int(alarm), channel), data)
+
+
+def _time(time: object) -> str:
+    """As rows show it."""
+    import numpy as np
+
+    return str(time.astype("datetime64[us]").item()) if isinstance(time, np.datetime64) else str(time)
 
 
 def evaluate(call: Call[AnomalyDetector], file: Table, truth: Labels = None) -> Whole:
