@@ -50,6 +50,14 @@ def test_a_run_holds_its_scores(fitted: Path) -> None:
     assert (fitted / "recognition.png").stat().st_size > 0
 
 
+def test_a_picture_of_data_that_is_not_held_out_is_told_to_be_missing(shell: Any, tmp_path: Path) -> None:
+    train = features(tmp_path / "train.npz", 12, 0)
+    said = shell.ok("fit", "recognize", train, "--valid", "0", "--epochs", "1", "--plot", "-o", str(tmp_path / "run"),
+                    *QUICK)  # fmt: skip
+    assert "no recognition.png: it needs recordings or drawings with their texts" in said
+    assert (tmp_path / "run" / "learning.png").stat().st_size > 0
+
+
 def test_predict_gives_a_line_for_each_input_and_words_with_their_times(fitted: Path, shell: Any) -> None:
     file = str(fitted.parent / "test.npz")
     texts = np.load(file)["text"].tolist()

@@ -88,5 +88,9 @@ def test_several_columns_are_learned_and_answered_at_once(shell: Any, tmp_path: 
     said = shell.ok("fit", "regress", file, "--id", "who", "--label", "age", "--label", "dose", "-o", run, *QUICK)
     assert "Regressor: 2 numbers; series of 1 channel" in said
     found = json.loads(shell.ok("predict", run, file, "--json"))
-    assert (len(found), len(found[0]["targets"])) == (40, 2)
+    assert len(found) == 40
+    assert [each["target"] for each in found[0]["targets"]] == ["age", "dose"]
+    header = shell.ok("predict", run, file).splitlines()[0]
+    assert header.startswith("prediction_age,lower_80_age,upper_80_age,")
+    assert "prediction_dose" in header
     assert "target" in shell.ok("evaluate", run, file)

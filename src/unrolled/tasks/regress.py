@@ -169,6 +169,13 @@ class Regressor(PooledTask[MeasuredExamples]):
         return draw_regression(truth, self._decoded(intervals.middle), widest, path)
 
     @property
+    def target_names(self) -> tuple[str, ...]:
+        """What the targets are called: their columns in a table, else their numbers from 1."""
+        first, more = self.notes.columns[1], self.notes.more
+        named = more and first is not None
+        return (str(first), *more) if named else tuple(f"{i + 1}" for i in range(self.fields["target"].width))
+
+    @property
     def has_intervals(self) -> bool:
         """Whether there is anything to say of how far off a number may be."""
         return bool(self.notes.stretch) or self.options.head.likelihood != "point"

@@ -86,6 +86,8 @@ def test_a_text_too_long_for_its_input_is_named_with_both_numbers(letters: Simpl
         "fit: row 5 of the arrays has 3 frames (5 steps, 2 read at once), but its transcript 'aab' needs 4; choose a "
         "smaller stride, mend the transcript, or leave it out."
     )
+    with pytest.raises(DataError, match=r"has 1 frame \(1 step, 2 read at once\), but its transcript 'ab' needs 2"):
+        Recognizer(**letters.quick).fit([*series[:5], np.zeros((1, 4))], [*texts[:5], "ab"], valid=0)
 
 
 def test_characters_that_only_held_out_texts_have_are_said_and_count_as_errors(letters: SimpleNamespace) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Request, Whole, Word, sources
 from unrolled.tasks.commands.reading import csv_row, files_of, header_in, header_of, inputs_of, table_of, under_names
-from unrolled.tasks.commands.results import classes, evaluate_next, learning, scored, told
+from unrolled.tasks.commands.results import classes, evaluate_next, learning, not_drawn, scored, told
 from unrolled.tasks.commands.words import (
     At,
     Cell,
@@ -162,10 +162,9 @@ def reliability(finished: Finished[Classifier]) -> Path | None:
 
 
 def closing(finished: Finished[Classifier]) -> list[str]:
-    lacking = "no confusion.png: it needs labelled data that the model has not learned from, --test or --valid FILE"
     what = "-   (a text a line; or FILE)" if finished.model.kind.lines else "FILE"
     return [
-        *([lacking] if finished.plot and not finished.held else []),
+        *not_drawn(finished, "confusion.png", "labelled data"),
         f"next: unrolled predict {finished.folder} {what}",
         *evaluate_next(finished),
     ]

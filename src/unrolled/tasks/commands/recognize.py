@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Whole, Word
 from unrolled.tasks.commands.reading import files_of
-from unrolled.tasks.commands.results import evaluate_next, learning, scored, told
+from unrolled.tasks.commands.results import evaluate_next, learning, not_drawn, scored, told
 from unrolled.tasks.commands.words import Beam, Cell, HiddenSize, Layers, Test, Valid, part_of, part_or_file
 
 if TYPE_CHECKING:
@@ -164,7 +164,11 @@ def recognition(finished: Finished[Recognizer]) -> Path | None:
 
 
 def closing(finished: Finished[Recognizer]) -> list[str]:
-    return [f"next: unrolled predict {finished.folder} FILE", *evaluate_next(finished)]
+    return [
+        *not_drawn(finished, "recognition.png", "recordings or drawings with their texts"),
+        f"next: unrolled predict {finished.folder} FILE",
+        *evaluate_next(finished),
+    ]
 
 
 DESCRIPTION: Description[Recognizer] = Description(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Whole, Word
 from unrolled.tasks.commands.classify import Source, arguments, held
 from unrolled.tasks.commands.reading import csv_row, files_of, header_of, inputs_of, under_names
-from unrolled.tasks.commands.results import evaluate_next, learning, scored, told
+from unrolled.tasks.commands.results import evaluate_next, learning, not_drawn, scored, told
 from unrolled.tasks.commands.words import (
     At,
     Cell,
@@ -108,11 +108,9 @@ def predict(call: Call[Regressor], file: File, names: Names = None) -> Iterator[
 
 
 def _header(model: Regressor, levels: tuple[float, ...]) -> list[str]:
-    several = model.notes.several
-    count = model.fields["target"].width
     names = []
-    for value in range(count):
-        which = f"_{value + 1}" if several else ""
+    for target in model.target_names:
+        which = f"_{target}" if model.notes.several else ""
         names += [f"prediction{which}", *(f"{end}_{level:g}{which}" for level in levels for end in ("lower", "upper"))]
     return names
 
@@ -131,7 +129,8 @@ def _answer(
         }
         for value, number in enumerate(found)
     ]
-    data = {"targets": each} if call.model.notes.several else each[0]
+    several = [{"target": name, **one} for name, one in zip(call.model.target_names, each, strict=True)]
+    data = {"targets": several} if call.model.notes.several else each[0]
     return Answer(csv_row(call, *file.values(), *(f"{cell:.6g}" for cell in cells)), {**file, **data})
 
 
@@ -164,12 +163,9 @@ def picture(finished: Finished[Regressor]) -> Path | None:
 
 
 def closing(finished: Finished[Regressor]) -> list[str]:
-    lacking = (
-        "no regression.png: it needs data with numbers that the model has not learned from, --test or --valid FILE"
-    )
     what = "-   (a text a line; or FILE)" if finished.model.kind.lines else "FILE"
     return [
-        *([lacking] if finished.plot and not finished.held else []),
+        *not_drawn(finished, "regression.png", "data with numbers"),
         f"next: unrolled predict {finished.folder} {what}",
         *evaluate_next(finished),
     ]

@@ -11,7 +11,7 @@ from unrolled.model.describe import Finished, ScoreReport, Whole, size_of
 if TYPE_CHECKING:
     from unrolled.fields.category import Category
 
-__all__ = ["classes", "evaluate_next", "learning", "scored", "told"]
+__all__ = ["classes", "evaluate_next", "learning", "not_drawn", "scored", "told"]
 
 # So many classes are named.
 NAMED = 6
@@ -49,6 +49,12 @@ def learning(finished: Finished[Any]) -> Path:
     from unrolled.inspect.learning import draw_learning, read_curves
 
     return draw_learning(read_curves(finished.folder), finished.folder / "learning.png")
+
+
+def not_drawn(finished: Finished[Any], picture: str, data: str) -> list[str]:
+    """Why a picture that was asked for is missing: it is of data that nothing was learned from."""
+    line = f"no {picture}: it needs {data} that the model has not learned from, --test or --valid FILE"
+    return [line] if finished.plot and not finished.held else []
 
 
 def evaluate_next(finished: Finished[Any]) -> list[str]:

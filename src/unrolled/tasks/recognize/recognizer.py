@@ -315,7 +315,8 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
             needed, frames = frames_needed(codes[row]), -(-int(lengths[row]) // stride)
             if needed > frames:
                 raise DataError(
-                    f"fit: {corpus.places.of(row)} has {frames} frames ({lengths[row]} steps, {stride} read at once), "
+                    f"fit: {corpus.places.of(row)} has {_several(frames, 'frame')} "
+                    f"({_several(int(lengths[row]), 'step')}, {stride} read at once), "
                     f"but its transcript {corpus.said[row][:40]!r} needs {needed}; choose a smaller stride, mend the "
                     "transcript, or leave it out."
                 )
@@ -327,3 +328,7 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
         while frames_needed(coding.encode(text := field.join(tokens))) > -(-length // self.options.stride):
             tokens = tokens[:-1]
         return str(text)
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
