@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unrolled.errors import DataError
+from unrolled.errors import DataError, OptionError
 from unrolled.inputs.columns import LabelColumns
-from unrolled.tasks.reading.transcripts import Utterances, read_utterances
+from unrolled.tasks.reading.transcripts import Utterances, check_listed, read_utterances
 from unrolled.tasks.recognize.options import RecognizerOptions
 
 TEXTS = ["one two", "three", "four five"]
@@ -130,3 +130,12 @@ def test_a_list_that_is_not_there_or_empty_is_told_before_what_it_is_of(tmp_path
     (tmp_path / "bare.csv").write_text("path,text\n")
     with pytest.raises(DataError, match=r"bare\.csv has no rows"):
         read(tmp_path / "bare.csv")
+
+
+def test_a_column_of_paths_is_of_a_table(tmp_path: Path) -> None:
+    for source, name in ((tmp_path, tmp_path.name), (tmp_path / "a.npz", "a.npz"), ([np.zeros((3, 2))], "a list")):
+        with pytest.raises(OptionError, match=rf"column 'clip' names the recordings, got {name}, which has no columns"):
+            check_listed(source, "clip")
+        check_listed(source, None)
+    for source in (tmp_path / "a.tsv", {"clip": ["a.wav"], "text": ["a"]}):
+        check_listed(source, "clip")

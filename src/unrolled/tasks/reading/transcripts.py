@@ -13,8 +13,8 @@ from unrolled.data.read.door import require_file
 from unrolled.data.read.files import iterate_text, suffix
 from unrolled.data.read.manifests import read_recordings
 from unrolled.data.read.records import read_records
-from unrolled.data.read.sources import is_path, is_several
-from unrolled.errors import DataError, listed
+from unrolled.data.read.sources import holds_columns, is_path, is_several
+from unrolled.errors import DataError, OptionError, listed
 from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.input import ReadSource
 from unrolled.tasks.reading.corpus import InputCorpus
@@ -22,7 +22,7 @@ from unrolled.tasks.reading.labelled import recognised
 from unrolled.tasks.reading.options import SignalOptions
 from unrolled.types import TABLES
 
-__all__ = ["Utterances", "read_utterances"]
+__all__ = ["Utterances", "check_listed", "read_utterances"]
 
 # Files that hold the transcripts of another file of the same name: tables, or a text a line.
 BESIDE = (".tsv", ".csv", ".jsonl", ".parquet", ".txt")
@@ -73,6 +73,16 @@ def read_utterances(
         remarks = (*remarks, remark)
     said, silent = _filled(labels, read)
     return Utterances(read.inputs, read.places, read.columns, (*remarks, *silent), said)
+
+
+def check_listed(source: object, column: str | None) -> None:
+    """Raises `OptionError` where the column of the paths is named, but the source has no columns."""
+    if column is not None and not (holds_columns(source) or (is_path(source) and suffix(source) in TABLES)):
+        name = Path(source).name if is_path(source) else f"a {type(source).__name__}"
+        raise OptionError(
+            f"Expected a table, whose column {column!r} names the recordings, got {name}, which has no columns: leave "
+            "audio= out."
+        )
 
 
 def _check_list(path: Path, columns: LabelColumns) -> None:

@@ -25,7 +25,7 @@ from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
 from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import enough_epochs
-from unrolled.tasks.reading.transcripts import Utterances, read_utterances
+from unrolled.tasks.reading.transcripts import Utterances, check_listed, read_utterances
 from unrolled.tasks.recognize.coding import Coding, frames_needed
 from unrolled.tasks.recognize.live import LiveRecognition
 from unrolled.tasks.recognize.options import RecognizerOptions, SearchOptions
@@ -103,13 +103,13 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
             DataError, OptionError: the data or an option cannot be used, in one sentence; so where a text is too long
                 for its input.
         """
+        check_listed(source, audio)
         columns = LabelColumns(label=text, files=audio, said=True)
         corpus = read_utterances(source, y, columns, self.options, labelled=True)
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
         with self.anew(RecognizerNotes((text, audio))):
             part, later = given_source(valid, self._read)
-            if later is not None:
-                later.check_kind("valid", corpus.inputs.kind)
+            corpus.check_held(later)
             remarks = (*corpus.remarks, *self._remarks(corpus, later))
             return self.learn(corpus, later, part=part, refit=refit, training=training, remarks=remarks)
 
