@@ -28,6 +28,7 @@ __all__ = [
     "TrainingError",
     "UnrolledError",
     "foreign_told",
+    "how_many",
     "lacks_memory",
     "listed",
     "printable",
@@ -111,6 +112,15 @@ def suggest(name: object, candidates: Iterable[str]) -> str:
     # Upper and lower case are the likeliest mistake of all.
     close = [each for each in known if each.lower() == str(name).lower()][:1] or close
     return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def how_many(count: int, noun: str) -> str:
+    """A count and what is counted.
+
+    >>> how_many(1, "row"), how_many(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(names: Iterable[object], most: int = NAMED) -> str:

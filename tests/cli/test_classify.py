@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from unrolled.inputs import InkInput
+
 QUICK = ["--hidden-size", "8", "--set", "embedding_size=8", "--set", "batch_size=8", "--set", "learning_rate=0.05",
          "--set", "reading_dropout=0", "--set", "embedding_dropout=0", "--set", "head_dropout=0.3"]  # fmt: skip
 
@@ -238,7 +240,9 @@ def test_a_table_of_series_is_learned_and_other_tables_are_classified(shell: Any
     assert len(shell.ok("predict", run, str(test)).splitlines()) == 7
 
 
-def test_answers_about_a_folder_or_a_zip_are_beside_the_names_of_its_files(shell: Any, tmp_path: Path) -> None:
+def test_answers_about_a_folder_or_a_zip_are_beside_the_names_of_its_files(
+    shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     line = "START\n" + "".join(f"{step},{{}},{step}\n" for step in range(9)) + "BREAK\n"
     names = [f"{name}/{number}.txt" for name in ("flat", "steep") for number in range(4)]
     for name in names:
@@ -249,11 +253,20 @@ def test_answers_about_a_folder_or_a_zip_are_beside_the_names_of_its_files(shell
             archive.write(tmp_path / "drawn" / name, name)
     run, folder = str(tmp_path / "run"), str(tmp_path / "drawn")
     shell.ok("fit", "classify", folder, "--valid", "0", "--epochs", "1", "--hidden-size", "4", "-o", run)
+    readings, read = [], InkInput.read
+
+    def counted(source: object, *rest: Any, **named: Any) -> Any:
+        readings.append(source)
+        return read(source, *rest, **named)
+
+    monkeypatch.setattr(InkInput, "read", counted)
     for source in (folder, f"{folder}.zip"):
         for command in ("predict", "embed"):
+            readings.clear()
             header, *rows = shell.ok(command, run, source).splitlines()
             assert header.startswith("file,")
             assert [row.split(",")[0] for row in rows] == names
+            assert readings == [source]
         assert [one["file"] for one in json.loads(shell.ok("predict", run, source, "--json"))] == names
     alone = shell.ok("predict", run, f"{folder}/flat/0.txt")
     assert alone.splitlines()[0] == "label,probability"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from unrolled.cli.values import print_json, print_table, say
+from unrolled.errors import how_many
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,7 @@ def _compiled_kernels() -> str:
     threads = native.threads()
     others = [name for name in native.levels() if name != native.level()]
     also = f"; {native.VARIABLE} may force {' or '.join(others)}" if others else ""
-    return f"level {native.level()} on {threads} thread{'' if threads == 1 else 's'}{also}"
+    return f"level {native.level()} on {how_many(threads, 'thread')}{also}"
 
 
 def _answers() -> list[dict[str, object]]:

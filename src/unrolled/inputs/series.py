@@ -18,7 +18,7 @@ from unrolled.data.read.label_first import is_label_first, read_label_first
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.series import read_series, read_several
 from unrolled.data.read.sources import holds_columns, holds_texts, is_delimited, is_path, is_several
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, OptionError, how_many
 from unrolled.fields.levelled import Levelled
 from unrolled.fields.numbers import Numbers
 from unrolled.inputs.augment import AugmentOptions, masked
@@ -163,7 +163,7 @@ class SeriesInput(Input[SeriesGroups]):
     @classmethod
     def say(cls, fields: Fields) -> list[str]:
         channels = fields["series"].channels
-        return [f"series of {channels} channel{'' if channels == 1 else 's'}"]
+        return [f"series of {how_many(channels, 'channel')}"]
 
     @classmethod
     def front(cls, fields: Fields) -> LiveFront:

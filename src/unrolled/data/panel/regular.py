@@ -225,7 +225,7 @@ def _fill(
     )
 
 
-def show_time(time: np.datetime64 | np.int64) -> str:
+def show_time(time: object) -> str:
     """A timestamp as short as it can be written: no time of day at midnight, no fraction of a second without one."""
     text = str(time)
     if not isinstance(time, np.datetime64):

@@ -13,7 +13,7 @@ from unrolled.data.batch.batching import Rows
 from unrolled.data.read.door import reader
 from unrolled.data.read.files import Places, file_name, iterate_text, suffix
 from unrolled.data.read.tag_layout import DOCUMENT, TagLayout
-from unrolled.errors import DataError
+from unrolled.errors import DataError, how_many
 
 __all__ = ["Sentences", "read_conll"]
 
@@ -130,16 +130,11 @@ class _Reading:
         """What was left out and guessed."""
         found = [] if self.layout is None else [f"{self.name}: {remark}" for remark in self.layout.remarks]
         if self.documents:
-            found.append(f"{self.name}: {_lines(self.documents)} {DOCUMENT} left out")
+            found.append(f"{self.name}: {how_many(self.documents, 'line')} {DOCUMENT} left out")
         if self.empty:
-            found.append(
-                f"{self.name}: {_lines(len(self.empty))} without a word left out, the first is {self.empty[0]}"
-            )
+            lines = how_many(len(self.empty), "line")
+            found.append(f"{self.name}: {lines} without a word left out, the first is {self.empty[0]}")
         return tuple(found)
-
-
-def _lines(count: int) -> str:
-    return "1 line" if count == 1 else f"{count:,} lines"
 
 
 def _up_to_words(lines: Iterator[str]) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from unrolled.data.read.door import reader
 from unrolled.data.read.files import file_name, iterate_text
-from unrolled.errors import DataError, listed, suggest
+from unrolled.errors import DataError, how_many, listed, suggest
 
 __all__ = ["known_label", "read_stepped_ts", "read_ts", "series_of", "stack_channels"]
 
@@ -62,8 +62,8 @@ def read_stepped_ts(
         if len(told) != len(values):
             advice = "a Classifier learns one label for each series" if len(told) == 1 else "give one a step"
             raise DataError(
-                f"Line {number} of {name} has {len(values)} steps, but {len(told)} "
-                f"label{'' if len(told) == 1 else 's'} in its last part: {advice}."
+                f"Line {number} of {name} has {len(values)} steps, but {how_many(len(told), 'label')} in its last "
+                f"part: {advice}."
             )
         found.append([known_label(one.strip(), header.labels, "@classLabel lists", number, name) for one in told])
         return values, None

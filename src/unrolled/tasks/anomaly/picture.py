@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from unrolled.errors import how_many
 from unrolled.inspect.novelty import NoveltyPicture
 from unrolled.score.novelty import events
 from unrolled.tasks.anomaly.follow import Judged
@@ -24,7 +25,7 @@ def novelty_pictures(
     for i, name in enumerate(rows.ids):
         part = rows.rows(i)
         runs = events(alarms[part])
-        count = f"{len(runs)} event{'' if len(runs) == 1 else 's'} in {part.stop - part.start:,} rows"
+        count = f"{how_many(len(runs), 'event')} in {part.stop - part.start:,} rows"
         found.append(
             NoveltyPicture(
                 title=name or "anomalies",

@@ -7,7 +7,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from unrolled.errors import OptionError
+from unrolled.errors import OptionError, how_many
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Whole, Word
 from unrolled.tasks.commands.reading import csv_row
 from unrolled.tasks.commands.results import learning, scored, told
@@ -72,6 +72,7 @@ def predict(
     \b
       unrolled predict runs/machine today.csv --events --plot today.png
     """
+    from unrolled.data.panel.regular import show_time
     from unrolled.data.read.table import read_table
 
     model = call.model
@@ -85,7 +86,7 @@ def predict(
         yield Answer(csv_row(call, "series", "begin", "end", "peak", "score", "channel"), None)
         for event in found:
             told = event.to_json()
-            cells = [event.series, *map(_time, (event.begin, event.end, event.peak))]
+            cells = [event.series, *map(show_time, (event.begin, event.end, event.peak))]
             channel = event.channels[0][0] if event.channels else ""
             yield Answer(csv_row(call, *cells, f"{event.score:.6g}", channel), told)
         return
@@ -105,13 +106,6 @@ def predict(
         yield Answer(csv_row(call, *cells, f"{score:.6g}", int(alarm), channel), data)
 
 
-def _time(time: object) -> str:
-    """As rows show it."""
-    import numpy as np
-
-    return str(time.astype("datetime64[us]").item()) if isinstance(time, np.datetime64) else str(time)
-
-
 def evaluate(call: Call[AnomalyDetector], file: Table, truth: Labels = None) -> Whole:
     """F1 of windows, areas under the curves, and NAB's score, beside a column of 0 and 1
 
@@ -128,7 +122,7 @@ def evaluate(call: Call[AnomalyDetector], file: Table, truth: Labels = None) -> 
 def about(finished: Finished[AnomalyDetector]) -> list[str]:
     model = finished.model
     channels = len(model.state.layout.channels)
-    parts = [f"{channels} channel{'' if channels == 1 else 's'}", f"{len(model.state.fields.ids)} series"]
+    parts = [how_many(channels, "channel"), f"{len(model.state.fields.ids)} series"]
     alarms, rows = int(model.labels_.sum()), len(model.labels_)
     level = f"threshold {model.threshold_:.4g}: {alarms:,} of the {rows:,} rows of the fit are alarms"
     return [*told(finished, parts), level]

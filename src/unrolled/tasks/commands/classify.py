@@ -104,7 +104,7 @@ def predict(call: Call[Classifier], file: File, names: Names = None) -> Iterator
     values, first = model.classes_.tolist(), True
     for source in inputs_of(call, file, names):
         found = model.predict_proba(source)
-        files = files_of(call, source, len(found))
+        files = files_of(source, len(found))
         if first:
             # Only now, so that a mistake in the file leaves no output behind.
             yield Answer(csv_row(call, *next(iter(files), {}), "label", "probability"), None)
@@ -125,7 +125,7 @@ def embed(call: Call[Classifier], file: File, names: Names = None) -> Iterator[A
     first = True
     for source in inputs_of(call, file, names):
         found = call.model.embed(source)
-        files = files_of(call, source, len(found))
+        files = files_of(source, len(found))
         if first:
             header = [*next(iter(files), {}), *(f"v{place}" for place in range(1, found.shape[1] + 1))]
             yield Answer(csv_row(call, *header), None)

@@ -16,7 +16,9 @@ from unrolled.tasks.spreadsheet import csv_text
 if TYPE_CHECKING:
     from unrolled.data.read.records import Records
 
-__all__ = ["csv_row", "files_of", "header_of", "holds_lines", "inputs_of", "table_of", "together", "under_names"]
+__all__ = [
+    "csv_row", "files_of", "header_of", "holds_lines", "inputs_of", "read_files", "table_of", "together", "under_names",
+]  # fmt: skip
 
 T = TypeVar("T")
 
@@ -90,22 +92,33 @@ def inputs_of(call: Call[Any], file: str, names: str | None) -> Iterator[object]
     if not kind.lines and file == "-":
         raise DataError(f"predict: expected a file or folder of {kind.kind}, got standard input; name the file.")
     if not kind.lines or not holds_lines(file):
-        yield under_names(file, header_of(call, file, names))
+        header = header_of(call, file, names)
+        yield read_files(call, file) if header is None else under_names(file, header)
         return
     from unrolled.data.read.lines import read_lines
 
     yield from together(read_lines(file), file)
 
 
-def files_of(call: Call[Any], source: object, count: int) -> list[dict[str, str]]:
-    """For each of so many answers about a folder (or a zip) the name of its file, as {"file": name}; else {}."""
+def read_files(call: Call[Any], file: str) -> object:
+    """A folder, or a zip, of what the model learned from, read once for all that is asked; any other path as it is."""
     from unrolled.data.read.files import suffix
     from unrolled.inputs.columns import LabelColumns
+    from unrolled.tasks.reading.labelled import recognised
 
-    if isinstance(source, str) and (Path(source).is_dir() or suffix(source) == ".zip"):
-        places = call.model.kind.read(source, LabelColumns(), call.model.options, labelled=False).places
-        if places.kind == "file":
-            return [{"file": places.of(row)} for row in range(count)]
+    kind, columns = call.model.kind, LabelColumns()
+    several = file != "-" and (Path(file).is_dir() or suffix(file) == ".zip")
+    if not several or recognised(file, columns, False)[0] is not kind:
+        return file
+    return kind.read(file, columns, call.model.options, labelled=False)
+
+
+def files_of(source: object, count: int) -> list[dict[str, str]]:
+    """For each of so many answers the name of its file, as {"file": name}, where several were read; else {}."""
+    from unrolled.inputs.input import ReadSource
+
+    if isinstance(source, ReadSource) and source.places.kind == "file":
+        return [{"file": source.places.of(row)} for row in range(count)]
     return [{} for _ in range(count)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Whole, Word
-from unrolled.tasks.commands.reading import files_of
+from unrolled.tasks.commands.reading import files_of, read_files
 from unrolled.tasks.commands.results import evaluate_next, learning, not_drawn, scored, told
 from unrolled.tasks.commands.words import Beam, Cell, HiddenSize, Layers, Test, Valid, part_of, part_or_file
 
@@ -87,10 +87,11 @@ def predict(
       unrolled predict runs/speech new.wav --beam 16 --language-model runs/lines
     """
     search = asked(beam, language_model, lm_weight, word_bonus, lexicon, hot_words)
-    every = call.model.transcribe(file, nbest=nbest, **search)
+    source = read_files(call, file)
+    every = call.model.transcribe(source, nbest=nbest, **search)
     if plot is not None:
-        call.model.plot(file, plot, **search)
-    for number, (own, found) in enumerate(zip(files_of(call, file, len(every)), every, strict=True), start=1):
+        call.model.plot(source, plot, **search)
+    for number, (own, found) in enumerate(zip(files_of(source, len(every)), every, strict=True), start=1):
         # Several answers have the number of their input before them, where it has no name.
         name = " ".join(own.get("file", str(number) if nbest > 1 else "").split())
         before = f"{name}\t" if name else ""

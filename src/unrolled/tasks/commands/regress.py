@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from unrolled.errors import how_many
 from unrolled.model.describe import Answer, Asked, Call, Command, Description, Finished, Whole, Word
 from unrolled.tasks.commands.classify import Source, arguments, held
 from unrolled.tasks.commands.reading import csv_row, files_of, header_of, inputs_of, under_names
@@ -97,7 +98,7 @@ def predict(call: Call[Regressor], file: File, names: Names = None) -> Iterator[
     for source in inputs_of(call, file, names):
         found = model.predict(source)
         ends = model.predict_interval(source) if levels else None
-        files = files_of(call, source, len(found))
+        files = files_of(source, len(found))
         if first:
             # Only now, so that a mistake in the file leaves no output behind.
             yield Answer(csv_row(call, *next(iter(files), {}), *_header(model, levels)), None)
@@ -146,7 +147,7 @@ def evaluate(call: Call[Regressor], file: Truth, names: Names = None) -> Whole:
 def about(finished: Finished[Regressor]) -> list[str]:
     model = finished.model
     field, needed = model.fields["target"], model.options.head.rows_needed
-    count = "1 number" if field.width == 1 else f"{field.width} numbers"
+    count = how_many(field.width, "number")
     lines = told(finished, [count, *model.kind.say(model.fields)])
     if not model.options.head.levels or not model.has_intervals:
         return lines

@@ -87,8 +87,11 @@ def read_source(
 ) -> tuple[ReadSource, Sequence[object] | None]:
     """A source of any kind, and the labels in it or beside it, one for each input, whatever they are.
 
-    labelled: every example must have a label; else labels are not looked for, and None.
+    labelled: every example must have a label; else labels are not looked for, and None. What was read already is taken
+    as it is.
     """
+    if isinstance(source, ReadSource) and not labelled:
+        return source, None
     kind, source = recognised(source, columns, labelled)
     read = kind.read(source, columns, options, labelled=labelled and labels is None)
     if not labelled:

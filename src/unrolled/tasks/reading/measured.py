@@ -10,7 +10,7 @@ import numpy as np
 
 from unrolled.data.read.files import Places
 from unrolled.data.read.sources import is_several
-from unrolled.errors import DataError
+from unrolled.errors import DataError, how_many
 from unrolled.inputs.columns import LabelColumns
 from unrolled.tasks.reading.corpus import InputCorpus
 from unrolled.tasks.reading.labelled import is_missing, read_source
@@ -54,8 +54,8 @@ class MeasuredExamples(InputCorpus):
         """Raises `DataError` where inputs have targets, but not as many as `wanted` each; owner: who wants them."""
         if self.targets is not None and len(self) and self.targets.shape[1] != wanted:
             raise DataError(
-                f"{owner}: expected {_count(wanted)} as each target, as in training, got {self.targets.shape[1]}; give "
-                f"{_count(wanted)}."
+                f"{owner}: expected {how_many(wanted, 'number')} as each target, as in training, got "
+                f"{self.targets.shape[1]}; give {how_many(wanted, 'number')}."
             )
 
 
@@ -81,7 +81,8 @@ def _numbers(targets: Sequence[object], places: Places) -> np.ndarray:
         if not rows[row] or len(rows[row]) != len(rows[0]):
             wanted = max(1, len(rows[0]))
             raise DataError(
-                f"Expected {_count(wanted)} as the target of {place}, got {len(rows[row])}: give every example as many."
+                f"Expected {how_many(wanted, 'number')} as the target of {place}, got {len(rows[row])}: give every "
+                "example as many."
             )
     return np.array(rows, np.float64).reshape(len(rows), -1 if rows else 1)
 
@@ -110,7 +111,3 @@ def _read(value: object) -> float | None:
         return float(value)
     except (ValueError, OverflowError):
         return None
-
-
-def _count(numbers: int) -> str:
-    return "1 number" if numbers == 1 else f"{numbers} numbers"

@@ -15,7 +15,7 @@ from unrolled.data.read.series import STEPPED, SteppedSeries, read_series, read_
 from unrolled.data.read.sources import holds_columns, holds_numbers, is_path, is_several
 from unrolled.data.read.tag_layout import TAG_NAMES, WORD_NAMES
 from unrolled.data.read.tag_tables import read_tag_table
-from unrolled.errors import DataError, listed
+from unrolled.errors import DataError, how_many, listed
 from unrolled.fields.text import Text
 from unrolled.fields.tokens import learned_scheme, odd_tags, split_spaces, write_chunks
 from unrolled.inputs.columns import LABEL_NAMES
@@ -114,7 +114,7 @@ def said_of(corpus: TaggedExamples, scheme: str) -> tuple[str, ...]:
     found = [f"tags: chunks in {scheme}{how}"]
     for tag, count, row, place in odd_tags(corpus.tags or [], scheme):
         where = f"{corpus.places.of(row)}, word {place + 1}"
-        found.append(f"tag {tag!r} fits {scheme} not, {count:,} time{'' if count == 1 else 's'}: first in {where}")
+        found.append(f"tag {tag!r} fits {scheme} not, {how_many(count, 'time')}: first in {where}")
     return (*corpus.remarks, *marks, *found[:MOST])
 
 
@@ -225,7 +225,7 @@ def _without_empty(
     kept = [[place for place, word in enumerate(line) if word] for line in words]
     less = ([[line[place] for place in some] for line, some in zip(each, kept, strict=True)] for each in (words, tags))
     first, second = less
-    return first, second, (f"{count:,} empty word{'' if count == 1 else 's'} left out, first in {places.of(rows[0])}",)
+    return first, second, (f"{how_many(count, 'empty word')} left out, first in {places.of(rows[0])}",)
 
 
 def _listed(values: object, what: str) -> list[object]:

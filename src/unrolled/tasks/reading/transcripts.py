@@ -50,8 +50,11 @@ def read_utterances(
 ) -> Utterances:
     """What a recogniser takes: a source of any kind, with transcripts in it, beside it, or given.
 
-    labelled: every input must have a transcript; else they are not looked for. texts: one for each input, or None.
+    labelled: every input must have a transcript; else they are not looked for. texts: one for each input, or None. What
+    was read already is taken as it is.
     """
+    if isinstance(source, ReadSource) and not labelled:
+        return Utterances(source.inputs, source.places, source.columns, source.remarks)
     kind, source = recognised(source, columns, labelled)
     if kind.lines:
         if is_path(source) and source != "-":

@@ -15,7 +15,7 @@ from unrolled.align.ctc import CTC, CTCOptions, Transcribed
 from unrolled.data.batch.examples import Examples, PaddedColumn
 from unrolled.data.batch.ragged import Items, Ragged
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError, listed
+from unrolled.errors import DataError, how_many, listed
 from unrolled.fields.text import Text
 from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.input import version_rows
@@ -315,8 +315,8 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
             needed, frames = frames_needed(codes[row]), -(-int(lengths[row]) // stride)
             if needed > frames:
                 raise DataError(
-                    f"fit: {corpus.places.of(row)} has {_several(frames, 'frame')} "
-                    f"({_several(int(lengths[row]), 'step')}, {stride} read at once), "
+                    f"fit: {corpus.places.of(row)} has {how_many(frames, 'frame')} "
+                    f"({how_many(int(lengths[row]), 'step')}, {stride} read at once), "
                     f"but its transcript {corpus.said[row][:40]!r} needs {needed}; choose a smaller stride, mend the "
                     "transcript, or leave it out."
                 )
@@ -328,7 +328,3 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
         while frames_needed(coding.encode(text := field.join(tokens))) > -(-length // self.options.stride):
             tokens = tokens[:-1]
         return str(text)
-
-
-def _several(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
