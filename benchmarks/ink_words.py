@@ -17,7 +17,7 @@ __all__ = ["Hands", "lay_out", "omniglot_parts", "written_words"]
 Hands: TypeAlias = tuple[list[Drawing], list[str], list[str]]
 """Drawings, the character of each, and who drew it."""
 
-# How much a letter is changed at most; chosen on hands that were held out of the training part.
+# How much a letter is changed at most, as in the trials of docs/tasks.md.
 OTHER = {"degrees": 8.0, "shear": 0.2, "stretch": 0.25, "jitter": 0.0, "thin": 0.0}
 
 
