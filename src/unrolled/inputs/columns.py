@@ -9,6 +9,7 @@ from unrolled.data.panel.steps import AS_SEEN, StepColumns
 from unrolled.data.read.files import require_names
 from unrolled.data.read.records import Records
 from unrolled.data.read.table_layout import is_datum
+from unrolled.data.read.usual import said_columns
 from unrolled.errors import DataError, listed
 
 __all__ = [
@@ -65,7 +66,7 @@ class LabelColumns:
     @property
     def said_labels(self) -> str:
         """Where labels stand, in words: "column 'a'" or "columns 'a', 'b'"."""
-        return f"column{'s' if self.more else ''} {listed(map(repr, (self.label, *self.more)))}"
+        return said_columns([self.label or "", *self.more])
 
     def settled(self, present: Sequence[str], source: str) -> LabelColumns:
         """The columns named, or seen from their names, or from there being two."""

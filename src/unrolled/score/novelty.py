@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -99,9 +99,7 @@ class NabReport:
     def to_json(self) -> Json:
         """The report as plain JSON; an infinite threshold is null."""
         threshold = self.threshold if math.isfinite(self.threshold) else None
-        counts = {"windows": self.windows, "found": self.found, "left_out": self.left_out}
-        told = {"score": self.score, "profile": self.profile, "threshold": threshold, "raw": self.raw}
-        return {**told, "files": list(self.files), **counts, "false_alarms": self.false_alarms}
+        return {**asdict(self), "threshold": threshold, "files": list(self.files)}
 
 
 def events(alarms: ArrayLike) -> list[tuple[int, int]]:
@@ -292,8 +290,7 @@ class _Corpus(NamedTuple):
 
 def _corpus(files: Sequence[tuple[ArrayLike, Windows]], weights: NabWeights) -> _Corpus:
     columns: list[tuple[Array, Array, Places, Places]] = []
-    owners: list[int] = []
-    left_out = 0
+    owners, left_out = list[int](), 0
     for i, (name, scores, windows) in enumerate(_named("nab_score", files)):
         values = check_scores(name, scores)
         spans = _spans(name, windows, len(values))
@@ -304,9 +301,8 @@ def _corpus(files: Sequence[tuple[ArrayLike, Windows]], weights: NabWeights) -> 
         columns.append((values[start:], worth[start:], window[start:], np.full(len(values) - start, i)))
         owners += [i] * len(kept)
         left_out += len(spans) - len(kept)
-    scored, worths, places, numbers = zip(*columns, strict=True)
-    joined = (np.concatenate(scored), np.concatenate(worths), np.concatenate(places), np.concatenate(numbers))
-    return _Corpus(*joined, np.array(owners, np.int64), left_out)
+    scores_of, worths, places, numbers = map(np.concatenate, zip(*columns, strict=True))
+    return _Corpus(scores_of, worths, places, numbers, np.array(owners, np.int64), left_out)
 
 
 def _worth(rows: int, spans: Windows, weights: NabWeights) -> tuple[Array, Places]:

@@ -28,7 +28,7 @@ from unrolled.data.read.table import (
 )
 from unrolled.data.read.table_layout import is_datum
 from unrolled.data.read.times import read_times
-from unrolled.data.read.usual import TIME_NAMES, usual_column
+from unrolled.data.read.usual import TIME_NAMES, said_columns, usual_column
 from unrolled.data.read.values import id_column, is_text, number_column, plain_column
 from unrolled.errors import DataError, OptionError, listed
 from unrolled.types import TABLES
@@ -143,28 +143,10 @@ def read_steps(
             has no series or no time, or the time of another row of its series; each series has one row alone.
     """
     table = _table(source, names, [name for name in (columns.id, label, *IDS, *usual) if isinstance(name, str)])
-    present = list(table.column_names)
-    ids = columns.id or usual_column(IDS, present)
-    if ids is None:
-        raise DataError(
-            f"{source_name(table)}: expected a column that names the series of each row, but none has a usual name; "
-            f"say which with id=. It has: {listed(present)}."
-        )
-    time = columns.time or (
-        None if columns.channels else usual_column(TIMES, [name for name in present if name != ids])
-    )
-    wanted = (ids, time, *(columns.channels or ()), *(more if labelled else ()))
-    require_names([name for name in wanted if name], present, source_name(table))
-    words = [name for name in present if name not in (ids, time) and _holds_words(table, name)]
-    label = _label(table, label, usual, [ids, time], words, option) if labelled else None
-    chosen = columns.channels or tuple(name for name in present if name not in (ids, time, label, *words, *more))
-    if not chosen:
-        raise DataError(
-            f"{source_name(table)}: expected columns of numbers beside {ids!r}, but got none: give at least one."
-        )
-    settled = StepColumns(ids, time, chosen)
+    settled, label = _settled(table, columns, label, usual, option, labelled, more)
+    ids, chosen = str(settled.id), settled.channels or ()
     found, series = id_column(table, ids)
-    order, said = _order(table, time, found, series)
+    order, said = _order(table, settled.time, found, series)
     if len(found) == table.num_rows > 1:
         raise DataError(
             f"Column {ids!r} of {source_name(table)} names another series in every row, but a row for each step of a "
@@ -173,18 +155,45 @@ def read_steps(
     ends = offsets_of(np.bincount(series, minlength=len(found)))[1:-1]
     rows = np.split(order, ends)
     numbers = np.stack([number_column(table, name) for name in chosen], axis=1)
-    told = None if label is None else _told(table, [label, *more])
+    known = () if label is None else (label, *more)
+    told = _told(table, known) if known else None
     labels = None if told is None else [[told[row] for row in some.tolist()] for some in rows]
-    alone = [name for name in present if name not in (ids, time, label, *chosen, *(more if labelled else ()))]
+    alone = [name for name in table.column_names if name not in (ids, settled.time, *known, *chosen)]
     remarks = (
         *table_remarks(table, [ids, *chosen]),
         f"series: {len(found):,} by column {ids!r}, a row for each step",
         *said,
         f"channels: {listed(chosen)}",
-        *([] if label is None else [f"labels: column{'s' if more else ''} {listed(map(repr, (label, *more)))}"]),
+        *([f"labels: {said_columns(known)}"] if known else []),
         *([f"columns left alone: {listed(alone)}"] if alone else []),
     )
     return StepTable([numbers[some] for some in rows], labels, found, rows, table, settled, label, remarks)
+
+
+def _settled(
+    table: pa.Table, columns: StepColumns, label: str | int | None, usual: Sequence[str], option: str, labelled: bool,
+    more: Sequence[str],
+) -> tuple[StepColumns, str | None]:  # fmt: skip
+    """Which columns say what, and the column of labels where they are looked for: as named, or as they are called."""
+    present = list(table.column_names)
+    ids = columns.id or usual_column(IDS, present)
+    if ids is None:
+        raise DataError(
+            f"{source_name(table)}: expected a column that names the series of each row, but none has a usual name; "
+            f"say which with id=. It has: {listed(present)}."
+        )
+    free = [name for name in present if name != ids]
+    time = columns.time or (None if columns.channels else usual_column(TIMES, free))
+    wanted = (ids, time, *(columns.channels or ()), *(more if labelled else ()))
+    require_names([name for name in wanted if name], present, source_name(table))
+    words = [name for name in free if name != time and _holds_words(table, name)]
+    found = _label(table, label, usual, [ids, time], words, option) if labelled else None
+    chosen = columns.channels or tuple(name for name in free if name not in (time, found, *words, *more))
+    if not chosen:
+        raise DataError(
+            f"{source_name(table)}: expected columns of numbers beside {ids!r}, but got none: give at least one."
+        )
+    return StepColumns(ids, time, chosen), found
 
 
 def _table(source: object, names: Sequence[str] | None, text: Sequence[str]) -> pa.Table:

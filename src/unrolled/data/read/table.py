@@ -62,13 +62,14 @@ def table_of_rows(
     Raises:
         DataError: there are no columns or no rows, or a column holds several kinds of values.
     """
-    numbers = [] if lines is None else lines.tolist()
-    left_out = sorted(set(range(numbers[0], numbers[-1])) - set(numbers)) if numbers else []
+    numbers = np.empty(0, np.int64) if lines is None else lines
+    first = int(numbers[0]) if len(numbers) else 0
+    left_out = np.setdiff1d(np.arange(first, first + int(np.ptp(numbers))), numbers).tolist() if first else []
     try:
         table = arrow_table(columns)
     except DataError as error:
         raise DataError(f"{source}: {error}") from error
-    return _filled(_typed(table, {**_fresh(source), "lines": (numbers or [0])[0], "blank": left_out}, text))
+    return _filled(_typed(table, {**_fresh(source), "lines": first, "blank": left_out}, text))
 
 
 def _filled(table: pa.Table) -> pa.Table:

@@ -1,10 +1,12 @@
-"""Columns that are seen from what they are called."""
+"""Columns that are seen from what they are called, and how they are named in sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-__all__ = ["TIME_NAMES", "usual_column", "usual_columns"]
+from unrolled.errors import listed
+
+__all__ = ["TIME_NAMES", "said_columns", "usual_column", "usual_columns"]
 
 # What columns of times are called, the likeliest first. What is a time in one kind of table alone stands where that is
 # read: a "t" is a temperature elsewhere, and a "period" a measured length.
@@ -28,3 +30,12 @@ def usual_column(names: Sequence[str], present: Iterable[str]) -> str | None:
 
 def _plain(name: str) -> str:
     return name.strip().lower()
+
+
+def said_columns(names: Sequence[str]) -> str:
+    """Columns in words.
+
+    >>> said_columns(["a"]), said_columns(["a", "b"])
+    ("column 'a'", "columns 'a', 'b'")
+    """
+    return f"column{'' if len(names) == 1 else 's'} {listed(map(repr, names))}"
