@@ -22,7 +22,9 @@ from unrolled.fields.tags import Tags
 from unrolled.inputs.texts import Texts
 from unrolled.model import BrokenLaw
 from unrolled.nn.reading.attention import Attention
-from unrolled.nn.reading.reader import SeriesReader
+from unrolled.nn.reading.reader import Reader, SeriesReader
+from unrolled.nn.recurrent import Recurrent
+from unrolled.padding import Padded
 from unrolled.tasks import Classifier, LanguageModel, Tagger, Translator
 
 LAWS = ["padding", "batch", "round trip of the fields", "round trip of the model", "leak"]
@@ -93,7 +95,12 @@ def test_a_vector_pooled_over_the_padding_is_caught(
 def test_a_network_that_sees_the_padding_is_caught(
     critic: Classifier, climber: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unrolled.align.pool, "encode", lambda reader, encoder, x: encoder(reader(x)))
+
+    def everything(reader: Reader, encoder: Recurrent[Any], x: Padded) -> tuple[Tensor, Tensor, Any]:
+        y, state = encoder(reader(x))
+        return y, x.lengths, state
+
+    monkeypatch.setattr(unrolled.align.pool, "encode", everything)
     monkeypatch.setattr(SeriesReader, "forward", lambda self, x: x.values.nan_to_num(1.0))
     for model in (critic, climber):
         with pytest.raises(BrokenLaw, match="padding"):

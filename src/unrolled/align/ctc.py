@@ -15,7 +15,6 @@ from unrolled.fields.text import BLANK
 from unrolled.heads.softmax import SoftmaxHead
 from unrolled.nn.build import Rate
 from unrolled.nn.reading.embedding import check_codes
-from unrolled.nn.reading.frames import frames_of
 from unrolled.nn.reading.reader import Reader, check_reader
 from unrolled.nn.recurrent import Recurrent
 from unrolled.options import Options
@@ -50,7 +49,7 @@ class CTC(nn.Module, Generic[S]):
     So n codes, r of them equal to the one before, need n + r frames: a blank must part equal codes. A row with fewer
     has no path, and is refused. A row without frames has one path, the empty one: p = 1 where no code is wanted.
 
-    reader: turns inputs into vectors; a `FrameReader` gives fewer frames than there are inputs. encoder: any Recurrent
+    reader: turns inputs into vectors; it may give fewer frames than there are inputs. encoder: any Recurrent
     over them; a forward-only one can go live. size: the number of codes, the blank counted.
 
     Source: Graves et al. 2006, "Connectionist temporal classification", ICML, eq. 2-3.
@@ -102,7 +101,7 @@ class CTC(nn.Module, Generic[S]):
 
         With the gradient, in the mode that the module is in. state: as an earlier call returned it, or None.
         """
-        frames = frames_of(self.reader, x.lengths)
+        frames = self.reader.frames(x.lengths)
         if x.values.shape[1]:
             y, state = self.encoder(self.reader(x), state, lengths=frames)
         else:
@@ -149,7 +148,7 @@ class CTC(nn.Module, Generic[S]):
             )
         lengths = check_lengths("CTC targets", counts, given)
         assert lengths is not None
-        frames, lengths = frames_of(self.reader, x.lengths).cpu(), lengths.cpu()
+        frames, lengths = self.reader.frames(x.lengths).cpu(), lengths.cpu()
         valid = valid_mask(lengths, given.shape[1])
         codes = torch.where(valid, given.cpu(), 1)
         check_codes("CTC", "code", codes, 1, self.size)

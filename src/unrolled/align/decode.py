@@ -222,10 +222,11 @@ class Decode(nn.Module, Generic[S]):
         if not isinstance(source, Padded):
             raise DataError(f"Decode: a source must be a Padded for the reader, got {type(source).__name__}; wrap it.")
         if self.encoder is None:
-            values = zero_padding(self.reader(source), source.lengths)
-            return values, source.lengths, values.sum(1) / source.lengths.clamp(min=1)[:, None]
-        values, final = encode(self.reader, self.encoder, source)
-        return values, source.lengths, torch.cat([leaf.flatten(1) for leaf in carried(final)], 1)
+            lengths = self.reader.frames(source.lengths)
+            values = zero_padding(self.reader(source), lengths)
+            return values, lengths, values.sum(1) / lengths.clamp(min=1)[:, None]
+        values, lengths, final = encode(self.reader, self.encoder, source)
+        return values, lengths, torch.cat([leaf.flatten(1) for leaf in carried(final)], 1)
 
     def _follow(self, inputs: Tensor, lengths: Tensor, state: DecoderState, sampling: float) -> _Written:
         """All steps of the inputs (batch, time)."""

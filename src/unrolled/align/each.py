@@ -70,7 +70,7 @@ class Each(nn.Module, Generic[S]):
 
     def vectors(self, x: Padded) -> Tensor:
         """What the head sees of each step, (batch, time, features), with the gradient, in the module's mode."""
-        y, _ = encode(self.reader, self.encoder, x)
+        y, _, _ = encode(self.reader, self.encoder, x)
         dropped: Tensor = self.dropout(y)
         return dropped
 

@@ -79,8 +79,8 @@ class Pool(nn.Module, Generic[S]):
 
     def vectors(self, x: Padded) -> Tensor:
         """What the head sees of each row, (batch, features), with the gradient, in the mode that the module is in."""
-        y, _ = encode(self.reader, self.encoder, x)
-        dropped: Tensor = self.dropout(self.pooled(y, x.lengths))
+        y, lengths, _ = encode(self.reader, self.encoder, x)
+        dropped: Tensor = self.dropout(self.pooled(y, lengths))
         return dropped
 
     def predict(self, x: Padded) -> Tensor:

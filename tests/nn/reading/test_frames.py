@@ -5,9 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from unrolled.align.decode import Decode, DecodeOptions, Pair
+from unrolled.align.pool import Pool, PoolOptions
 from unrolled.errors import OptionError
-from unrolled.nn import SeriesReader
-from unrolled.nn.reading.frames import StackedReader, frames_of
+from unrolled.heads.softmax import SoftmaxHead
+from unrolled.nn import GRU, Embedding, SeriesReader
+from unrolled.nn.reading.frames import StackedReader
+from unrolled.nn.reading.masks import MaskedReader
 from unrolled.padding import Padded, valid_mask
 
 LENGTHS = torch.tensor([7, 4, 1, 0])
@@ -37,7 +41,32 @@ def test_pieces_at_multiples_of_the_stride_give_the_frames_of_the_whole() -> Non
 
 
 def test_other_readers_give_a_frame_for_each_step() -> None:
-    assert torch.equal(frames_of(SeriesReader(3), LENGTHS), LENGTHS)
+    assert torch.equal(SeriesReader(3).frames(LENGTHS), LENGTHS)
+
+
+def test_readers_around_a_reader_give_as_many_frames() -> None:
+    inner = StackedReader(SeriesReader(3), 2)
+    for reader in (MaskedReader(inner, times=1), StackedReader(inner, 3)):
+        longest = int(reader.frames(LENGTHS).max())
+        assert reader(series()).shape[1] == longest
+    assert StackedReader(inner, 3).frames(LENGTHS).tolist() == [2, 1, 1, 0]
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_what_stands_on_frames_sees_those_of_a_row_alone(stride: int) -> None:
+    """Pooling and attention count the frames of a row, not its inputs: a row alone is as in the batch."""
+    torch.manual_seed(0)
+    reader, x = StackedReader(SeriesReader(3), stride), series()
+    pool = Pool(reader, GRU(3 * stride, 5), SoftmaxHead(5, 2), PoolOptions(pooling="mean")).eval()
+    decode = Decode(reader, None, Embedding(6, 4), 6, DecodeOptions(hidden_size=5)).eval()
+    target = Padded(torch.tensor([[4, 5]] * 4), torch.tensor([2, 1, 2, 2]))
+    whole, written = pool.vectors(x), decode.log_probs(Pair(x, target))
+    for row, length in enumerate(LENGTHS.tolist()):
+        own = Padded(x.values[row : row + 1, : max(1, length)], LENGTHS[row : row + 1])
+        torch.testing.assert_close(pool.vectors(own)[0], whole[row])
+        alone = Pair(own, Padded(target.values[row : row + 1], target.lengths[row : row + 1]))
+        valid = int(target.lengths[row]) + 1
+        torch.testing.assert_close(decode.log_probs(alone)[0, :valid], written[row, :valid])
 
 
 def test_a_stride_is_at_least_one() -> None:

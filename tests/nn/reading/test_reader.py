@@ -58,8 +58,10 @@ def test_dropout_acts_in_training_alone(reader: torch.nn.Module) -> None:
 
 def test_a_batch_of_empty_rows_may_have_no_step_at_all() -> None:
     encoder = Bidirectional(GRU(2, 3), GRU(2, 4))
-    y, state = encode(WordReader(Embedding(5, 2)), encoder, Padded(torch.zeros(2, 0).long(), torch.zeros(2).long()))
+    nothing = Padded(torch.zeros(2, 0).long(), torch.zeros(2).long())
+    y, lengths, state = encode(WordReader(Embedding(5, 2)), encoder, nothing)
     assert y.shape == (2, 0, 7)
+    assert lengths.tolist() == [0, 0]
     assert state.backward.h.shape == (2, 4)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -12,18 +10,10 @@ from unrolled.check import check_size
 from unrolled.nn.reading.reader import Reader
 from unrolled.padding import Padded, zero_padding
 
-__all__ = ["FrameReader", "StackedReader", "frames_of"]
+__all__ = ["StackedReader"]
 
 
-class FrameReader(Reader, ABC):
-    """A reader that gives fewer steps than it takes, and says how many."""
-
-    @abstractmethod
-    def frames(self, lengths: Tensor) -> Tensor:
-        """The steps (batch,) that it gives of rows with so many; none of a row of length 0."""
-
-
-class StackedReader(FrameReader):
+class StackedReader(Reader):
     """The vectors of `stride` steps beside each other, as one frame: ceil(length / stride) frames a row.
 
     The last frame of a row is filled up with zeros. Pieces of a row that are cut at multiples of the stride give the
@@ -42,14 +32,9 @@ class StackedReader(FrameReader):
         self.output_size = stride * reader.output_size
 
     def forward(self, x: Padded) -> Tensor:
-        vectors = zero_padding(self.reader(x), x.lengths)
+        vectors = zero_padding(self.reader(x), self.reader.frames(x.lengths))
         whole = pad(vectors, (0, 0, 0, -vectors.shape[1] % self.stride))
         return whole.reshape(len(whole), whole.shape[1] // self.stride, self.output_size)
 
     def frames(self, lengths: Tensor) -> Tensor:
-        return torch.div(lengths + self.stride - 1, self.stride, rounding_mode="floor")
-
-
-def frames_of(reader: Reader, lengths: Tensor) -> Tensor:
-    """The steps (batch,) that any reader gives of rows with so many."""
-    return reader.frames(lengths) if isinstance(reader, FrameReader) else lengths
+        return torch.div(self.reader.frames(lengths) + self.stride - 1, self.stride, rounding_mode="floor")

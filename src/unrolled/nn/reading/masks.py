@@ -50,13 +50,16 @@ class MaskedReader(Reader):
         self.times, self.longest, self.share = times, longest, check_rate("MaskedReader", "share", share)
         self.bands, self.widest, self.noise = bands, widest, noise
 
+    def frames(self, lengths: Tensor) -> Tensor:
+        return self.reader.frames(lengths)
+
     def forward(self, x: Padded) -> Tensor:
         y: Tensor = self.reader(x)
         if not self.training:
             return y
         if self.noise:
             y = y + self.noise * torch.randn_like(y)
-        lengths = x.lengths.to(y.device)
+        lengths = self.frames(x.lengths).to(y.device)
         for _ in range(self.times):
             most = (self.share * lengths).long().clamp(max=self.longest)
             y = y.masked_fill(_stretches(lengths, most, y.shape[1])[:, :, None], 0)

@@ -52,6 +52,9 @@ class PenReader(Reader):
         self.degrees, self.slant, self.stretch, self.jitter = degrees, slant, stretch, jitter
         self.size, self.places, self.turns = size, places, turns
 
+    def frames(self, lengths: Tensor) -> Tensor:
+        return self.reader.frames(lengths)
+
     def forward(self, x: Padded) -> Tensor:
         varies = self.training and (self.degrees or self.slant or self.stretch or self.jitter)
         y: Tensor = self.reader(x._replace(values=self._varied(zero_padding(x.values, x.lengths))) if varies else x)

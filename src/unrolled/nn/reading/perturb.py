@@ -108,6 +108,9 @@ class PerturbedReader(Reader):
         ):
             self.register_buffer(name, values.float(), persistent=False)
 
+    def frames(self, lengths: Tensor) -> Tensor:
+        return self.reader.frames(lengths)
+
     def forward(self, x: Padded) -> Tensor:
         if self.training and x.values.ndim == 3 and x.values.shape[2] == self.output_size:
             x = x._replace(values=self.changed(zero_padding(x.values, x.lengths), x.lengths))

@@ -22,13 +22,20 @@ S = TypeVar("S")
 
 
 class Reader(nn.Module, ABC):
-    """Turns a `Padded` into vectors (batch, time, output_size); what it gives in the padding is never read."""
+    """Turns a `Padded` into vectors (batch, steps, output_size); what it gives in the padding is never read.
+
+    A reader may change time: several inputs become one step, or one input several. `frames` says how many.
+    """
 
     output_size: int
 
     @abstractmethod
     def forward(self, x: Padded) -> Tensor:
-        """x -> (batch, time, output_size)."""
+        """x -> (batch, steps, output_size)."""
+
+    def frames(self, lengths: Tensor) -> Tensor:
+        """The steps (batch,) that it gives of rows of so many inputs; none of a row of length 0."""
+        return lengths
 
 
 class WordReader(Reader):
@@ -127,12 +134,16 @@ def check_reader(owner: str, reader: Reader, encoder: Recurrent[S]) -> None:
         )
 
 
-def encode(reader: Reader, encoder: Recurrent[S], x: Padded) -> tuple[Tensor, S]:
-    """The encoder's y (batch, time, output_size) and final state; a batch of empty rows may have no step at all."""
+def encode(reader: Reader, encoder: Recurrent[S], x: Padded) -> tuple[Tensor, Tensor, S]:
+    """The encoder's y (batch, steps, output_size), the steps (batch,) of each row, and the final state.
+
+    A batch of empty rows may have no step at all.
+    """
+    lengths = reader.frames(x.lengths)
     if x.values.shape[1]:
-        y, state = encoder(reader(x), lengths=x.lengths)
-        return y, state
+        y, state = encoder(reader(x), lengths=lengths)
+        return y, lengths, state
     weight = next(iter((*encoder.parameters(), *reader.parameters())))
     rows = x.values.shape[0]
     state = encoder.initial_state(rows, device=weight.device, dtype=weight.dtype)
-    return weight.new_zeros(rows, 0, encoder.output_size), state
+    return weight.new_zeros(rows, 0, encoder.output_size), lengths, state
