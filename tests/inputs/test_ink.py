@@ -119,6 +119,20 @@ def test_a_line_with_a_drawing_has_its_label_under_a_usual_or_a_given_name(tmp_p
         InkInput.read(tmp_path / "both.ndjson", LabelColumns(label="hend"), options, labelled=True)
 
 
+def test_an_annotation_of_inkml_has_its_label_under_the_type_that_is_named(tmp_path: Path) -> None:
+    options = Classifier().options
+    for name in "ab":
+        (tmp_path / f"{name}.inkml").write_text(
+            f'<ink><annotation type="truth">{name}</annotation><annotation type="writer">{name}7</annotation>'
+            "<trace>1 2, 3 4</trace></ink>"
+        )
+    for label, labels in ((None, ["a", "b"]), ("writer", ["a7", "b7"])):
+        found = InkInput.read(tmp_path, LabelColumns(label=label, said=True), options, labelled=True)
+        assert found.labels == labels
+    with pytest.raises(DataError, match=f"No drawing of {tmp_path.name} has a 'writter'"):
+        InkInput.read(tmp_path, LabelColumns(label="writter", said=True), options, labelled=True)
+
+
 def test_deeper_folders_and_a_zip_give_the_same(tmp_path: Path) -> None:
     for name, (drawing, label) in enumerate(zip(*drawn(4), strict=True)):
         place = tmp_path / "alphabets" / "Latin" / label / f"{name}_01.txt"

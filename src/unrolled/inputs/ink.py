@@ -118,10 +118,10 @@ class InkInput(Input[InkGroups]):
         times: Literal["held", "none"] = "held" if options.ink.ink_speed else "none"
         _check_parts(path)
         by_name, where = _naming(path, columns) if labelled else (None, "")
-        named = (columns.label,) if columns.label is not None else ("word", *columns.usual, "labels")
+        named = (columns.label,) if columns.label is not None else ("word", *columns.usual, "labels", "truth")
         found = read_drawings(source, label=by_name, times=times, names=named if labelled else ())
         labels = found.labels if labelled else None
-        if labelled and labels is None and columns.label is not None and suffix(source) in SETS:
+        if labelled and labels is None and columns.label is not None:
             what = "line" if suffix(source) in LINES else "drawing"
             raise DataError(f"No {what} of {found.source} has a {columns.label!r}: name what says the label of each.")
         said = (f"drawings: {len(found):,} of {found.source}; labels: {where}",) if labels is not None else ()

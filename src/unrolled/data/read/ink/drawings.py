@@ -39,13 +39,13 @@ def read_drawings(
     label: Callable[[str], str] | None = None,
     part: str | None = None,
     times: Times = "strict",
-    names: Sequence[str] = ("word", "labels", "y"),
+    names: Sequence[str] = ("word", "labels", "y", "truth"),
 ) -> Drawings:
     """The drawings that `source` holds; y grows downwards, times are in seconds.
 
     Args:
         source: a path to .txt (Omniglot's: START, lines "x,y,milliseconds", BREAK after each stroke; its y, which
-            grows upwards, is turned over), .inkml (plain traces; an annotation of type "truth" is the label), .ndjson
+            grows upwards, is turned over), .inkml (plain traces; an annotation is the label, see `names`), .ndjson
             (Quick Draw, simplified or raw; "word" is the label, or see `names`), each also with .gz; .npz (rows of dx,
             dy and pen lifted, the arrays `part` and `part_lengths`, and labels as `part_labels` or see `names`; of
             several parts with other names than those of a training set each is a class); a folder of any of these, or
@@ -56,8 +56,8 @@ def read_drawings(
         part: which part of an .npz file that has several, such as "train".
         times: "strict": a clock that runs back is an error; "held": a time that runs back is held at the latest before
             it (sixteen files of Omniglot's small sets need it, by up to 27 milliseconds); "none": left out.
-        names: what the label of a line of .ndjson, or the array of labels of an .npz, may be called; the first of them
-            that is there.
+        names: what the label of a line of .ndjson, the array of labels of an .npz, or the type of an annotation of an
+            .inkml may be called; the first of them that is there.
 
     Raises:
         OptionError: an option that there is not, or not for this kind of source.
@@ -97,9 +97,10 @@ def _labelled(
             labels += [label(file) if one is None and label is not None else one for one in own]
             told += places
             continue
-        drawing, truth = (
-            (parse_omniglot(data, file, times), None) if suffix(file) == ".txt" else parse_inkml([data], file, times)
-        )
+        if suffix(file) == ".txt":
+            drawing, truth = parse_omniglot(data, file, times), None
+        else:
+            drawing, truth = parse_inkml([data], file, times, names)
         values.append(drawing)
         labels.append(truth if label is None else label(file))
         told.append(file)

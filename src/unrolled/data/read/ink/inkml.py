@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
@@ -20,8 +20,10 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _SECOND = {"ms": 1000.0, "s": 1.0}
 
 
-def parse_inkml(pieces: Iterable[bytes], name: str, times: Times) -> tuple[Drawing, str | None]:
-    """The drawing of a file, and the text of its annotation of type "truth", None where there is none.
+def parse_inkml(
+    pieces: Iterable[bytes], name: str, times: Times, names: Sequence[str] = ("truth",)
+) -> tuple[Drawing, str | None]:
+    """The drawing of a file, and the text of its annotation of one of these types, None where there is none.
 
     Channels stand as its `traceFormat` says, else as X Y or X Y T; those but X, Y and T are left out. Traces of a pen
     in the air are no strokes.
@@ -30,7 +32,7 @@ def parse_inkml(pieces: Iterable[bytes], name: str, times: Times) -> tuple[Drawi
         DataError: what is no InkML, declares a document type or entities, or holds a trace that does not fit; the
             line is named.
     """
-    found = _Found(name)
+    found = _Found(name, tuple(names))
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.buffer_text = True
     parser.StartElementHandler = lambda tag, attributes: found.start(tag, attributes, parser.CurrentLineNumber)
@@ -56,18 +58,21 @@ def parse_inkml(pieces: Iterable[bytes], name: str, times: Times) -> tuple[Drawi
         number, line, _ = found.traces[stroke]
         return f"{'' if point is None else f'point {point} of '}trace {number} (line {line}) of {name}"
 
-    truth = found.truth.strip()
-    return settled(strokes, times, place), truth or None
+    notes = (found.notes.get(kind, "").strip() for kind in names)
+    return settled(strokes, times, place), next(filter(None, notes), None)
 
 
 @dataclass
 class _Found:
-    """What the parser has met. traces: their number, from 0, line and text."""
+    """What the parser has met. wanted: types of annotations. traces: their number, from 0, line and text. notes: the
+    text of an annotation by its type."""
 
     name: str
+    wanted: tuple[str, ...]
     traces: list[tuple[int, int, str]] = field(default_factory=list)
     formats: list[list[tuple[str, str]]] = field(default_factory=list)
-    truth: str = ""
+    notes: dict[str, str] = field(default_factory=dict)
+    noted: str = ""
     count: int = 0
     depth: int = 0
     optional: int = 0
@@ -99,8 +104,8 @@ class _Found:
             self.optional += 1
         elif local == "channel" and self.formats and not self.optional:
             self.formats[-1].append((attributes.get("name", ""), attributes.get("units", "")))
-        elif local == "annotation" and self.depth == 1 and attributes.get("type") == "truth":
-            self.kept = []
+        elif local == "annotation" and self.depth == 1 and attributes.get("type") in self.wanted:
+            self.kept, self.noted = [], attributes["type"]
         self.depth += 1
 
     def text(self, text: str) -> None:
@@ -116,7 +121,7 @@ class _Found:
             self.count += 1
             self.kept = None
         elif local == "annotation" and self.kept is not None and self.depth == 1:
-            self.truth = "".join(self.kept)
+            self.notes[self.noted] = "".join(self.kept)
             self.kept = None
         elif local == "intermittentChannels":
             self.optional -= 1
