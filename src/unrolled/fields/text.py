@@ -202,9 +202,9 @@ class Text(Field[str]):
         return shortened(value)
 
     def describe(self) -> str:
-        """How many tokens are known, as in "9,000 words"."""
+        """How many tokens are known, as in "9,000 words"; the codes that stand for no token are not counted."""
         kind = {"word": "words", "char": "characters", "subword": "pieces of words"}[self.level]
-        return f"{self.size:,} {kind}"
+        return f"{self.size - len(SPECIALS):,} {kind}"
 
     def normalise(self, text: str) -> str:
         """What decoding the codes of the text gives where every token is known."""

@@ -151,10 +151,8 @@ def expected(words: str) -> dict[str, float]:
 
 
 def about(finished: Finished[Recognizer]) -> list[str]:
-    from unrolled.tasks.recognize.coding import Coding
-
     model = finished.model
-    return told(finished, [f"writes {Coding(model.fields['transcript']).describe()}", *model.kind.say(model.fields)])
+    return told(finished, [f"writes {model.fields['transcript'].describe()}", *model.kind.say(model.fields)])
 
 
 def recognition(finished: Finished[Recognizer]) -> Path | None:

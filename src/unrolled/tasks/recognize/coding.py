@@ -42,11 +42,6 @@ class Coding:
         known: np.ndarray = codes[codes != UNKNOWN] - SHIFT
         return known
 
-    def describe(self) -> str:
-        """How much can be written, as in "29 characters"."""
-        unit = {"word": "words", "char": "characters", "subword": "pieces of words"}[self.field.level]
-        return f"{self.size - 1:,} {unit}"
-
     def decode(self, codes: Iterable[int]) -> str:
         """The text of codes."""
         return self.field.decode(np.fromiter((code + SHIFT for code in codes), np.int64))
