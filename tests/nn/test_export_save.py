@@ -27,6 +27,7 @@ from unrolled.nn import (
     RWKV7TimeMix,
     Stack,
     TokenShift,
+    Told,
     VariationalDropout,
     Zoneout,
     make_cell,
@@ -42,6 +43,7 @@ LAYERS: dict[str, Callable[[], Recurrent[Any]]] = {
     "stack": lambda: Stack([GRU(4, 4), Residual(LSTM(4, 4), norm=True)]),
     "zoneout": lambda: Zoneout(LSTM(4, 4), 0.1).eval(),
     "variational": lambda: VariationalDropout(GRU(4, 4), input=0.1).eval(),
+    "told": lambda: Told(GRU(6, 4), 2),
     "drop connect": lambda: DropConnect(GRU(4, 4), 0.1).eval(),
 }
 BOTH = {0: Dim.DYNAMIC, 1: Dim.DYNAMIC}

@@ -27,6 +27,7 @@ from unrolled.nn import (
     Recurrent,
     Residual,
     Stack,
+    Told,
     VariationalDropout,
     Zoneout,
 )
@@ -118,6 +119,7 @@ WRAPPERS: dict[str, Callable[[CellOf], Recurrent[Any]]] = {
     "masked": lambda cell: VariationalDropout(cell(3), input=0.2, output=0.3),
     "variational": lambda cell: VariationalDropout(cell(3), input=0.2, output=0.3, recurrent=0.4),
     "dropconnect": lambda cell: DropConnect(cell(3), 0.3),
+    "told": lambda cell: Told(cell(3), 2),
 }
 
 NEEDS: dict[str, Callable[[Cell[Any]], bool]] = {

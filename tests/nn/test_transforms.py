@@ -29,6 +29,7 @@ from unrolled.nn import (
     Recurrent,
     Residual,
     Stack,
+    Told,
     Zoneout,
 )
 
@@ -48,6 +49,7 @@ LAYERS: dict[str, Callable[[], Recurrent[Any]]] = {
     "bidirectional": lambda: Bidirectional(GRU(4, 4), LSTM(4, 4)),
     "stack": lambda: Stack([RNN(4, 4), Residual(GRU(4, 4), norm=True)]),
     "zoneout": lambda: Zoneout(LSTM(4, 4), 0.1).eval(),
+    "told": lambda: Told(GRU(6, 4), 2),
 }
 LENGTHS = (5, 2, 3)
 

@@ -31,6 +31,7 @@ from unrolled.nn.wrappers.dropout import DropConnect, Dropped, VariationalDropou
 from unrolled.nn.wrappers.evaluated import evaluated
 from unrolled.nn.wrappers.residual import Residual
 from unrolled.nn.wrappers.stack import Stack
+from unrolled.nn.wrappers.told import Told, ToldState
 from unrolled.nn.wrappers.zoneout import Zoneout
 from unrolled.ops.lstm.reference import LSTMState
 from unrolled.ops.mlstm.reference import MLSTMState
@@ -83,6 +84,8 @@ __all__ = [
     "SpellingEncoder",
     "Stack",
     "Stepper",
+    "Told",
+    "ToldState",
     "TokenShift",
     "VariationalDropout",
     "WordReader",
