@@ -10,6 +10,7 @@ from unrolled.fields.ink import Ink
 from unrolled.fields.levelled import Levelled
 from unrolled.fields.number import Number
 from unrolled.fields.numbers import Numbers
+from unrolled.fields.palette import Palette
 from unrolled.fields.sound import AudioOptions
 from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags
@@ -30,6 +31,7 @@ __all__ = [
     "Number",
     "Levelled",
     "Numbers",
+    "Palette",
     "Spelling",
     "Tags",
     "Text",
