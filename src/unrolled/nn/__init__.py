@@ -22,6 +22,7 @@ from unrolled.nn.reading.frames import StackedReader
 from unrolled.nn.reading.masks import MaskedReader
 from unrolled.nn.reading.pen import PenReader
 from unrolled.nn.reading.perturb import PerturbedReader
+from unrolled.nn.reading.picture import LineReader, PictureNet, PictureReader
 from unrolled.nn.reading.reader import NumberReader, Reader, SeriesReader, WordReader
 from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.nn.recurrent import Recurrent
@@ -57,6 +58,7 @@ __all__ = [
     "LRU",
     "LSTM",
     "LSTMState",
+    "LineReader",
     "MLSTM",
     "MLSTMState",
     "MinGRU",
@@ -79,6 +81,8 @@ __all__ = [
     "NumberReader",
     "PenReader",
     "PerturbedReader",
+    "PictureNet",
+    "PictureReader",
     "SeriesReader",
     "StackedReader",
     "SpellingEncoder",
