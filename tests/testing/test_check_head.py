@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from unrolled.heads.crf import CRFHead, LinearChainCRF
+from unrolled.heads.grid import ConditionedNotesHead, NotesHead
+from unrolled.heads.head import Head
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.heads.softmax import OutputLayer, SoftmaxHead
@@ -18,7 +21,7 @@ from unrolled.nn.reading.embedding import Embedding
 from unrolled.padding import zero_padding
 from unrolled.testing import HEAD_LAWS, LawBroken, check_head
 
-WIDTH, CODES, LEVELS = 4, 3, (0.1, 0.5, 0.9)
+WIDTH, CODES, NOTES, LEVELS = 4, 3, 4, (0.1, 0.5, 0.9)
 FOLLOW = np.array([[1, 1, 0], [1, 1, 1], [0, 1, 1]], bool)
 LEGAL = (np.array([True, True, False]), FOLLOW, np.array([True, False, True]))
 
@@ -54,6 +57,10 @@ def number(likelihood: str, **options: Any) -> dict[str, Any]:
     }
 
 
+def grids(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
+    return torch.randint(2, (*shape, NOTES), generator=random).double()
+
+
 HEADS: dict[str, dict[str, Any]] = {
     "softmax": {"make": lambda: SoftmaxHead(WIDTH, CODES), "values": codes},
     "softmax of one code": {
@@ -73,6 +80,8 @@ HEADS: dict[str, dict[str, Any]] = {
     "point": number("point"),
     "point, mse": number("point", loss="mse"),
     "point, huber": number("point", loss="huber"),
+    "notes": {"make": lambda: NotesHead(WIDTH, NOTES), "values": grids},
+    "conditioned notes": {"make": lambda: ConditionedNotesHead(WIDTH, NOTES, 5), "values": grids},
 }
 
 
@@ -235,6 +244,37 @@ class ScaleBeside(SoftmaxHead):
         return super().scores(y) * self.scale
 
 
+class DrawsNotesAlone(ConditionedNotesHead):
+    """Each note as often as it is on, whatever is below it."""
+
+    def draw(self, y: Tensor, generator: torch.Generator | None = None, lengths: Tensor | None = None) -> Tensor:
+        drawn = super().draw(y, generator, lengths)
+        return torch.stack([drawn[:, :, note].roll(note, 0) for note in range(self.notes)], -1)
+
+
+class DrawsGuessesBelow(ConditionedNotesHead):
+    """Each note given those that are likely below it, not those that were drawn."""
+
+    def draw(self, y: Tensor, generator: torch.Generator | None = None, lengths: Tensor | None = None) -> Tensor:
+        best, drawn = self.best(y, lengths), super().draw(y, generator, lengths)
+        for note in range(self.notes):
+            given = torch.where(torch.arange(self.notes) < note, best, torch.nan)
+            drawn[..., note] = self.choose(zero_padding(y, lengths), generator, given=given)[..., note]
+        return drawn
+
+
+class NamesTheGreedy(ConditionedNotesHead):
+    """Each note as is likelier, given those below, which here say a lot."""
+
+    def __init__(self, input_size: int, notes: int) -> None:
+        super().__init__(input_size, notes, 8)
+        self.below.data *= 8
+        self.above.data *= 8
+
+    def best(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return torch.where(super().best(y, lengths).isnan(), torch.nan, self.choose(y, temperature=0))
+
+
 class FullChain(LinearChainCRF):
     """Takes every row for a full one."""
 
@@ -256,6 +296,10 @@ def broken_number(kind: type[NumberHead], likelihood: str) -> dict[str, Any]:
     levels = LEVELS if likelihood == "quantile" else (0.5,)
     made = make_likelihood(likelihood, levels)
     return number(likelihood) | {"make": lambda: kind(WIDTH, 1 if made.counts else 2, made)}
+
+
+def broken_notes(kind: Callable[[int, int], Head]) -> dict[str, Any]:
+    return {"make": lambda: kind(WIDTH, NOTES), "values": grids}
 
 
 CAUGHT: list[tuple[str, dict[str, Any]]] = [
@@ -281,6 +325,9 @@ CAUGHT: list[tuple[str, dict[str, Any]]] = [
     ("draw", broken(NoMass)),
     ("draw", broken_number(WiderThanItSays, "gaussian")),
     ("draw", broken_number(WiderThanItSays, "student-t")),
+    ("draw", broken_notes(DrawsNotesAlone)),
+    ("draw", broken_notes(DrawsGuessesBelow)),
+    ("best", broken_notes(NamesTheGreedy)),
     ("refusal", broken_number(MakesUpDraws, "quantile")),
     ("round trip", broken(ScaleBeside)),
 ]

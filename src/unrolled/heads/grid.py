@@ -1,0 +1,296 @@
+"""A grid of notes at a place, each on or off: independent of one another, or each given those below it."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, logsigmoid, softplus
+from torch.utils.checkpoint import checkpoint
+
+from unrolled.check import check_size
+from unrolled.errors import DataError, OptionError, ShapeError
+from unrolled.heads.head import Head, marked
+from unrolled.padding import zero_padding
+
+__all__ = ["ConditionedNotesHead", "GridHead", "NotesHead"]
+
+NUMBERS = 1 << 23
+"""Hidden units and logits that the loss of a `ConditionedNotesHead` holds at once, for some places."""
+
+
+class GridHead(Head):
+    """A head whose values are grids of notes: (..., notes), 1 where one is on, 0 where it is off, NaN: not known.
+
+    The loss is counted by places of which anything is known: its mean is nats a place, all notes summed.
+
+    notes: on or off at a place, in the order of their pitch.
+    """
+
+    notes: int
+
+    def draw(self, y: Tensor, generator: torch.Generator | None = None, lengths: Tensor | None = None) -> Tensor:
+        return marked(self.choose(zero_padding(y, lengths), generator), lengths, torch.nan)
+
+    @abstractmethod
+    def choose(
+        self,
+        y: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        temperature: float = 1.0,
+        given: Tensor | None = None,
+    ) -> Tensor:
+        """A grid drawn at each place, around notes that are given: y (..., input_size) -> (..., notes).
+
+        temperature: what every logit is divided by: below 1 sharpens, above 1 flattens, 0 takes what is likelier.
+        given: fits (..., notes): 1 forces a note, 0 forbids it, NaN leaves it free; None: all are free.
+        """
+
+    def known(self, y: Tensor, grids: Tensor, lengths: Tensor | None) -> Tensor:
+        """The grids with NaN in the padding. Raises `ShapeError`, and `DataError` for what is neither on nor off.
+
+        Values are looked at on the CPU alone, where that costs no wait.
+        """
+        owner = type(self).__name__
+        if grids.shape != (*y.shape[:-1], self.notes):
+            raise ShapeError(
+                f"{owner}: expected grids {(*y.shape[:-1], self.notes)}, {self.notes} notes a place, got "
+                f"{tuple(grids.shape)}; give NaN where a note is not known."
+            )
+        if not grids.is_floating_point():
+            raise DataError(f"{owner}: grids must be floating, got {grids.dtype}; give 0.0, 1.0, NaN if not known.")
+        grids = marked(grids, lengths, torch.nan)
+        if grids.device.type == "cpu" and not torch.compiler.is_compiling():
+            strange = ~(grids.isnan() | (grids == 0) | (grids == 1))
+            if bool(strange.any()):
+                raise DataError(
+                    f"{owner}: a note is 1 (on), 0 (off) or NaN (not known), got {float(grids[strange][0])}; "
+                    "encode the notes with their field."
+                )
+        return grids
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.notes}"
+
+
+class NotesHead(GridHead):
+    """Notes that are independent of one another given y.
+
+        logits = W y + b
+        p      = sigmoid(logits)
+        loss   = -sum over known notes of v log p + (1 - v) log(1 - p)                 v: 1 on, 0 off
+
+    input_size: features of y. notes: see `GridHead`.
+    """
+
+    def __init__(self, input_size: int, notes: int) -> None:
+        super().__init__()
+        self.input_size = check_size("NotesHead", "input_size", input_size)
+        self.notes = check_size("NotesHead", "notes", notes)
+        # Its weights stand under the names and start as those of a linear layer.
+        plain = nn.Linear(input_size, notes)
+        self.weight, self.bias = plain.weight, plain.bias
+
+    def logits(self, y: Tensor) -> Tensor:
+        """y (..., input_size) -> (..., notes), in float32 or wider."""
+        return _wide(linear(y, self.weight, self.bias))
+
+    def forward(self, y: Tensor) -> Tensor:
+        """The probability that each note is on: (..., notes)."""
+        return self.logits(y).sigmoid()
+
+    def loss(self, y: Tensor, target: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        given = self.known(y, target, lengths).isfinite().any(-1)
+        return -self.log_prob(y, target, lengths).sum(), given.sum()
+
+    def best(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The likeliest grid: each note on where that is likelier."""
+        logits = self.logits(y)
+        return marked((logits > 0).to(logits.dtype), lengths, torch.nan)
+
+    def log_prob(self, y: Tensor, value: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """log p of the known notes of each place: (...)."""
+        grids = self.known(y, value, lengths)
+        logits, known = self.logits(zero_padding(y, lengths)), grids.isfinite()
+        found = torch.where(known, grids, 0) * logits - softplus(logits)
+        return torch.where(known, found, 0).sum(-1)
+
+    def choose(
+        self,
+        y: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        temperature: float = 1.0,
+        given: Tensor | None = None,
+    ) -> Tensor:
+        """As `GridHead.choose`: exact, whatever is given, as the notes know nothing of one another."""
+        logits = self.logits(y)
+        bars = _bars(logits, temperature, generator)
+        drawn = (logits > bars).to(logits.dtype)
+        return drawn if given is None else torch.where(given.isfinite(), given.to(drawn), drawn)
+
+
+class ConditionedNotesHead(GridHead):
+    """Notes from low to high, each given those below it.
+
+        a_i     = U y + c + sum_{j < i} v_j M_j                    what y and the notes below i tell the hidden units
+        logit_i = G_i . tanh(a_i) + B_i . y + b_i
+        p_i     = sigmoid(logit_i)
+        loss    = -sum over notes of v_i log p_i + (1 - v_i) log(1 - p_i)              v: 1 on, 0 off
+
+    a_i changes only where a note is on: the loss takes one pass with as many hidden vectors a place as notes are on,
+    and one more. Of a place all notes are known or none: some would need a sum over 2^unknown grids.
+
+    input_size: features of y. notes: see `GridHead`. hidden_size: hidden units. beam: beginnings that `best` keeps.
+
+    Source: NADE: Larochelle and Murray 2011; over a recurrent network: Boulanger-Lewandowski et al. 2012,
+    arXiv:1206.6392, section 4. Difference: tanh where they have the sigmoid.
+    """
+
+    def __init__(self, input_size: int, notes: int, hidden_size: int = 128, *, beam: int = 8) -> None:
+        super().__init__()
+        owner = "ConditionedNotesHead"
+        self.input_size, self.notes = check_size(owner, "input_size", input_size), check_size(owner, "notes", notes)
+        self.hidden_size = check_size(owner, "hidden_size", hidden_size)
+        self.beam = check_size(owner, "beam", beam)
+        self.hidden = nn.Linear(input_size, hidden_size)
+        self.below = nn.Parameter(torch.empty(notes, hidden_size))
+        self.above = nn.Parameter(torch.empty(notes, hidden_size))
+        # Its weights stand under the names and start as those of a linear layer.
+        plain = nn.Linear(input_size, notes)
+        self.weight, self.bias = plain.weight, plain.bias
+        for matrix in (self.below, self.above):
+            nn.init.uniform_(matrix, -1 / math.sqrt(hidden_size), 1 / math.sqrt(hidden_size))
+
+    def loss(self, y: Tensor, target: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        rows, grids, given = self._given(y, target, lengths)
+        return -self._log_prob(rows, grids).sum(), given.sum()
+
+    def best(self, y: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """The likeliest grid that a beam search from the lowest note finds: the very likeliest if 2^notes <= 2 beam."""
+        rows = zero_padding(y, lengths).flatten(0, -2)
+        with torch.no_grad():
+            found = [self._search(part) for part in self._parts(rows, self.beam)]
+        return marked(torch.cat(found).view(*y.shape[:-1], self.notes), lengths, torch.nan)
+
+    def log_prob(self, y: Tensor, value: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """log p of the grid of each place: (...)."""
+        rows, grids, given = self._given(y, value, lengths)
+        found = self._log_prob(rows, grids)
+        return found.new_zeros(given.shape).masked_scatter(given, found)
+
+    def choose(
+        self,
+        y: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        temperature: float = 1.0,
+        given: Tensor | None = None,
+    ) -> Tensor:
+        """As `GridHead.choose`, from low to high: a given note counts for those above it, not for those below it."""
+        with torch.no_grad():
+            a, direct = self._of_y(y.flatten(0, -2))
+            bars = _bars(direct, temperature, generator)
+            if given is not None:
+                given = given.to(bars).expand(*y.shape[:-1], self.notes).flatten(0, -2)
+                # Whatever its logit, a given note is on or off.
+                bars = torch.where(given == 1, -torch.inf, torch.where(given == 0, torch.inf, bars))
+            grids, free = torch.zeros_like(direct), torch.ones_like(direct, dtype=torch.bool)
+            while True:
+                on = free & (self._logits(a, direct) > bars)
+                if not bool(on.any()):
+                    return grids.view(*y.shape[:-1], self.notes)
+                # Those below the first note that is on are off for good; those above it are asked again.
+                first = (on & (on.cumsum(-1) == 1)).to(grids)
+                grids, a = grids + first, a + first.to(self.below) @ self.below
+                free = first.cumsum(-1) > first
+
+    def _of_y(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """What y (rows, input_size) alone tells the hidden units and the logits."""
+        return self.hidden(y), _wide(linear(y, self.weight, self.bias))
+
+    def _logits(self, a: Tensor, direct: Tensor) -> Tensor:
+        """a (..., hidden_size), direct (..., notes) -> (..., notes), in float32 or wider."""
+        return _wide(linear(a.tanh(), self.above)) + direct
+
+    def _given(self, y: Tensor, grids: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """The vectors and the grids of the places that are known, and which those are."""
+        grids = self.known(y, grids, lengths)
+        known = grids.isfinite()
+        given = known.all(-1)
+        partly = known.any(-1) & ~given
+        if bool(partly.any()):
+            raise DataError(
+                f"ConditionedNotesHead: expected all notes of a place known, or none, got one with "
+                f"{int(known[partly][0].sum())} of {self.notes}; fill them in, or use a NotesHead."
+            )
+        return y[given], grids[given], given
+
+    def _log_prob(self, y: Tensor, grids: Tensor) -> Tensor:
+        """log p of grids (rows, notes) given y (rows, input_size): (rows,)."""
+        most = _most_on(grids) + 1
+        parts = list(zip(self._parts(y, most), self._parts(grids, most), strict=True))
+        if len(parts) == 1:
+            return self._log_prob_of_part(y, grids)
+        # What a part holds is let go, and made again for its gradient.
+        return torch.cat(
+            [checkpoint(self._log_prob_of_part, *part, use_reentrant=False, preserve_rng_state=False) for part in parts]
+        )
+
+    def _log_prob_of_part(self, y: Tensor, grids: Tensor) -> Tensor:
+        row, note = grids.nonzero(as_tuple=True)
+        # How many notes below each note are on: which of its place's hidden vectors it sees.
+        seen = (grids.cumsum(-1) - grids).long()
+        a, direct = self._of_y(y)
+        steps = a.new_zeros(len(y), _most_on(grids) + 1, self.hidden_size)
+        steps = steps.index_put((row, seen[row, note] + 1), self.below.to(a.dtype)[note])
+        hidden = a[:, None] + steps.cumsum(1)
+        conditional = _wide(linear(hidden.tanh(), self.above)).gather(1, seen[:, None])[:, 0]
+        logits = conditional + direct
+        return (grids.to(logits) * logits - softplus(logits)).sum(-1)
+
+    def _search(self, y: Tensor) -> Tensor:
+        """The best of the beam for each of y (rows, input_size): (rows, notes)."""
+        a, direct = self._of_y(y)
+        scores = direct.new_full((len(y), self.beam), -torch.inf)
+        scores[:, 0] = 0
+        a, grids = a[:, None].expand(-1, self.beam, -1), direct.new_zeros(len(y), self.beam, self.notes)
+        for note in range(self.notes):
+            logits = _wide(a.tanh() @ self.above[note]) + direct[:, note, None]
+            scores, chosen = torch.cat([scores + logsigmoid(-logits), scores + logsigmoid(logits)], 1).topk(self.beam)
+            on, beginning = chosen >= self.beam, (chosen % self.beam)[..., None]
+            a = a.gather(1, beginning.expand_as(a)) + on[..., None] * self.below[note]
+            grids = grids.gather(1, beginning.expand_as(grids))
+            grids[:, :, note] = on.to(grids)
+        return grids[:, 0]
+
+    def _parts(self, rows: Tensor, vectors: int) -> list[Tensor]:
+        """Rows in parts, each of which holds at most NUMBERS with so many hidden vectors a row; one row at least."""
+        most = max(1, NUMBERS // (vectors * (2 * self.hidden_size + self.notes)))
+        return [rows[at : at + most] for at in range(0, max(1, len(rows)), most)]
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.notes}, hidden_size={self.hidden_size}"
+
+
+def _most_on(grids: Tensor) -> int:
+    """The most notes that are on at a place of grids (rows, notes); 0 where there is no place."""
+    return int(grids.sum(-1).amax()) if len(grids) else 0
+
+
+def _bars(logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
+    """What each logit must be above for its note to be on: so it is with probability sigmoid(logit / temperature)."""
+    if isinstance(temperature, bool) or not temperature >= 0 or temperature == float("inf"):
+        raise OptionError(f"choose: temperature must be a number of at least 0, got {temperature!r}; 1 is as learned.")
+    if not temperature:
+        return torch.zeros_like(logits)
+    uniform = torch.rand(logits.shape, generator=generator, device=logits.device, dtype=logits.dtype)
+    return uniform.logit() * temperature
+
+
+def _wide(scores: Tensor) -> Tensor:
+    """Scores in float32 at least: what follows sums exponentials, which half precision would lose."""
+    return scores.to(torch.promote_types(scores.dtype, torch.float32))
