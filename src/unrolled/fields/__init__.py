@@ -6,6 +6,7 @@
 from unrolled.fields.audio import Audio, Front
 from unrolled.fields.category import Category
 from unrolled.fields.field import Field, field_from_json, field_kinds, field_to_json, register_field
+from unrolled.fields.image import Image
 from unrolled.fields.ink import Ink
 from unrolled.fields.levelled import Levelled
 from unrolled.fields.number import Number
@@ -26,6 +27,7 @@ __all__ = [
     "AudioOptions",
     "Category",
     "Field",
+    "Image",
     "Ink",
     "Front",
     "Number",
