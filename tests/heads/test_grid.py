@@ -26,8 +26,8 @@ def independent(notes: int) -> GridHead:
     return moved(NotesHead(WIDTH, notes))
 
 
-def conditioned(notes: int, beam: int = 8) -> ConditionedNotesHead:
-    return moved(ConditionedNotesHead(WIDTH, notes, 5, beam=beam))
+def conditioned(notes: int, beam: int = 8, layers: int = 2) -> ConditionedNotesHead:
+    return moved(ConditionedNotesHead(WIDTH, notes, 5, layers=layers, beam=beam))
 
 
 def moved(head: H) -> H:
@@ -58,7 +58,10 @@ def by_hand(head: ConditionedNotesHead, y: Tensor, values: Tensor) -> Tensor:
         a = head.hidden.weight @ y + head.hidden.bias
         for below in range(note):
             a = a + values[below] * head.below[below]
-        logit = head.above[note] @ a.tanh() + head.weight[note] @ y + head.bias[note]
+        h = a.tanh()
+        for layer in head.further:
+            h = h + torch.tanh(layer.weight @ h + layer.bias)
+        logit = head.above[note] @ h + head.weight[note] @ y + head.bias[note]
         p = torch.sigmoid(logit)
         total = total + (p.log() if values[note] else (1 - p).log())
     return total
@@ -74,9 +77,10 @@ def test_the_probabilities_of_all_grids_sum_to_one(make: Callable[[int], GridHea
         torch.testing.assert_close(total, torch.ones_like(total), **EXACT)
 
 
+@pytest.mark.parametrize("layers", [1, 3])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 1.0])
-def test_conditioned_notes_are_those_of_a_plain_loop_with_their_gradients(share: float) -> None:
-    head = conditioned(11)
+def test_conditioned_notes_are_those_of_a_plain_loop_with_their_gradients(share: float, layers: int) -> None:
+    head = conditioned(11, layers=layers)
     y, target = trial(11, 2, 4, share=share)
     y.requires_grad_()
     wanted = [y, *head.parameters()]

@@ -137,26 +137,30 @@ class ConditionedNotesHead(GridHead):
     """Notes from low to high, each given those below it.
 
         a_i     = U y + c + sum_{j < i} v_j M_j                    what y and the notes below i tell the hidden units
-        logit_i = G_i . tanh(a_i) + B_i . y + b_i
+        h_i     = tanh(a_i), then h_i + tanh(W_l h_i + c_l) for each further layer l
+        logit_i = G_i . h_i + B_i . y + b_i
         p_i     = sigmoid(logit_i)
         loss    = -sum over notes of v_i log p_i + (1 - v_i) log(1 - p_i)              v: 1 on, 0 off
 
     a_i changes only where a note is on: the loss takes one pass with as many hidden vectors a place as notes are on,
     and one more. Of a place all notes are known or none: some would need a sum over 2^unknown grids.
 
-    input_size: features of y. notes: see `GridHead`. hidden_size: hidden units. beam: beginnings that `best` keeps.
+    input_size: features of y. notes: see `GridHead`. hidden_size: hidden units. layers: of them, one on top of another.
+    beam: beginnings that `best` keeps.
 
     Source: NADE: Larochelle and Murray 2011; over a recurrent network: Boulanger-Lewandowski et al. 2012,
-    arXiv:1206.6392, section 4. Difference: tanh where they have the sigmoid.
+    arXiv:1206.6392, section 4. Differences: tanh where they have the sigmoid, and further layers.
     """
 
-    def __init__(self, input_size: int, notes: int, hidden_size: int = 128, *, beam: int = 8) -> None:
+    def __init__(self, input_size: int, notes: int, hidden_size: int = 128, *, layers: int = 2, beam: int = 8) -> None:
         super().__init__()
         owner = "ConditionedNotesHead"
         self.input_size, self.notes = check_size(owner, "input_size", input_size), check_size(owner, "notes", notes)
         self.hidden_size = check_size(owner, "hidden_size", hidden_size)
         self.beam = check_size(owner, "beam", beam)
         self.hidden = nn.Linear(input_size, hidden_size)
+        self.layers = check_size(owner, "layers", layers)
+        self.further = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(layers - 1))
         self.below = nn.Parameter(torch.empty(notes, hidden_size))
         self.above = nn.Parameter(torch.empty(notes, hidden_size))
         # Its weights stand under the names and start as those of a linear layer.
@@ -214,7 +218,14 @@ class ConditionedNotesHead(GridHead):
 
     def _logits(self, a: Tensor, direct: Tensor) -> Tensor:
         """a (..., hidden_size), direct (..., notes) -> (..., notes), in float32 or wider."""
-        return _wide(linear(a.tanh(), self.above)) + direct
+        return _wide(linear(self._units(a), self.above)) + direct
+
+    def _units(self, a: Tensor) -> Tensor:
+        """The hidden units of the last layer, from what they are told (..., hidden_size)."""
+        h = a.tanh()
+        for layer in self.further:
+            h = h + layer(h).tanh()
+        return h
 
     def _given(self, y: Tensor, grids: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """The vectors and the grids of the places that are known, and which those are."""
@@ -248,7 +259,7 @@ class ConditionedNotesHead(GridHead):
         steps = a.new_zeros(len(y), _most_on(grids) + 1, self.hidden_size)
         steps = steps.index_put((row, seen[row, note] + 1), self.below.to(a.dtype)[note])
         hidden = a[:, None] + steps.cumsum(1)
-        conditional = _wide(linear(hidden.tanh(), self.above)).gather(1, seen[:, None])[:, 0]
+        conditional = _wide(linear(self._units(hidden), self.above)).gather(1, seen[:, None])[:, 0]
         logits = conditional + direct
         return (grids.to(logits) * logits - softplus(logits)).sum(-1)
 
@@ -259,7 +270,7 @@ class ConditionedNotesHead(GridHead):
         scores[:, 0] = 0
         a, grids = a[:, None].expand(-1, self.beam, -1), direct.new_zeros(len(y), self.beam, self.notes)
         for note in range(self.notes):
-            logits = _wide(a.tanh() @ self.above[note]) + direct[:, note, None]
+            logits = _wide(self._units(a) @ self.above[note]) + direct[:, note, None]
             scores, chosen = torch.cat([scores + logsigmoid(-logits), scores + logsigmoid(logits)], 1).topk(self.beam)
             on, beginning = chosen >= self.beam, (chosen % self.beam)[..., None]
             a = a.gather(1, beginning.expand_as(a)) + on[..., None] * self.below[note]
@@ -269,11 +280,11 @@ class ConditionedNotesHead(GridHead):
 
     def _parts(self, rows: Tensor, vectors: int) -> list[Tensor]:
         """Rows in parts, each of which holds at most NUMBERS with so many hidden vectors a row; one row at least."""
-        most = max(1, NUMBERS // (vectors * (2 * self.hidden_size + self.notes)))
+        most = max(1, NUMBERS // (vectors * ((1 + self.layers) * self.hidden_size + self.notes)))
         return [rows[at : at + most] for at in range(0, max(1, len(rows)), most)]
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.notes}, hidden_size={self.hidden_size}"
+        return f"{self.input_size}, {self.notes}, hidden_size={self.hidden_size}, layers={self.layers}"
 
 
 def _most_on(grids: Tensor) -> int:
