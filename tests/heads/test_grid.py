@@ -244,6 +244,29 @@ def test_a_forced_note_counts_for_those_above_it() -> None:
 
 
 @both
+def test_given_notes_of_another_shape_or_value_are_refused(make: Callable[[int], GridHead]) -> None:
+    y, _ = trial(4, 2, 3)
+    for shape in ((3,), (2, 4), (1, 2, 3, 4), ()):
+        with pytest.raises(ShapeError, match=r"given must be \(2, 3, 4\) or its last dimensions, got"):
+            make(4).choose(y, given=torch.zeros(shape))
+    with pytest.raises(DataError, match=r"is 1 \(on\), 0 \(off\) or NaN \(not known\), got 0.5"):
+        make(4).choose(y, given=torch.full((4,), 0.5))
+
+
+@both
+def test_a_note_that_is_all_but_impossible_is_not_drawn_where_the_random_number_is_0(
+    make: Callable[[int], GridHead], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = make(4).float()
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.zero_()
+        head.get_parameter("bias").copy_(torch.tensor([-30.0, -10.0, 0.0, 30.0]))
+    monkeypatch.setattr(torch.Tensor, "uniform_", lambda values, generator: values.zero_())
+    assert head.choose(torch.zeros(1, WIDTH)).tolist() == [[0, 1, 1, 1]]
+
+
+@both
 def test_at_temperature_0_nothing_is_left_to_chance(make: Callable[[int], GridHead]) -> None:
     y, _ = trial(9, 40)
     before = torch.random.get_rng_state()
@@ -257,7 +280,7 @@ def test_at_temperature_0_nothing_is_left_to_chance(make: Callable[[int], GridHe
 @both
 @pytest.mark.parametrize("temperature", [-0.1, math.nan, math.inf, True])
 def test_no_other_temperature_is_taken(make: Callable[[int], GridHead], temperature: float) -> None:
-    with pytest.raises(OptionError, match=r"temperature must be a number of at least 0, got .+; 1 is as learned"):
+    with pytest.raises(OptionError, match=r"temperature must be a number of at least 0, got .+; 1 draws as"):
         make(3).choose(torch.zeros(1, WIDTH, dtype=torch.float64), temperature=temperature)
 
 

@@ -46,7 +46,8 @@ class GridHead(Head):
         """A grid drawn at each place, around notes that are given: y (..., input_size) -> (..., notes).
 
         temperature: what every logit is divided by: below 1 sharpens, above 1 flattens, 0 takes what is likelier.
-        given: fits (..., notes): 1 forces a note, 0 forbids it, NaN leaves it free; None: all are free.
+        given: 1 forces a note, 0 forbids it, NaN leaves it free: (..., notes), or the last few of these dimensions, the
+            same for all others; None: all are free.
         """
 
     def known(self, y: Tensor, grids: Tensor, lengths: Tensor | None) -> Tensor:
@@ -63,14 +64,46 @@ class GridHead(Head):
         if not grids.is_floating_point():
             raise DataError(f"{owner}: grids must be floating, got {grids.dtype}; give 0.0, 1.0, NaN if not known.")
         grids = marked(grids, lengths, torch.nan)
-        if grids.device.type == "cpu" and not torch.compiler.is_compiling():
-            strange = ~(grids.isnan() | (grids == 0) | (grids == 1))
-            if bool(strange.any()):
-                raise DataError(
-                    f"{owner}: a note is 1 (on), 0 (off) or NaN (not known), got {float(grids[strange][0])}; "
-                    "encode the notes with their field."
-                )
+        self._check_values(grids)
         return grids
+
+    def _check_values(self, grids: Tensor) -> None:
+        if grids.device.type != "cpu" or torch.compiler.is_compiling():
+            return
+        strange = ~(grids.isnan() | (grids == 0) | (grids == 1))
+        if bool(strange.any()):
+            raise DataError(
+                f"{type(self).__name__}: a note is 1 (on), 0 (off) or NaN (not known), got "
+                f"{float(grids[strange][0])}; encode the notes with their field."
+            )
+
+    def _bars(
+        self, logits: Tensor, generator: torch.Generator | None, temperature: float, given: Tensor | None
+    ) -> Tensor:
+        """What each logit (..., notes) must be above for its note to be on.
+
+        So a free note is on with probability sigmoid(logit / temperature).
+        """
+        owner = type(self).__name__
+        if isinstance(temperature, bool) or not 0 <= temperature < math.inf:
+            raise OptionError(
+                f"{owner}: temperature must be a number of at least 0, got {temperature!r}; 1 draws as was learned."
+            )
+        bars = torch.zeros_like(logits)
+        if temperature:
+            # A uniform number of 0 would let any note be on, however unlikely: it stands for half the next number.
+            least = torch.finfo(bars.dtype).eps / 4
+            bars = bars.uniform_(generator=generator).clamp(min=least).logit() * temperature
+        if given is None:
+            return bars
+        if not given.ndim or given.shape != logits.shape[-given.ndim :]:
+            raise ShapeError(
+                f"{owner}: given must be {tuple(logits.shape)} or its last dimensions, got {tuple(given.shape)}; "
+                "give NaN for a note that is free."
+            )
+        given = given.to(bars)
+        self._check_values(given)
+        return torch.where(given == 1, -torch.inf, torch.where(given == 0, torch.inf, bars))
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.notes}"
@@ -128,9 +161,7 @@ class NotesHead(GridHead):
     ) -> Tensor:
         """As `GridHead.choose`: exact, whatever is given, as the notes know nothing of one another."""
         logits = self.logits(y)
-        bars = _bars(logits, temperature, generator)
-        drawn = (logits > bars).to(logits.dtype)
-        return drawn if given is None else torch.where(given.isfinite(), given.to(drawn), drawn)
+        return (logits > self._bars(logits, generator, temperature, given)).to(logits.dtype)
 
 
 class ConditionedNotesHead(GridHead):
@@ -196,24 +227,20 @@ class ConditionedNotesHead(GridHead):
     ) -> Tensor:
         """As `GridHead.choose`, from low to high: a given note counts for those above it, not for those below it."""
         with torch.no_grad():
-            a, direct = self._of_y(y.flatten(0, -2))
-            bars = _bars(direct, temperature, generator)
-            if given is not None:
-                given = given.to(bars).expand(*y.shape[:-1], self.notes).flatten(0, -2)
-                # Whatever its logit, a given note is on or off.
-                bars = torch.where(given == 1, -torch.inf, torch.where(given == 0, torch.inf, bars))
+            a, direct = self._of_y(y)
+            bars = self._bars(direct, generator, temperature, given)
             grids, free = torch.zeros_like(direct), torch.ones_like(direct, dtype=torch.bool)
             while True:
                 on = free & (self._logits(a, direct) > bars)
                 if not bool(on.any()):
-                    return grids.view(*y.shape[:-1], self.notes)
+                    return grids
                 # Those below the first note that is on are off for good; those above it are asked again.
                 first = (on & (on.cumsum(-1) == 1)).to(grids)
                 grids, a = grids + first, a + first.to(self.below) @ self.below
                 free = first.cumsum(-1) > first
 
     def _of_y(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """What y (rows, input_size) alone tells the hidden units and the logits."""
+        """What y (..., input_size) alone tells the hidden units and the logits."""
         return self.hidden(y), _wide(linear(y, self.weight, self.bias))
 
     def _logits(self, a: Tensor, direct: Tensor) -> Tensor:
@@ -290,16 +317,6 @@ class ConditionedNotesHead(GridHead):
 def _most_on(grids: Tensor) -> int:
     """The most notes that are on at a place of grids (rows, notes); 0 where there is no place."""
     return int(grids.sum(-1).amax()) if len(grids) else 0
-
-
-def _bars(logits: Tensor, temperature: float, generator: torch.Generator | None) -> Tensor:
-    """What each logit must be above for its note to be on: so it is with probability sigmoid(logit / temperature)."""
-    if isinstance(temperature, bool) or not temperature >= 0 or temperature == float("inf"):
-        raise OptionError(f"choose: temperature must be a number of at least 0, got {temperature!r}; 1 is as learned.")
-    if not temperature:
-        return torch.zeros_like(logits)
-    uniform = torch.rand(logits.shape, generator=generator, device=logits.device, dtype=logits.dtype)
-    return uniform.logit() * temperature
 
 
 def _wide(scores: Tensor) -> Tensor:
