@@ -6,6 +6,7 @@
 from unrolled.fields.audio import Audio, Front
 from unrolled.fields.category import Category
 from unrolled.fields.field import Field, field_from_json, field_kinds, field_to_json, register_field
+from unrolled.fields.film import Film
 from unrolled.fields.image import Image
 from unrolled.fields.ink import Ink
 from unrolled.fields.levelled import Levelled
@@ -17,6 +18,7 @@ from unrolled.fields.spelling import Spelling
 from unrolled.fields.tags import Tags
 from unrolled.fields.text import BEGIN, END, PAD, UNKNOWN, Text
 from unrolled.fields.tokens import spans, to_bio, to_iobes
+from unrolled.fields.video import Video
 
 __all__ = [
     "BEGIN",
@@ -27,6 +29,7 @@ __all__ = [
     "AudioOptions",
     "Category",
     "Field",
+    "Film",
     "Image",
     "Ink",
     "Front",
@@ -37,6 +40,7 @@ __all__ = [
     "Spelling",
     "Tags",
     "Text",
+    "Video",
     "field_from_json",
     "field_kinds",
     "field_to_json",

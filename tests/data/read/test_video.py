@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from unrolled.data.read import video as reading
-from unrolled.data.read.video import VideoFile, frame_files, measure_video, read_frames, sampled
+from unrolled.data.read.video import VideoFile, frame_files, measure_video, read_frames
 from unrolled.errors import DataError, OptionError
 
 av = pytest.importorskip("av")
@@ -102,11 +102,6 @@ def test_a_frame_that_stands_is_the_same_array_again(tmp_path: Path) -> None:
     found = seen(path, 8)
     assert numbers(found) == [0, 0, 0, 0, 1]
     assert len({id(frame) for frame in found}) == 2
-
-
-def test_what_is_shown_before_the_first_is_the_first() -> None:
-    shown = [(Fraction(2), "a"), (Fraction(3), "b"), (Fraction(3), "c"), (Fraction(9), "d")]
-    assert list(sampled(shown, map(Fraction, range(1, 6)))) == ["a", "a", "c", "c", "c"]
 
 
 def test_one_frame_is_a_video(tmp_path: Path) -> None:

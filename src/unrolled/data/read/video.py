@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from unrolled.data.read.door import reader, require_file
 from unrolled.data.read.images import MOST_PIXELS, PICTURES, ImageFile, read_image
 from unrolled.errors import DataError, OptionError, said_by
+from unrolled.fields.film import sampled, sampled_count
 from unrolled.fields.picture import checked_picture
 
 if TYPE_CHECKING:
@@ -26,27 +26,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MOST_FRAMES",
-    "ROUNDED",
     "VIDEOS",
     "VideoFile",
     "VideoSize",
     "frame_files",
     "measure_video",
     "read_frames",
-    "sampled",
     "video_name",
 ]
-
-T = TypeVar("T")
 
 VIDEOS = (".mp4", ".m4v", ".mov", ".avi", ".webm", ".mkv", ".mpg", ".mpeg", ".ogv", ".gif")
 """The endings of files that folders are searched for."""
 
 MOST_FRAMES = 10_000
 """A video of more frames, at the rate at which it is read, is refused before it is decoded."""
-
-ROUNDED = Fraction(1, 2000)
-"""Seconds that a frame may be told too late or too early: some files round times to milliseconds."""
 
 # A file is read for itself alone: whatever it names elsewhere is not opened.
 _FOREIGN = {"protocol_whitelist": "pipe"}
@@ -82,9 +75,7 @@ class VideoSize(NamedTuple):
 
     def length(self, rate: Fraction | None) -> int:
         """The frames that `read_frames` gives at so many a second; None: those that there are."""
-        if rate is None or self.seconds is None:
-            return self.frames
-        return max(1, math.ceil((self.seconds - ROUNDED) * rate))
+        return self.frames if rate is None or self.seconds is None else sampled_count(self.seconds, rate)
 
 
 class _Shown(NamedTuple):
@@ -131,16 +122,6 @@ def read_frames(file: VideoFile, rate: Fraction | None = None) -> Iterator[np.nd
         OptionError: PyAV, or Pillow for pictures in a folder, is not installed.
     """
     return _read(file.path, file, rate)
-
-
-def sampled(shown: Iterable[tuple[Fraction, T]], wanted: Iterable[Fraction]) -> Iterator[T]:
-    """At each of the instants wanted, which rise, the last that is shown by then; before all of them the first."""
-    every = iter(shown)
-    now, after = next(every), next(every, None)
-    for instant in wanted:
-        while after is not None and after[0] <= instant + ROUNDED:
-            now, after = after, next(every, None)
-        yield now[1]
 
 
 @reader
