@@ -8,17 +8,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, TypeGuard
 
-import narwhals as nw
 import numpy as np
-from narwhals.dependencies import is_into_dataframe
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
 from unrolled.data.batch.ragged import Items
 from unrolled.data.read.audio import SOUNDS, Clip
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.lines import visible_files
-from unrolled.data.read.manifests import path_column, read_recordings
-from unrolled.data.read.records import Records, iterate_records
+from unrolled.data.read.listing import names_files
+from unrolled.data.read.manifests import RECORDINGS, read_recordings
+from unrolled.data.read.records import Records
 from unrolled.data.read.sources import holds_columns, is_path
 from unrolled.errors import DataError, OptionError, listed
 from unrolled.fields.audio import Audio
@@ -80,7 +79,7 @@ class AudioInput(Input[AudioGroups]):
             return True
         if holds_columns(source) or (is_path(source) and suffix(source) in TABLES):
             # Who names a column of texts means them, though the table may name their recordings, too.
-            return columns.files is not None or (columns.text is None and _names_sounds(source))
+            return columns.files is not None or (columns.text is None and names_files(source, RECORDINGS))
         return isinstance(source, list) and bool(source) and all(isinstance(item, Sound) for item in source)
 
     @classmethod
@@ -224,18 +223,3 @@ def _perturbed(reader: Reader, field: Audio, drawn: AugmentOptions, noise: Items
 
 def _is_folder(source: object) -> TypeGuard[str | Path]:
     return is_path(source) and Path(source).is_dir()
-
-
-def _names_sounds(source: object) -> bool:
-    """Whether a table's first row names a sound file."""
-    if isinstance(source, Mapping) and path_column(list(map(str, source))) is None:
-        return False
-    if is_into_dataframe(source):
-        # The rest of a large table is not to be converted for it.
-        source = nw.from_native(source).head(1).to_native()
-    try:
-        first = next(iter(iterate_records(source)), {})
-    except DataError:
-        return False
-    path = path_column(list(first))
-    return path is not None and Path(str(first[path])).suffix.lower() in SOUNDS
