@@ -8,14 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, max_pool2d, pad
 
-from unrolled.check import check_size
+from unrolled.check import check_rate, check_size
 from unrolled.errors import OptionError, ShapeError
 from unrolled.nn.reading.reader import Reader
 from unrolled.padding import Padded, valid_mask, zero_padding
 
-__all__ = ["LineReader", "PictureNet", "PictureReader"]
+__all__ = ["WIDTHS", "LineReader", "PictureNet", "PictureReader"]
 
 WIDTHS = (32, 64, 128)
+"""The features after each convolution where nothing else is asked for."""
+
 # What a convolution sees beside the place that it is at, to both sides together.
 _AROUND = 2
 
@@ -66,18 +68,19 @@ class PictureReader(Reader):
 
     A picture that is not there, a row of no steps, has no cell.
 
-    net: sees the pictures. height, width: of each.
+    net: sees the pictures. height, width: of each. dropout: rate in [0, 1), on each feature of each cell.
 
     >>> reader = PictureReader(PictureNet(1, (8, 16)), 8, 6)
     >>> reader(Padded(torch.zeros(2, 8, 6), torch.tensor([8, 0]))).shape, reader.frames(torch.tensor([8, 0])).tolist()
     (torch.Size([2, 4, 16]), [4, 0])
     """
 
-    def __init__(self, net: PictureNet, height: int, width: int) -> None:
+    def __init__(self, net: PictureNet, height: int, width: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.net = net
         self.height = check_size("PictureReader", "height", height)
         self.width = check_size("PictureReader", "width", width)
+        self.dropout = nn.Dropout(check_rate("PictureReader", "dropout", dropout))
         self.output_size = net.output_size
         rows, columns = net.grid(height, width)
         self.cells = rows * columns
@@ -92,7 +95,7 @@ class PictureReader(Reader):
         if not x.values.shape[1]:
             return x.values.new_zeros(len(x.values), 0, self.output_size)
         pictures = zero_padding(x.values, x.lengths).reshape(-1, self.height, self.width, self.net.channels)
-        cells: Tensor = self.net(pictures).flatten(1, 2)
+        cells: Tensor = self.dropout(self.net(pictures).flatten(1, 2))
         return cells
 
     def frames(self, lengths: Tensor) -> Tensor:
@@ -109,7 +112,8 @@ class LineReader(Reader):
 
     height, channels: of a picture, whose columns come as height * channels numbers each. widths: the features after
     each convolution. stride: columns that become one step. causal: a step depends on nothing that follows it: each
-    convolution sees the two columns before its own instead of one to both sides.
+    convolution sees the two columns before its own instead of one to both sides. dropout: rate in [0, 1), on each
+    feature of each step.
 
     >>> reader = LineReader(32, 1, (8, 16, 16), stride=3)
     >>> reader(Padded(torch.zeros(2, 100, 32), torch.tensor([100, 7]))).shape, reader.frames(torch.tensor([100, 7]))
@@ -117,13 +121,21 @@ class LineReader(Reader):
     """
 
     def __init__(
-        self, height: int, channels: int, widths: Sequence[int] = WIDTHS, *, stride: int = 1, causal: bool = False
+        self,
+        height: int,
+        channels: int,
+        widths: Sequence[int] = WIDTHS,
+        *,
+        stride: int = 1,
+        causal: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.height, self.channels = check_size("LineReader", "height", height), channels
         self.blocks = _blocks("LineReader", check_size("LineReader", "channels", channels), widths)
         self.stride, self.causal = check_size("LineReader", "stride", stride), causal
         self.strides = _parted(stride, len(self.blocks))
+        self.dropout = nn.Dropout(check_rate("LineReader", "dropout", dropout))
         self.output_size = widths[-1] * _halved(height, len(self.blocks))
 
     def forward(self, x: Padded) -> Tensor:
@@ -145,7 +157,7 @@ class LineReader(Reader):
             seen = torch.where(valid_mask(lengths, seen.shape[3])[:, None, None], seen, 0)
             seen = max_pool2d(seen, (2, stride), ceil_mode=True)
             lengths = _strided(lengths, stride)
-        y: Tensor = seen.permute(0, 3, 2, 1).flatten(2)
+        y: Tensor = self.dropout(seen.permute(0, 3, 2, 1).flatten(2))
         return y
 
     def frames(self, lengths: Tensor) -> Tensor:
