@@ -26,6 +26,7 @@ from unrolled.nn.reading.picture import LineReader, PictureNet, PictureReader
 from unrolled.nn.reading.reader import NumberReader, Reader, SeriesReader, WordReader
 from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.nn.reading.varied import VariedReader
+from unrolled.nn.reading.video import VideoReader
 from unrolled.nn.recurrent import Recurrent
 from unrolled.nn.torch.layout import from_torch, to_torch
 from unrolled.nn.wrappers.bidirectional import Bidirectional, Both
@@ -94,6 +95,7 @@ __all__ = [
     "TokenShift",
     "VariationalDropout",
     "VariedReader",
+    "VideoReader",
     "WordReader",
     "Zoneout",
     "evaluated",
