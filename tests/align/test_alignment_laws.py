@@ -5,6 +5,7 @@ A new alignment is one line in CASES: the arguments of `check_alignment`.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from unrolled.align.next import Next, NextOptions
 from unrolled.align.pool import Labelled, Pool, PoolOptions
 from unrolled.heads.codes import CodeHead
 from unrolled.heads.crf import CRFHead, LinearChainCRF
+from unrolled.heads.grid import ConditionedNotesHead, NotesHead
+from unrolled.heads.head import Head
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.heads.softmax import OutputLayer, SoftmaxHead
@@ -143,6 +146,19 @@ def following_numbers(likelihood: str) -> Next:
     return Next(reader, encoder, NumberHead(5, 2, make_likelihood(likelihood, (0.5,))), NextOptions())
 
 
+def following_notes(head: Callable[[int, int], Head]) -> Next:
+    reader = NumberReader(2, known=1)
+    encoder = make_encoder(reader.output_size, EncoderOptions(hidden_size=5, layers=2))
+    return Next(reader, encoder, head(5, 3), NextOptions())
+
+
+def stretched_notes() -> Stretched:
+    """Grids of three notes; none of a place is known, or all."""
+    x, target = torch.randint(2, (2, len(LENGTHS), TIME, 3), generator=random()).float()
+    target[1, 2:] = torch.nan
+    return Stretched(x, target, LENGTHS, stretched().reset)
+
+
 def stretched_numbers() -> Stretched:
     """Numbers, some of them missing, beside one that is known."""
     x = torch.cat([numbers(len(LENGTHS), TIME), torch.ones(len(LENGTHS), TIME, 1)], -1)
@@ -246,6 +262,9 @@ CASES: dict[str, dict[str, Any]] = {
     "next, rows of its own": STRETCHED | {"make": lambda: following(tied=False)},
     "next, numbers": STRETCHED | {"make": lambda: following_numbers("student-t"), "batch": stretched_numbers},
     "next, quantiles": STRETCHED | {"make": lambda: following_numbers("quantile"), "batch": stretched_numbers},
+    "next, notes": STRETCHED | {"make": lambda: following_notes(NotesHead), "batch": stretched_notes},
+    "next, conditioned notes": STRETCHED
+    | {"make": lambda: following_notes(ConditionedNotesHead), "batch": stretched_notes},
     "decode": PAIRED | {"make": translating},
     "decode, additive and fed back": PAIRED | {"make": lambda: translating(attention="additive", feeding=True)},
     "decode, dot": PAIRED | {"make": lambda: translating(attention="dot", tied=True)},

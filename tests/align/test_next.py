@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 from unrolled.align.next import Next, NextOptions, Started
 from unrolled.data.batch.stream import Stretch
 from unrolled.errors import DataError, NotStreamable, OptionError, ShapeError
+from unrolled.heads.grid import ConditionedNotesHead, GridHead, NotesHead
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
 from unrolled.heads.softmax import OutputLayer
@@ -250,6 +252,20 @@ def test_numbers_are_drawn_beside_what_is_known_of_their_steps() -> None:
     assert not torch.equal(drawn, other)
     given = torch.cat([torch.cat([x[:, None], drawn[:, :-1]], 1), known], -1)
     torch.testing.assert_close(leaves(model.vectors(given)[1]), leaves(state), **EXACT)
+
+
+@pytest.mark.parametrize("kind", [NotesHead, ConditionedNotesHead])
+def test_grids_of_notes_are_drawn_and_fed_back(kind: Callable[[int, int], GridHead]) -> None:
+    reader = NumberReader(4)
+    model = Next(reader, GRU(reader.output_size, 5), kind(5, 4), NextOptions()).double().eval()
+    drawn, state = model.generate(torch.zeros(3, 4).double(), model.begin(3), 6, torch.Generator().manual_seed(1))
+    assert drawn.shape == (3, 6, 4)
+    assert ((drawn == 0) | (drawn == 1)).all()
+    given = torch.cat([torch.zeros(3, 1, 4).double(), drawn[:, :-1]], 1)
+    y, last = model.vectors(given)
+    torch.testing.assert_close(leaves(last), leaves(state), **EXACT)
+    batch = Stretch(given, drawn, torch.full((3,), 6), None)
+    torch.testing.assert_close(model.score(batch), model.head.log_prob(y, drawn), **EXACT)
 
 
 def test_a_missing_number_is_no_zero() -> None:
