@@ -10,6 +10,7 @@ from unrolled.fields.film import Film
 from unrolled.fields.image import Image
 from unrolled.fields.ink import Ink
 from unrolled.fields.levelled import Levelled
+from unrolled.fields.notes import MusicPiece, Note, NoteEvents, NoteGrid
 from unrolled.fields.number import Number
 from unrolled.fields.numbers import Numbers
 from unrolled.fields.palette import Palette
@@ -33,10 +34,14 @@ __all__ = [
     "Image",
     "Ink",
     "Front",
+    "Note",
+    "NoteEvents",
+    "NoteGrid",
     "Number",
     "Levelled",
     "Numbers",
     "Palette",
+    "MusicPiece",
     "Spelling",
     "Tags",
     "Text",
