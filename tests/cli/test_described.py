@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any
 
 import pytest
 
-import unrolled.cli
+import unrolled.cli.verbs
 from unrolled.cli.verbs import make_verbs
 from unrolled.cli.words import words_of
 from unrolled.errors import OptionError
 from unrolled.model import registry
-from unrolled.model.describe import Answer, Asked, Call, Command, Description, Word
+from unrolled.model.describe import Answer, Asked, Call, Command, Description, Whole, Word
 from unrolled.nn import CELLS
 from unrolled.tasks.commands import words
 
@@ -66,6 +67,26 @@ def test_a_parameter_without_a_word_is_refused() -> None:
 
 def test_a_task_may_have_a_verb_of_its_own() -> None:
     assert set(make_verbs({"song": Description(fit, {"sing": Command(sing)})})) == {"sing"}
+
+
+def record(call: Call[Any]) -> Whole:
+    """Record a song."""
+    return Whole(("la\n",), lambda: ["la"], {".wav": lambda path: path.write_bytes(b"sound")})
+
+
+def test_what_is_no_text_is_written_by_how_the_name_of_the_file_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    verb = make_verbs({"song": Description(fit, {"record": Command(record)})})["record"]
+    monkeypatch.setattr(unrolled.cli.verbs, "_called", lambda *given: ("song", Call("run", None, lambda: None)))
+    context = SimpleNamespace(get_parameter_source=lambda name: None)
+    for name, as_json, wanted in (
+        ("a.WAV", False, "sound"),
+        ("a.txt", False, "la\n"),
+        ("b.wav", True, '[\n "la"\n]\n'),
+    ):
+        verb(context=context, run="run", out=str(tmp_path / name), as_json=as_json)
+        assert (tmp_path / name).read_text() == wanted
 
 
 def test_a_word_that_one_of_several_tasks_takes_says_whose_it_is(shell: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
@@ -106,10 +107,14 @@ class Answer(NamedTuple):
 
 
 class Whole(NamedTuple):
-    """All that a command says, piece by piece as it comes, and the same for a machine."""
+    """All that a command says, piece by piece as it comes, and the same for a machine.
+
+    files: what writes it into a file that is no text, by how the file's name ends: ".png", ".mid".
+    """
 
     text: Iterable[str]
     data: Callable[[], object]
+    files: Mapping[str, Callable[[Path], object]] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
