@@ -6,6 +6,7 @@
 from unrolled.inputs.audio import AudioInput
 from unrolled.inputs.ink import InkInput, InkOptions
 from unrolled.inputs.input import Input, ReadSource, known_inputs, register_input
+from unrolled.inputs.notes import NotesInput, NotesOptions
 from unrolled.inputs.series import SeriesInput, SeriesOptions
 from unrolled.inputs.text import TextInput
 from unrolled.inputs.texts import SpellingOptions, TextOptions, Texts
@@ -15,6 +16,8 @@ __all__ = [
     "InkInput",
     "InkOptions",
     "Input",
+    "NotesInput",
+    "NotesOptions",
     "ReadSource",
     "SeriesInput",
     "SeriesOptions",
@@ -27,5 +30,5 @@ __all__ = [
 ]
 
 # A source is shown to the last one first: any table or file may be one of texts.
-for _kind in (TextInput, SeriesInput, AudioInput, InkInput):
+for _kind in (TextInput, SeriesInput, AudioInput, InkInput, NotesInput):
     register_input(_kind)

@@ -19,6 +19,7 @@ from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, MLSTM, RGLRU, RNN, SLSTM, M
 from unrolled.nn.cells.rglru import RGLRUState
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.frames import StackedReader
+from unrolled.nn.reading.keys import OtherKeys, TransposedReader
 from unrolled.nn.reading.masks import MaskedReader
 from unrolled.nn.reading.pen import PenReader
 from unrolled.nn.reading.perturb import PerturbedReader
@@ -81,6 +82,7 @@ __all__ = [
     "SLSTMBlock",
     "MaskedReader",
     "NumberReader",
+    "OtherKeys",
     "PenReader",
     "PerturbedReader",
     "PictureNet",
@@ -93,6 +95,7 @@ __all__ = [
     "Told",
     "ToldState",
     "TokenShift",
+    "TransposedReader",
     "VariationalDropout",
     "VariedReader",
     "VideoReader",

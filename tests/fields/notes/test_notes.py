@@ -11,7 +11,7 @@ import pytest
 
 from unrolled.errors import DataError, ModelFileError, OptionError
 from unrolled.fields import NoteEvents, NoteGrid
-from unrolled.fields.notes import MusicPiece, Note, finest_step, pitch_name, transposed
+from unrolled.fields.notes import MusicPiece, Note, finest_step, pitch_name
 from unrolled.testing import check_field
 
 
@@ -189,11 +189,13 @@ def test_pieces_come_back_from_json() -> None:
             MusicPiece.from_json(data)
 
 
-def test_transposing_moves_all_notes_and_leaves_out_those_beyond_the_range() -> None:
-    piece = MusicPiece.of([(0, 1, 60), (1, 1, 64)])
-    assert [note.pitch for note in transposed(piece, 3).notes] == [63, 67]
-    assert [note.pitch for note in transposed(piece, 3, 60, 65).notes] == [63]
-    assert transposed(transposed(piece, 5), -5) == piece
+def test_moved_pitches_stay_in_the_range_by_octaves() -> None:
+    measure = NoteGrid.fit(PIECES, lowest=60, highest=75).measure
+    assert measure.moved(0).tolist() == list(range(16))
+    assert measure.moved(3).tolist() == [*range(3, 16), 4, 5, 6]
+    assert measure.moved(-2).tolist() == [10, 11, *range(14)]
+    # A range of less than an octave has no room for them.
+    assert NoteGrid.fit(PIECES, lowest=60, highest=62).measure.moved(2).tolist() == [2, -1, -1]
 
 
 def test_pitches_have_the_names_of_musicians() -> None:

@@ -6,6 +6,6 @@
 from unrolled.fields.notes.events import NoteEvents
 from unrolled.fields.notes.grid import NoteGrid
 from unrolled.fields.notes.midi import to_midi
-from unrolled.fields.notes.piece import MusicPiece, Note, finest_step, pitch_name, transposed
+from unrolled.fields.notes.piece import MusicPiece, Note, finest_step, pitch_name
 
-__all__ = ["Note", "NoteEvents", "NoteGrid", "MusicPiece", "finest_step", "pitch_name", "to_midi", "transposed"]
+__all__ = ["Note", "NoteEvents", "NoteGrid", "MusicPiece", "finest_step", "pitch_name", "to_midi"]

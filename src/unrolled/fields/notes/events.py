@@ -152,6 +152,20 @@ class NoteEvents(Field[MusicPiece]):
             stop(pitch)
         return self.measure.piece(notes, now)
 
+    def moves(self, most: int) -> np.ndarray:
+        """(2 most + 1, size) what each code becomes when a piece is -most to most semitones higher, see `Measure`.
+
+        A note for which the range is too small stays.
+        """
+        first = self.codes
+        found = np.tile(np.arange(self.size), (2 * most + 1, 1))
+        for row, by in enumerate(range(-most, most + 1)):
+            places = self.measure.moved(by)
+            places = np.where(places < 0, np.arange(len(places)), places)
+            found[row, first.on : first.off] = first.on + places
+            found[row, first.off : first.shift] = first.off + places
+        return found
+
     def draw(self, random: np.random.Generator) -> MusicPiece:
         """One to two dozen notes, some struck again, some between the steps."""
         return self.measure.draw(random)

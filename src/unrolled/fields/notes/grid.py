@@ -106,6 +106,12 @@ class NoteGrid(Field[MusicPiece]):
         pitch = self.measure.lowest + column
         return [Laid(begin, end, pitch, VELOCITY) for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
 
+    def moves(self, most: int) -> np.ndarray:
+        """(2 most + 1, width) where each column goes when a piece is -most to most semitones higher, see `Measure`."""
+        pitches = np.stack([self.measure.moved(by) for by in range(-most, most + 1)])
+        struck = np.where(pitches < 0, -1, pitches + self.measure.pitches)
+        return np.concatenate([pitches, struck], 1) if self.struck else pitches
+
     def draw(self, random: np.random.Generator) -> MusicPiece:
         """One to two dozen notes, some struck again, some between the steps."""
         return self.measure.draw(random)

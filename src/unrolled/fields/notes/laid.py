@@ -18,6 +18,7 @@ __all__ = ["HIGHEST", "LOWEST", "Laid", "Measure", "laid"]
 LOWEST, HIGHEST = 21, 108
 # Steps of a piece: at a 24th part of a quarter more than three hours.
 MOST = 1 << 19
+OCTAVE = 12
 
 
 class Laid(NamedTuple):
@@ -57,6 +58,17 @@ class Measure(NamedTuple):
         """How many there are."""
         return self.highest - self.lowest + 1
 
+    def moved(self, by: int) -> np.ndarray:
+        """(pitches,) where each pitch of the range is when it is so many semitones higher, from the lowest.
+
+        What would leave the range is an octave or more nearer, and -1 where the range is too small for that.
+        """
+        places = np.arange(self.pitches) + by
+        for _ in range(abs(by) // OCTAVE + 1):
+            places = np.where(places < 0, places + OCTAVE, np.where(places >= self.pitches, places - OCTAVE, places))
+        found: np.ndarray = np.where((places >= 0) & (places < self.pitches), places, -1)
+        return found
+
     def piece(self, notes: Sequence[Laid], steps: int) -> MusicPiece:
         """The piece of so many steps."""
         found = [
@@ -74,7 +86,8 @@ class Measure(NamedTuple):
         velocities = random.integers(1, 128, count)
         notes = np.stack([starts, lasts, pitches, velocities], 1).tolist()
         end = float((starts + lasts).max()) + int(random.integers(0, 3)) * self.step
-        return MusicPiece.of([(start, last, int(pitch), int(loud)) for start, last, pitch, loud in notes], length=end)
+        tempo = float(random.integers(40, 200))
+        return MusicPiece.of([(start, last, int(pitch), int(loud)) for start, last, pitch, loud in notes], tempo, end)
 
     def describe(self) -> str:
         """In words."""

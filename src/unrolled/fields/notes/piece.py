@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from unrolled.errors import DataError
 from unrolled.types import Json
 
-__all__ = ["LONGEST", "TEMPO", "VELOCITY", "Note", "MusicPiece", "beat_of", "finest_step", "pitch_name", "transposed"]
+__all__ = ["LONGEST", "TEMPO", "VELOCITY", "Note", "MusicPiece", "beat_of", "finest_step", "pitch_name"]
 
 TEMPO, VELOCITY = 120.0, 80
 # A day and a half at the usual tempo: who claims more is broken.
@@ -112,12 +112,6 @@ def finest_step(pieces: Iterable[MusicPiece]) -> tuple[float, float]:
     steps = [step for step in STEPS if not given and len(starts) and np.mean(_off(starts, step) <= NEAR) >= FIT]
     step = min(given) if given else steps[0] if steps else STEPS[3] if len(starts) else STEPS[0]
     return step, float(_off(starts, step).mean()) if len(starts) else 0.0
-
-
-def transposed(piece: MusicPiece, by: int, lowest: int = 0, highest: int = 127) -> MusicPiece:
-    """The piece so many semitones higher; notes that would leave the range are not in it."""
-    moved = (note._replace(pitch=note.pitch + by) for note in piece.notes)
-    return replace(piece, notes=tuple(note for note in moved if lowest <= note.pitch <= highest))
 
 
 def pitch_name(pitch: int) -> str:

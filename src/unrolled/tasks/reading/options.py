@@ -11,6 +11,7 @@ from unrolled.fields.sound import AudioOptions
 from unrolled.inputs.audio import FEATURE_CACHE
 from unrolled.inputs.augment import AugmentOptions
 from unrolled.inputs.ink import InkOptions
+from unrolled.inputs.notes import NotesOptions
 from unrolled.inputs.series import SeriesOptions
 from unrolled.inputs.text import TextUse
 from unrolled.inputs.texts import SpellingOptions, TextOptions
@@ -23,14 +24,16 @@ __all__ = ["InputOptions", "SignalOptions"]
 class SignalOptions(TaskOptions):
     """Options of a task that reads inputs of any kind but texts, those of every kind in a group.
 
-    series: `SeriesOptions`. audio: `AudioOptions`. ink: `InkOptions`. augment: `AugmentOptions`. reading_dropout: of
-    single features of what the encoder reads. feature_cache: megabytes of features of sounds that each process keeps,
-    and as many of noise; those beyond are made anew when a batch asks for them, which changes nothing but the time.
+    series: `SeriesOptions`. audio: `AudioOptions`. ink: `InkOptions`. notes: `NotesOptions`. augment: `AugmentOptions`.
+    reading_dropout: of single features of what the encoder reads. feature_cache: megabytes of features of sounds that
+    each process keeps, and as many of noise; those beyond are made anew when a batch asks for them, which changes
+    nothing but the time.
     """
 
     series: SeriesOptions = SeriesOptions()
     audio: AudioOptions = AudioOptions()
     ink: InkOptions = InkOptions()
+    notes: NotesOptions = NotesOptions()
     augment: AugmentOptions = AugmentOptions()
     reading_dropout: Rate | None = Field(
         default=None, description="Dropout of single features of what the encoder reads."
@@ -46,6 +49,10 @@ class SignalOptions(TaskOptions):
     def live(self) -> bool:
         """Whether inputs are read while they come."""
         return False
+
+    def check(self) -> None:
+        super().check()
+        self.notes.check(self.owner)
 
 
 class InputOptions(SignalOptions):
