@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from unrolled.nn.torch.adopt import adopt
     from unrolled.tasks.anomaly import AnomalyDetector
     from unrolled.tasks.classify import Classifier
+    from unrolled.tasks.compose import Composer
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
     from unrolled.tasks.recognize import Recognizer
@@ -28,6 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AnomalyDetector",
     "Classifier",
+    "Composer",
     "Forecaster",
     "LanguageModel",
     "Model",
@@ -50,6 +52,7 @@ __all__ = [
 _HOMES = {
     "AnomalyDetector": "unrolled.tasks.anomaly",
     "Classifier": "unrolled.tasks.classify",
+    "Composer": "unrolled.tasks.compose",
     "Forecaster": "unrolled.tasks.forecast",
     "LanguageModel": "unrolled.tasks.language",
     "Model": "unrolled.model",

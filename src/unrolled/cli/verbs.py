@@ -101,7 +101,7 @@ def _say(
             wanted = _lowered(parameter.word.help).rstrip(".")
             raise OptionError(f"{verb}: expected {parameter.spelled} for {run}, got none; give {wanted}.")
     found = command.run(replace(call, raw=raw), **typed)
-    if isinstance(found, Whole) and not as_json and Path(out).suffix.lower() in found.files:
+    if isinstance(found, Whole) and not as_json and out != "-" and Path(out).suffix.lower() in found.files:
         found.files[Path(out).suffix.lower()](Path(out))
         return
     _write(_as_json(found) if as_json else _as_text(found), out)

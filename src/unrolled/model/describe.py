@@ -109,7 +109,7 @@ class Answer(NamedTuple):
 class Whole(NamedTuple):
     """All that a command says, piece by piece as it comes, and the same for a machine.
 
-    files: what writes it into a file that is no text, by how the file's name ends: ".png", ".mid".
+    files: what writes it into a file that is no text, by how the file's name ends: ".png", ".mid", "" for a folder.
     """
 
     text: Iterable[str]

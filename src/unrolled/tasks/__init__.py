@@ -10,6 +10,7 @@ from unrolled.model.registry import TaskHome, announce_task
 if TYPE_CHECKING:
     from unrolled.tasks.anomaly import AnomalyDetector
     from unrolled.tasks.classify import Classifier
+    from unrolled.tasks.compose import Composer
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
     from unrolled.tasks.reading.pairs import PairColumns
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AnomalyDetector",
     "Classifier",
+    "Composer",
     "Forecaster",
     "LanguageModel",
     "PairColumns",
@@ -33,6 +35,7 @@ __all__ = [
 _HOMES = {
     "AnomalyDetector": "anomaly",
     "Classifier": "classify",
+    "Composer": "compose",
     "Forecaster": "forecast",
     "LanguageModel": "language",
     "PairColumns": "reading.pairs",
@@ -52,6 +55,7 @@ for _task, _name in (
     ("forecast", "Forecaster"),
     ("recognize", "Recognizer"),
     ("anomaly", "AnomalyDetector"),
+    ("compose", "Composer"),
 ):
     announce_task(_task, TaskHome(f"unrolled.tasks.{_HOMES[_name]}", _name, f"unrolled.tasks.commands.{_task}"))
 

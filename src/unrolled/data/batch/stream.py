@@ -31,6 +31,16 @@ class Stretch(NamedTuple):
     lengths: Tensor
     reset: Tensor | None = None
 
+    def cut(self, steps: int) -> list[Stretch]:
+        """The same along time in pieces of at most so many steps, through which the state is carried."""
+        pieces = []
+        for start in range(0, self.x.shape[1], steps):
+            part = slice(start, start + steps)
+            x, target = self.x[:, part], self.target[:, part]
+            lengths = (self.lengths - start).clamp(0, x.shape[1])
+            pieces.append(Stretch(x, target, lengths, None if self.reset is None else self.reset[:, part]))
+        return pieces
+
 
 class StreamWindows(ABC):
     """N steps cut into `batch_size` streams of almost equal length, and these into windows of `steps`.
@@ -88,13 +98,7 @@ class StreamWindows(ABC):
 
     def chunks(self, batch: Stretch, steps: int) -> Sequence[Stretch]:
         """The batch cut along time into pieces of at most `steps` steps, through which the state is carried."""
-        pieces = []
-        for start in range(0, batch.x.shape[1], steps):
-            part = slice(start, start + steps)
-            x, target = batch.x[:, part], batch.target[:, part]
-            lengths = (batch.lengths - start).clamp(0, x.shape[1])
-            pieces.append(Stretch(x, target, lengths, None if batch.reset is None else batch.reset[:, part]))
-        return pieces
+        return batch.cut(steps)
 
 
 class Stream(StreamWindows):

@@ -1,0 +1,53 @@
+"""Items of their own, each step to be foretold from those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from unrolled.data.batch.batching import Rows
+from unrolled.data.batch.ragged import Items
+from unrolled.data.batch.stream import Stretch
+
+__all__ = ["Following"]
+
+
+class Following:
+    """Items whose every step is a target, given the steps before it: pieces of music, drawings.
+
+        x_0 = first        x_t = item_(t - 1)        target_t = item_t
+
+    Args:
+        items: codes (T,) or numbers (T, D) each.
+        first: what stands before an item: a code, or a number for all D.
+        rows: which of the items these are, (n,); None: all.
+    """
+
+    carries_state = False
+
+    def __init__(self, items: Items, first: float, rows: Rows | None = None) -> None:
+        self.items, self.first = items, first
+        self.rows = np.arange(len(items)) if rows is None else np.asarray(rows, np.int64)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> Rows:
+        """(n,) the steps of each item."""
+        lengths: Rows = self.items.lengths[self.rows]
+        return lengths
+
+    def batch(self, rows: Sequence[int] | Rows) -> Stretch:
+        """The items given, one a row; as long as the longest of them, at least one step."""
+        chosen = self.rows[np.asarray(rows, np.int64)]
+        target = self.items.pad(chosen, least=1)
+        x = np.concatenate([np.full_like(target[:, :1], self.first), target[:, :-1]], axis=1)
+        lengths = torch.from_numpy(np.asarray(self.items.lengths[chosen], np.int64))
+        return Stretch(torch.from_numpy(x), torch.from_numpy(target), lengths)
+
+    def chunks(self, batch: Stretch, steps: int) -> Sequence[Stretch]:
+        """The batch cut along time into pieces of at most `steps` steps, through which the state is carried."""
+        return batch.cut(steps)
