@@ -20,9 +20,11 @@ __all__ = [
     "gazetteer_tags",
     "lead_rouge_1",
     "logistic_accuracy",
+    "marginal_nats",
     "nearest_bleu",
     "nearest_drawing_accuracy",
     "nearest_translations",
+    "previous_nats",
     "rouge_1",
     "series_accuracy",
     "series_statistics",
@@ -55,6 +57,31 @@ def nearest_drawing_accuracy(
     squares = (asked**2).sum(1)[:, None] - 2 * asked @ known.T + (known**2).sum(1)
     found = [labels[place] for place in squares.argmin(1).tolist()]
     return float(np.mean([guess == right for guess, right in zip(found, truth, strict=True)]))
+
+
+def marginal_nats(train: Sequence[np.ndarray], test: Sequence[np.ndarray]) -> float:
+    """Nats a step of grids (T, notes) whose notes are on as often as in the training part, one more on and one off."""
+    known = np.concatenate(train)
+    shares = (known.sum(0) + 1) / (len(known) + 2)
+    return bernoulli_nats(np.concatenate(test), shares)
+
+
+def previous_nats(train: Sequence[np.ndarray], test: Sequence[np.ndarray]) -> float:
+    """Nats a step where each note is on as often as after its state at the step before; before a piece all are off."""
+    before, now = (np.concatenate(parts) for parts in (list(map(shifted, train)), train))
+    asked, truth = (np.concatenate(parts) for parts in (list(map(shifted, test)), test))
+    shares = [((now * (before == state)).sum(0) + 1) / ((before == state).sum(0) + 2) for state in (0, 1)]
+    return bernoulli_nats(truth, np.where(asked == 1, shares[1], shares[0]))
+
+
+def shifted(grid: np.ndarray) -> np.ndarray:
+    """What stands before each step."""
+    return np.concatenate([np.zeros_like(grid[:1]), grid[:-1]])
+
+
+def bernoulli_nats(truth: np.ndarray, shares: np.ndarray) -> float:
+    """The mean over steps of -log p of all notes."""
+    return float(-np.log(np.where(truth == 1, shares, 1 - shares)).sum() / len(truth))
 
 
 def along(drawing: Sequence[np.ndarray], count: int = 32) -> np.ndarray:

@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 import tasks_ink as ink
+import tasks_music as music
 import tasks_series as series
 import tasks_sounds as sounds
 import tasks_words as words
@@ -53,6 +54,8 @@ ROWS = {
     "an4": Row(sounds.an4, sounds.an4_simple, 13, 7, sounds.AN4),
     "an4_streaming": Row(sounds.an4, sounds.an4_simple, 22, 14, sounds.LIVE),
     "omniglot": Row(ink.omniglot, ink.omniglot_simple, 0.78, 0.88, ink.OMNIGLOT),
+    "jsb_chorales": Row(music.chorales, music.chorales_simple, 8.6, 8.3, music.INDEPENDENT),
+    "jsb_chorales_conditioned": Row(music.chorales, music.chorales_simple, 7.0, 6.2, music.CONDITIONED),
     "omniglot_words": Row(ink.omniglot_words, dict, 15, 6, ink.WORDS),
 }  # fmt: skip
 """Every row: its training and its baseline, the score that it must reach at least and the one aimed at, its options."""

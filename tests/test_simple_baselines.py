@@ -268,3 +268,15 @@ def test_rouge_agrees_with_rouge_score_where_there_are_no_marks(simple: Any) -> 
     texts = [" ".join(draw.choices("abcdefgh12", k=draw.randint(1, 12))) for _ in range(20)]
     for one, other in itertools.pairwise(texts):
         assert simple.rouge_1(one, other) == pytest.approx(scorer.score(other, one)["rouge1"].fmeasure, abs=1e-13)
+
+
+def test_notes_are_on_as_often_as_they_were_and_as_after_their_state_before(simple: Any) -> None:
+    train = [np.array([[1, 0], [1, 0], [0, 0], [1, 1]])]
+    # Of four steps the first note is on in three, the second in one: (3 + 1) / 6 and (1 + 1) / 6.
+    wanted = -math.log(4 / 6) - math.log(1 - 2 / 6)
+    assert simple.marginal_nats(train, [np.array([[1, 0]])]) == pytest.approx(wanted, rel=1e-14)
+    # After being off (at the beginning, and at the third step) the first note was on twice of two times, after being
+    # on once of two; the second was on once of four after being off, and never was on before.
+    after_off, after_on = -math.log(3 / 4) - math.log(1 - 2 / 6), -math.log(2 / 4) - math.log(1 - 2 / 6)
+    found = simple.previous_nats(train, [np.array([[1, 0], [1, 0]])])
+    assert found == pytest.approx((after_off + after_on) / 2, rel=1e-14)

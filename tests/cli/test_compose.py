@@ -13,7 +13,7 @@ from unrolled.data.read.music import read_pieces
 from unrolled.fields.notes import MusicPiece, to_midi
 
 BARE = ["--hidden-size", "16", "--set", "learning_rate=0.02", "--set", "batch_size=8", "--set", "warmup=0",
-        "--set", "output_dropout=0", "--set", "input_dropout=0"]  # fmt: skip
+        "--set", "output_dropout=0", "--set", "input_dropout=0", "--set", "recurrent_dropout=0"]  # fmt: skip
 QUICK = [*BARE, "--set", "notes_transpose_rate=0", "--set", "voicing_size=8"]
 
 

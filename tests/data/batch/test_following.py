@@ -30,6 +30,16 @@ def test_nothing_stands_before_numbers() -> None:
     assert batch.x.dtype == batch.target.dtype == torch.float32
 
 
+def test_what_is_known_of_a_step_stands_beside_what_came_before_it() -> None:
+    batch = Following(NUMBERS, 0.0, known=lambda at: np.stack([at, at % 2], 1)).batch([0, 1])
+    assert batch.x.tolist() == [
+        [[0, 0, 0, 0], [7, 7, 1, 1], [7, 7, 2, 0]],
+        [[0, 0, 0, 0], [8, 8, 1, 1], [8, 8, 2, 0]],
+    ]
+    assert batch.x.dtype == torch.float32
+    assert batch.target.shape == (2, 3, 2)
+
+
 @pytest.mark.parametrize("steps", [1, 2, 3, 5])
 def test_cuts_along_time_hold_every_step_once(steps: int) -> None:
     data = Following(NUMBERS, 0.0)

@@ -12,6 +12,7 @@ from unrolled.tasks import Composer
 SMALL: dict[str, Any] = {
     "hidden_size": 24, "voicing_size": 8, "learning_rate": 0.02, "batch_size": 8, "epochs": 50, "warmup": 0,
     "notes_transpose_rate": 0, "notes_lowest": 40, "notes_highest": 80, "input_dropout": 0.0, "output_dropout": 0.0,
+    "recurrent_dropout": 0.0,
 }  # fmt: skip
 MELODY = (0, 2, 4, 5)
 

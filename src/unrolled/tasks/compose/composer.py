@@ -31,6 +31,7 @@ from unrolled.padding import valid_mask
 from unrolled.state import map_state
 from unrolled.tasks.compose.bounds import allowed_pitches
 from unrolled.tasks.compose.files import write_midi
+from unrolled.tasks.compose.metre import Metre
 from unrolled.tasks.compose.network import ComposerNet
 from unrolled.tasks.compose.options import ComposerOptions
 from unrolled.tasks.compose.playing import BEGIN, END, play_events, play_grid
@@ -44,10 +45,10 @@ from unrolled.train import Callback, TrainOptions
 __all__ = ["Composer"]
 
 # Chosen by measurement on a part of the training data of benchmarks/tasks.py, see docs/tasks.md.
-ENCODER = {"cell": "gru", "hidden_size": 256}
+ENCODER = {"cell": "gru", "hidden_size": 256, "recurrent_dropout": 0.4}
 BATCH, EPOCHS = 16, 20
 # Steps that a small set is trained for at least, and those in which the learning rate rises.
-UPDATES, WARMUP = 2000, 50
+UPDATES, WARMUP = 3000, 50
 # Pieces whose notes are counted before training begins.
 COUNTED = 1000
 # The part that is held out where nobody says which.
@@ -218,8 +219,10 @@ class Composer(SequenceTask[Repertoire, Following]):
         return corpus.inputs.fit(rows, cast(Any, self.options))
 
     def make_data(self, corpus: Repertoire, rows: np.ndarray) -> Following:
-        first = BEGIN if isinstance(self._field, NoteEvents) else np.nan
-        return Following(self._items(corpus.inputs), first, rows)
+        items = self._items(corpus.inputs)
+        if isinstance(self._field, NoteEvents):
+            return Following(items, BEGIN, rows)
+        return Following(items, np.nan, rows, self._metre)
 
     def take_notes(self, data: Following, rows: np.ndarray) -> None:
         if not isinstance(self._field, NoteEvents):
@@ -237,7 +240,7 @@ class Composer(SequenceTask[Repertoire, Following]):
         return Next(embedding, encoder, output, self.options.head.settled("events"))
 
     def _grid_net(self, field: NoteGrid, corpus: Repertoire | None) -> Next[Any]:
-        chosen, reader = self.options, NumberReader(field.width)
+        chosen, reader = self.options, NumberReader(field.width, self._metre.width)
         encoder = chosen.make_encoder(reader.output_size, **ENCODER)
         head: NotesHead | ConditionedNotesHead
         if chosen.head.voicing == "independent":
@@ -275,6 +278,10 @@ class Composer(SequenceTask[Repertoire, Following]):
     def _next(self) -> Next[Any]:
         """What the fitted network says of what comes next."""
         return cast("ComposerNet[Any]", self.fitted()).following
+
+    @property
+    def _metre(self) -> Metre:
+        return Metre(self._field.measure.step, self.options.head.metre_beats)
 
     def _read(self, source: object, part: str | None = None) -> Repertoire:
         return read_repertoire(source, self.options.notes, part, JUDGED)
@@ -317,7 +324,7 @@ class Composer(SequenceTask[Repertoire, Following]):
             else:
                 before = [len(grid) for grid in given]
                 columns = allowed if allowed is None or not field.struck else np.tile(allowed, 2)
-                new = play_grid(net, given, steps, allowed=columns, **how) if given else []
+                new = play_grid(net, given, steps, allowed=columns, metre=self._metre, **how) if given else []
                 whole = [np.concatenate(both) for both in zip(given, new, strict=True)]
         return [
             replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple, TypeVar
 
+import torch
 from torch import Tensor, nn
 
 from unrolled.align.next import Next
@@ -33,6 +34,10 @@ class ComposerNet(nn.Module, Generic[S]):
         """See `Next.loss`."""
         chosen = self.keys.draw(len(batch.x), batch.x.device) if state is None else state.chosen
         if self.training and self.keys.rate:
-            batch = batch._replace(x=self.keys(batch.x, chosen), target=self.keys(batch.target, chosen))
+            # What is known of a step beside its notes has no key.
+            notes = batch.x.shape[-1] if self.keys.codes else batch.target.shape[-1]
+            heard, known = batch.x[..., :notes], batch.x[..., notes:]
+            x = torch.cat([self.keys(heard, chosen), known], -1)
+            batch = batch._replace(x=x, target=self.keys(batch.target, chosen))
         total, count, inner = self.following.loss(batch, None if state is None else state.inner)
         return total, count, Keyed(inner, chosen)

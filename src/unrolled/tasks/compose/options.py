@@ -17,19 +17,24 @@ from unrolled.tasks.options import TaskOptions
 __all__ = ["ComposerOptions", "VoicingOptions"]
 
 # Chosen by measurement on a part of the training data of benchmarks/tasks.py, see docs/tasks.md.
-DROPOUT = {"grid": (0.2, 0.4), "events": (0.2, 0.4)}
+DROPOUT = {"grid": (0.1, 0.4), "events": (0.1, 0.4)}
+# What means nothing where events are told.
+GRID = {"voicing", "voicing_size", "metre_beats"}
 
 
 class VoicingOptions(Options):
-    """How the notes of a step are told. voicing: "independent" of one another, or "conditioned" on those below them,
-    by `voicing_size` hidden units; of a grid alone. input_dropout, output_dropout: one mask a piece, on what is read
-    and on what the encoder gives.
+    """How the notes of a step are told. Of a grid alone: voicing: "independent" of one another, or "conditioned" on
+    those below them, by `voicing_size` hidden units; metre_beats: see `Metre`. input_dropout, output_dropout: one mask
+    a piece, on what is read and on what the encoder gives.
     """
 
     voicing: Literal["independent", "conditioned"] = Field(
         default="conditioned", description="Notes of a step by themselves, or each given those below it."
     )
     voicing_size: int = Field(default=128, ge=1, description="Hidden units by which a note knows those below it.")
+    metre_beats: int = Field(
+        default=12, ge=0, le=64, description="Beats counted round and round, 12 for bars of 2, 3 and 4; 0: not told."
+    )
     input_dropout: Rate | None = Field(default=None, description="Dropout of what is read, one mask a piece.")
     output_dropout: Rate | None = Field(
         default=None, description="Dropout of what the encoder gives, one mask a piece."
@@ -63,8 +68,8 @@ class ComposerOptions(TaskOptions):
     def check(self) -> None:
         super().check()
         self.notes.check(self.owner)
-        if self.notes.notes_encoding == "events" and {"voicing", "voicing_size"} & self.head.model_fields_set:
+        if self.notes.notes_encoding == "events" and GRID & self.head.model_fields_set:
             raise OptionError(
-                f"{self.owner}: voicing is of a grid, and events are told one by one; leave voicing and voicing_size "
+                f"{self.owner}: voicing is of a grid, and events are told one by one; leave {', '.join(sorted(GRID))} "
                 "out, or choose notes_encoding='grid'."
             )

@@ -13,6 +13,7 @@ from unrolled.align.next import Next
 from unrolled.fields.notes import NoteEvents
 from unrolled.heads.grid import GridHead
 from unrolled.search import sample
+from unrolled.tasks.compose.metre import Metre
 
 __all__ = ["Playable", "play_events", "play_grid"]
 
@@ -29,6 +30,7 @@ def play_grid(
     seed: int,
     temperature: float,
     allowed: np.ndarray | None,
+    metre: Metre,
 ) -> list[np.ndarray]:
     """The steps (steps, width) float32 that follow on each of the grids given, (T, width), T may be 0.
 
@@ -38,11 +40,13 @@ def play_grid(
     head = cast(GridHead, net.head)
     weight = next(net.parameters())
     generators = [_generator(seed, number) for number in numbers]
-    x, state = _read(net, given, weight)
+    x, state = _read(net, given, weight, metre)
+    lengths = np.array([len(grid) for grid in given])
     bounds = None if allowed is None else torch.where(torch.from_numpy(allowed), torch.nan, 0.0).to(weight)
     played = list[Tensor]()
-    for _ in range(steps):
-        y, state = net.encoder.step(net.reader(x), state)
+    for step in range(steps):
+        known = torch.from_numpy(metre(lengths + step)).to(weight)
+        y, state = net.encoder.step(net.reader(torch.cat([x, known], 1)), state)
         # Draws are made on the CPU, so that they are the same wherever the network is.
         features = y.cpu()
         rows = [
@@ -55,7 +59,7 @@ def play_grid(
     return list(whole.float().numpy())
 
 
-def _read(net: Next[Any], given: Sequence[np.ndarray], weight: Tensor) -> tuple[Tensor, Any]:
+def _read(net: Next[Any], given: Sequence[np.ndarray], weight: Tensor, metre: Metre) -> tuple[Tensor, Any]:
     """The last step of each row, which is still to be read, and the state before it."""
     width = given[0].shape[1]
     longest = max(len(grid) for grid in given)
@@ -68,7 +72,8 @@ def _read(net: Next[Any], given: Sequence[np.ndarray], weight: Tensor) -> tuple[
     last = steps[torch.arange(len(given)), lengths]
     if not longest:
         return last, net.begin(len(given))
-    _, state = net.vectors(steps[:, :-1], lengths)
+    known = torch.from_numpy(metre(np.arange(longest))).to(weight).expand(len(given), -1, -1)
+    _, state = net.vectors(torch.cat([steps[:, :-1], known], 2), lengths)
     return last, state
 
 
