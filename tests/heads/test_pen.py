@@ -87,6 +87,22 @@ def test_what_is_not_known_is_summed_out() -> None:
 
 
 @torch.no_grad()
+def test_without_ends_a_pen_that_leaves_and_one_that_is_done_are_one() -> None:
+    head, (y, value) = made(), trial(2, 7)
+    lengths = torch.tensor([7, 4])
+    each = [torch.cat([value[..., :2], torch.full((2, 7, 1), float(state)).double()], -1) for state in range(3)]
+    down, left, done = (head.log_prob(y, one, lengths) for one in each)
+    expected = torch.where(value[..., 2] == 0, down, left.logaddexp(done))
+    expected[1, 4:] = 0
+    # A sum of two exponentials and its logarithm.
+    torch.testing.assert_close(head.log_prob(y, value, lengths, ends=False), expected, rtol=1e-13, atol=1e-13)
+    torch.testing.assert_close(head.log_prob(y, each[1], ends=False), head.log_prob(y, each[2], ends=False))
+    unknown = value.clone()
+    unknown[..., 2] = torch.nan
+    assert torch.equal(head.log_prob(y, unknown, ends=False), head.log_prob(y, unknown))
+
+
+@torch.no_grad()
 def test_draws_have_the_moments_of_torchs_mixture() -> None:
     head, (y, _) = made(), trial(1)
     drawn = head.draw(y.expand(40_000, -1), torch.Generator().manual_seed(0))

@@ -48,7 +48,8 @@ class PenHead(Head):
 
     A value is (..., 3): dx, dy and the state, 0 while the pen stays down, 1 where it leaves the paper, 2 where the
     drawing ends. NaN where one of them is not known: the density is then that of the others. Moves and state are
-    independent given y. Losses are counted by points of which anything is known.
+    independent given y. Losses are counted by points of which anything is known. What is said of a pen that is down or
+    up, and of no end, is in it too: `log_prob` with ends=False.
 
     input_size: features of y. mixtures: components. floor: the least deviation of a component along each axis, in the
         units of moves. A density can grow without bounds where moves are the same again and again, as those on a
@@ -110,14 +111,21 @@ class PenHead(Head):
         moves = mean + log_deviation.exp() * across
         return torch.cat([moves, _code(_drawn(said.states / temperature, generator), moves)], -1)
 
-    def log_prob(self, y: Tensor, value: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """log density of the move plus log p of the state of each place, of what is known of them: (...)."""
+    def log_prob(self, y: Tensor, value: Tensor, lengths: Tensor | None = None, *, ends: bool = True) -> Tensor:
+        """log density of the move plus log p of the state of each place, of what is known of them: (...).
+
+        ends: False to take states 1 and 2 for one, a pen that leaves the paper, as where drawings have two states.
+        """
         values = self._known(y, value, lengths)
         known = values.isfinite()
         said = self._mixture(zero_padding(y, lengths))
         values = torch.where(known, values, 0).to(said.means.dtype)
+        states, codes = said.states, values[..., 2:].long()
+        if not ends:
+            states = torch.stack([states[..., 0], states[..., 1:].logsumexp(-1)], -1)
+            codes = codes.clamp(max=1)
         moved = (said.weights + _log_densities(said, values[..., :2], known[..., :2])).logsumexp(-1)
-        state = said.states.gather(-1, values[..., 2:].long())[..., 0]
+        state = states.gather(-1, codes)[..., 0]
         return torch.where(known[..., :2].any(-1), moved, 0) + torch.where(known[..., 2], state, 0)
 
     def _mixture(self, y: Tensor) -> _Mixture:
