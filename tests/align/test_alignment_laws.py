@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy
 
 from unrolled.align.decode import Decode, DecodeOptions, Pair
 from unrolled.align.each import Each, EachOptions, Tagged
-from unrolled.align.next import Next, NextOptions
+from unrolled.align.next import Next, NextOptions, Started
 from unrolled.align.pool import Labelled, Pool, PoolOptions
 from unrolled.heads.codes import CodeHead
 from unrolled.heads.crf import CRFHead, LinearChainCRF
@@ -24,7 +24,9 @@ from unrolled.heads.grid import ConditionedNotesHead, NotesHead
 from unrolled.heads.head import Head
 from unrolled.heads.number.head import NumberHead
 from unrolled.heads.number.likelihood import make_likelihood
+from unrolled.heads.pen import PenHead
 from unrolled.heads.softmax import OutputLayer, SoftmaxHead
+from unrolled.nn import Told
 from unrolled.nn.build import EncoderOptions, make_encoder
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.reader import NumberReader, Reader, SeriesReader, WordReader
@@ -165,6 +167,20 @@ def stretched_numbers() -> Stretched:
     return Stretched(x, numbers(len(LENGTHS), TIME), LENGTHS, stretched().reset)
 
 
+def told_moves() -> Next:
+    reader = NumberReader(3)
+    encoder = Told(make_encoder(reader.output_size + 4, EncoderOptions(hidden_size=5, layers=2)), 4)
+    return Next(reader, encoder, PenHead(5, 2, floor=0.1), NextOptions(condition_size=4))
+
+
+def moves() -> Started:
+    """Moves of a pen and what it does after each, some of them not known, each row from a vector of its own."""
+    pen = torch.randint(3, (len(LENGTHS), TIME, 1), generator=random()).float()
+    x = torch.cat([numbers(len(LENGTHS), TIME), pen], -1)
+    vector = torch.randn(len(LENGTHS), 4, generator=random())
+    return Started(x, x.roll(-1, 1), LENGTHS, vector, stretched().reset)
+
+
 def pair() -> Pair:
     codes = torch.randint(4, CODES, (len(LENGTHS), TIME - 1), generator=random())
     lengths = torch.tensor([2, 5, 0, 1, 3])
@@ -265,6 +281,7 @@ CASES: dict[str, dict[str, Any]] = {
     "next, notes": STRETCHED | {"make": lambda: following_notes(NotesHead), "batch": stretched_notes},
     "next, conditioned notes": STRETCHED
     | {"make": lambda: following_notes(ConditionedNotesHead), "batch": stretched_notes},
+    "next, moves of a pen, told a vector": STRETCHED | {"make": told_moves, "batch": moves},
     "decode": PAIRED | {"make": translating},
     "decode, additive and fed back": PAIRED | {"make": lambda: translating(attention="additive", feeding=True)},
     "decode, dot": PAIRED | {"make": lambda: translating(attention="dot", tied=True)},
