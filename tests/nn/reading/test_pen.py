@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from unrolled.errors import OptionError
+from unrolled.errors import OptionError, ShapeError
 from unrolled.fields.ink import Ink
-from unrolled.nn import PenReader, SeriesReader
+from unrolled.nn import Hands, MoveReader, PenReader, SeriesReader
 from unrolled.padding import Padded
 
 EPS = float(np.finfo(np.float32).eps)
@@ -91,3 +91,30 @@ def test_a_wrong_amount_is_refused(name: str) -> None:
     for wrong in (-1.0, math.inf, math.nan):
         with pytest.raises(OptionError, match=f"PenReader: {name} must be"):
             reader(**{name: wrong})
+
+
+def test_what_is_read_and_what_comes_are_of_one_hand_and_each_row_has_its_own() -> None:
+    torch.manual_seed(0)
+    moves = torch.randn(5, 7, 3, dtype=torch.float64)
+    read, come = Hands(degrees=30, slant=0.4, stretch=0.5)(moves, 2 * moves)
+    # Twice the moves by the same matrix; twice is exact.
+    assert torch.equal(come[..., :2], 2 * read[..., :2])
+    assert torch.equal(read[..., 2:], moves[..., 2:])
+    matrices = torch.linalg.lstsq(moves[..., :2], read[..., :2]).solution
+    assert len({tuple(matrix.flatten().tolist()) for matrix in matrices}) == 5
+    # What a matrix with these limits does at most to lengths: a stretch, and a slant on top.
+    assert float(torch.linalg.matrix_norm(matrices, 2).max()) <= 1.5 * 1.5
+
+
+def test_a_hand_that_varies_nothing_changes_nothing() -> None:
+    moves = torch.randn(2, 3, 3, dtype=torch.float64)
+    assert torch.equal(Hands()(moves)[0], moves)
+    with pytest.raises(OptionError, match="slant must be a number of at least 0, got -1"):
+        Hands(slant=-1)
+
+
+def test_moves_are_read_with_what_the_pen_does() -> None:
+    read = MoveReader()(torch.tensor([[1.0, 2, 0], [3.0, 4, 1], [0.0, 0, 2]]))
+    assert read.tolist() == [[1, 2, 1, 0, 0], [3, 4, 0, 1, 0], [0, 0, 0, 0, 1]]
+    with pytest.raises(ShapeError, match="dx, dy and what the pen does, got 5 numbers"):
+        MoveReader()(torch.zeros(5))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from unrolled.errors import OptionError
+from unrolled.errors import OptionError, ShapeError
 from unrolled.nn.reading.reader import Reader
 from unrolled.padding import Padded, zero_padding
 
-__all__ = ["PenReader"]
+__all__ = ["Hands", "MoveReader", "PenReader"]
 
 
 class PenReader(Reader):
@@ -62,7 +62,7 @@ class PenReader(Reader):
 
     def _varied(self, values: Tensor) -> Tensor:
         """Steps (batch, time, features) of another hand."""
-        matrix, found = self._hand(values), values.clone()
+        matrix, found = _hands(values, self.degrees, self.slant, self.stretch), values.clone()
         shaken = self.jitter * torch.randn_like(values[..., :2])
         steps = torch.diff(shaken, dim=1, prepend=shaken[:, :1])
         found[..., :2] = values[..., :2] @ matrix + self.size[0] * steps
@@ -73,15 +73,59 @@ class PenReader(Reader):
             found[..., self.turns] = _turns(found[..., :2])
         return found
 
-    def _hand(self, values: Tensor) -> Tensor:
-        """(batch, 2, 2): what the moves of each row, as rows, are multiplied by: A transposed."""
-        draws = 2 * torch.rand(4, len(values), device=values.device, dtype=values.dtype) - 1
-        angle, slant = draws[0] * math.radians(self.degrees), draws[1] * self.slant
-        f, g = (1 + self.stretch) ** draws[2:]
-        cos, sin = angle.cos(), angle.sin()
-        first = torch.stack([f * cos, f * sin], -1)
-        second = torch.stack([g * (slant * cos - sin), g * (slant * sin + cos)], -1)
-        return torch.stack([first, second], -2)
+
+class MoveReader(nn.Module):
+    """The moves of a pen as they are, and what it does after each: what comes next is drawn from these.
+
+        y = [dx, dy, pen is 0, pen is 1, pen is 2]        each as 1 where it is so, else 0; x = [dx, dy, pen]
+
+    x: (..., 3); pen: 0 where it stays on the paper, 1 where it leaves it, 2 where a drawing has ended, as one has
+    before another begins.
+
+    >>> MoveReader()(torch.tensor([0.5, -1.0, 1.0])).tolist()
+    [0.5, -1.0, 0.0, 1.0, 0.0]
+    """
+
+    output_size = 5
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[-1] != 3:
+            raise ShapeError(
+                f"MoveReader: expected dx, dy and what the pen does, got {x.shape[-1]} numbers; give these three."
+            )
+        pen = x[..., 2:] == torch.arange(3, device=x.device)
+        return torch.cat([x[..., :2], pen.to(x.dtype)], -1)
+
+
+class Hands(nn.Module):
+    """Moves (..., dx, dy, what the pen does) as another hand would make them: a matrix A for each row, see `PenReader`.
+
+    degrees, slant, stretch: as there; all of them 0 changes nothing. What is read and what is to come of a row are
+    given together, so that both are of one hand.
+    """
+
+    def __init__(self, *, degrees: float = 0.0, slant: float = 0.0, stretch: float = 0.0) -> None:
+        super().__init__()
+        for name, value in (("degrees", degrees), ("slant", slant), ("stretch", stretch)):
+            if not 0 <= value < math.inf:
+                raise OptionError(f"Hands: {name} must be a number of at least 0, got {value!r}.")
+        self.degrees, self.slant, self.stretch = degrees, slant, stretch
+
+    def forward(self, *moves: Tensor) -> tuple[Tensor, ...]:
+        """Each (batch, time, 3 or more): the same row of all of them by the same hand."""
+        matrix = _hands(moves[0], self.degrees, self.slant, self.stretch)
+        return tuple(torch.cat([part[..., :2] @ matrix, part[..., 2:]], -1) for part in moves)
+
+
+def _hands(values: Tensor, degrees: float, slant: float, stretch: float) -> Tensor:
+    """(batch, 2, 2): what the moves of each row, as rows, are multiplied by: A transposed."""
+    draws = 2 * torch.rand(4, len(values), device=values.device, dtype=values.dtype) - 1
+    angle, slanted = draws[0] * math.radians(degrees), draws[1] * slant
+    f, g = (1 + stretch) ** draws[2:]
+    cos, sin = angle.cos(), angle.sin()
+    first = torch.stack([f * cos, f * sin], -1)
+    second = torch.stack([g * (slanted * cos - sin), g * (slanted * sin + cos)], -1)
+    return torch.stack([first, second], -2)
 
 
 def _turns(moves: Tensor) -> Tensor:
