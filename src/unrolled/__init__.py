@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unrolled.tasks.anomaly import AnomalyDetector
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.compose import Composer
+    from unrolled.tasks.draw import Drawer
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
     from unrolled.tasks.recognize import Recognizer
@@ -30,6 +31,7 @@ __all__ = [
     "AnomalyDetector",
     "Classifier",
     "Composer",
+    "Drawer",
     "Forecaster",
     "LanguageModel",
     "Model",
@@ -53,6 +55,7 @@ _HOMES = {
     "AnomalyDetector": "unrolled.tasks.anomaly",
     "Classifier": "unrolled.tasks.classify",
     "Composer": "unrolled.tasks.compose",
+    "Drawer": "unrolled.tasks.draw",
     "Forecaster": "unrolled.tasks.forecast",
     "LanguageModel": "unrolled.tasks.language",
     "Model": "unrolled.model",

@@ -19,6 +19,7 @@ from unrolled.model.artefact import FORMAT
 from unrolled.tasks import (
     AnomalyDetector,
     Classifier,
+    Drawer,
     Forecaster,
     LanguageModel,
     Recognizer,
@@ -243,6 +244,33 @@ def _drawn(**options: Any) -> Made:
     return model, {"inputs": [[stroke.tolist() for stroke in one] for one in drawings[:5]], "labels": labels[:5]}
 
 
+def _sketching(**options: Any) -> Made:
+    """Ells and crosses of about one size, by name."""
+    drawings, names = [], []
+    for row in range(48):
+        r, crossed = _draw(9, row), row % 2
+        strokes = [[[0, 2], [4, 2]], [[2, 0], [2, 4]]] if crossed else [[[0, 0], [0, 4], [2, 4]]]
+        drawings.append([(np.array(one) * 5 + r.normal(0, 0.3, (len(one), 2))).round(3) for one in strokes])
+        names.append(["ell", "cross"][crossed])
+    model = Drawer(mixtures=2, batch_size=8, warmup=0, keyword_size=4, **LONG, **options)
+    model.fit(drawings[4:], names[4:], valid=0.2)
+    some = [[stroke.tolist() for stroke in one] for one in drawings[:4]]
+    return model, {"drawings": some, "captions": names[:4], "begun": some[1][:1], "keyword": "cross"}
+
+
+def _painting(**options: Any) -> Made:
+    """Bands of two colours, in words."""
+    pictures, captions, colours = [], [], {"red": [220, 30, 40], "blue": [40, 60, 200], "white": [255, 255, 255]}
+    for row in range(60):
+        upper, lower = _draw(10, row).permutation(list(colours))[:2].tolist()
+        pictures.append([[colours[upper]] * 4] * 2 + [[colours[lower]] * 4] * 2)
+        captions.append(f"{upper} on {lower}")
+    model = Drawer(size=4, colours=3, batch_size=8, warmup=0, keyword_size=4, keywords="words", **SHORT, **options)
+    model.fit([np.array(one, np.uint8) for one in pictures[12:]], captions[12:], valid=0.2)
+    questions = {"drawings": pictures[:12], "captions": captions[:12], "begun": pictures[0][:2], "keyword": captions[0]}
+    return model, questions
+
+
 def _observed(several: bool = False, **options: Any) -> Made:
     """Two channels of one machine or two, one of them spoilt near the end, a value missing now and then."""
     columns: dict[str, list[Any]] = {"at": [], "machine": [], "a": [], "b": []}
@@ -338,6 +366,8 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "recognize-series": lambda: _recognizing(cell="gru", hidden_size=6, layers=2),
     "recognize-series-streaming": lambda: _recognizing(cell="lstm", hidden_size=8, layers=1, streaming=True,
                                                       scaling="running"),
+    "draw-strokes": lambda: _sketching(cell="lstm", hidden_size=8, floor=0.05),
+    "draw-pictures": lambda: _painting(cell="gru", hidden_size=8),
 }  # fmt: skip
 
 

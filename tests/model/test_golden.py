@@ -198,6 +198,25 @@ def _recognize(model: Any, inputs: list[Any], texts: list[str]) -> dict[str, Any
     }
 
 
+def _draw(model: Any, drawings: list[Any], captions: list[str], begun: Any, keyword: str) -> dict[str, Any]:
+    given = [_as_drawn(each) for each in drawings]
+    drawn = [
+        *model.generate(keyword, samples=2, temperature=0.5, seed=3),
+        *model.generate(temperature=0.0, length=9),
+        *model.generate(keyword, begun=_as_drawn(begun), seed=1),
+    ]
+    return {
+        "drawn": [[np.asarray(stroke).tolist() for stroke in one] for one in drawn],
+        "evaluate": model.evaluate(given, captions).to_json(),
+    }
+
+
+def _as_drawn(value: Any) -> Any:
+    """A drawing as a list of strokes, or a picture of whole numbers."""
+    whole = isinstance(value[0][0], list) and len(value[0][0]) == 3
+    return np.array(value, np.uint8) if whole else [np.array(stroke, np.float64) for stroke in value]
+
+
 ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "classify": _classify,
     "regress": _regress,
@@ -207,6 +226,7 @@ ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "translate": _translate,
     "forecast": _forecast,
     "recognize": _recognize,
+    "draw": _draw,
 }
 
 

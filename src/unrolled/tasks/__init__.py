@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from unrolled.tasks.anomaly import AnomalyDetector
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.compose import Composer
+    from unrolled.tasks.draw import Drawer
     from unrolled.tasks.forecast import Forecaster
     from unrolled.tasks.language import LanguageModel
     from unrolled.tasks.reading.pairs import PairColumns
@@ -23,6 +24,7 @@ __all__ = [
     "AnomalyDetector",
     "Classifier",
     "Composer",
+    "Drawer",
     "Forecaster",
     "LanguageModel",
     "PairColumns",
@@ -36,6 +38,7 @@ _HOMES = {
     "AnomalyDetector": "anomaly",
     "Classifier": "classify",
     "Composer": "compose",
+    "Drawer": "draw",
     "Forecaster": "forecast",
     "LanguageModel": "language",
     "PairColumns": "reading.pairs",
@@ -56,6 +59,7 @@ for _task, _name in (
     ("recognize", "Recognizer"),
     ("anomaly", "AnomalyDetector"),
     ("compose", "Composer"),
+    ("draw", "Drawer"),
 ):
     announce_task(_task, TaskHome(f"unrolled.tasks.{_HOMES[_name]}", _name, f"unrolled.tasks.commands.{_task}"))
 

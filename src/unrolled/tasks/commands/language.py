@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 from unrolled.model.describe import Asked, Call, Command, Description, Finished, Request, Whole, Word, held_files
 from unrolled.tasks.commands.results import evaluate_next, learning, scored, told
-from unrolled.tasks.commands.words import Cell, HiddenSize, Layers, Level, Test, Truth, Valid, part_of, part_or_file
+from unrolled.tasks.commands.words import (
+    Cell,
+    HiddenSize,
+    Layers,
+    Level,
+    Prompt,
+    Test,
+    Truth,
+    Valid,
+    part_of,
+    part_or_file,
+)
 
 if TYPE_CHECKING:
     from unrolled.tasks.language import LanguageModel
@@ -68,6 +79,8 @@ def generate(
         str, Word('How a text begins ("-": standard input), or the file of a piece.', "PROMPT", placed=True)
     ] = "",
     length: Annotated[int, Word("Tokens at most, as the model reads; of music beats.", least=1)] = 200,
+    prompt: Prompt = "",
+    length: Annotated[int, Word("Tokens at most: characters, words or pieces, as the model reads.", least=1)] = 200,
     temperature: Annotated[float, Word("Below 1 safer, above 1 wilder; 0: the likeliest.")] = 1.0,
     top_k: Annotated[int | None, Word("Draw from the k likeliest tokens alone.")] = None,
     top_p: Annotated[float | None, Word("Draw from the likeliest ones that reach this share.")] = None,

@@ -24,6 +24,7 @@ __all__ = [
     "Level",
     "MaxMinutes",
     "Names",
+    "Prompt",
     "Seed",
     "Series",
     "Set",
@@ -53,6 +54,9 @@ Cell = Annotated[str | None, Word(f"Recurrent cell: {', '.join(CELLS)}.  [defaul
 HiddenSize = Annotated[int | None, Word("Units of each layer and direction.")]
 Layers = Annotated[int | None, Word("Recurrent layers, one on top of another.")]
 Level = Annotated[str | None, Word("What one step reads: word, char or subword.")]
+Prompt = Annotated[
+    str, Word('How a text begins ("-": standard input), or the keyword of a drawing.', "PROMPT", placed=True)
+]
 Vectors = Annotated[str | None, Word("Word vectors to start from: GloVe or word2vec text, also .gz.", "FILE")]
 Valid = Annotated[
     str | None, Word("What decides when to stop: a file, or a part (0.1) of the data; 0: none.", "FILE|PART")
