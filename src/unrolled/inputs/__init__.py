@@ -4,6 +4,8 @@
 """
 
 from unrolled.inputs.audio import AudioInput
+from unrolled.inputs.image_options import ImageOptions
+from unrolled.inputs.images import ImageInput
 from unrolled.inputs.ink import InkInput, InkOptions
 from unrolled.inputs.input import Input, ReadSource, known_inputs, register_input
 from unrolled.inputs.notes import NotesInput, NotesOptions
@@ -13,6 +15,8 @@ from unrolled.inputs.texts import SpellingOptions, TextOptions, Texts
 
 __all__ = [
     "AudioInput",
+    "ImageInput",
+    "ImageOptions",
     "InkInput",
     "InkOptions",
     "Input",
@@ -31,4 +35,5 @@ __all__ = [
 
 # A source is shown to the last one first: any table or file may be one of texts.
 for _kind in (TextInput, SeriesInput, AudioInput, InkInput, NotesInput):
+for _kind in (TextInput, SeriesInput, AudioInput, InkInput, ImageInput):
     register_input(_kind)

@@ -16,6 +16,7 @@ from unrolled.data.read.folders import read_folders
 from unrolled.errors import DataError, NotStreamable, OptionError
 from unrolled.fields.ink import Drawing
 from unrolled.inputs.columns import LabelColumns
+from unrolled.nn.reading.frames import StackedReader
 from unrolled.nn.reading.reader import Reader
 
 __all__ = [
@@ -121,6 +122,14 @@ class Input(ABC, Generic[Groups]):
     @abstractmethod
     def reader(cls, inputs: Self | None, fields: Fields, options: Groups, width: int | None) -> Reader:
         """What turns inputs of these fields into vectors of `width` features; without inputs its weights come later."""
+
+    @classmethod
+    def frame_reader(
+        cls, inputs: Self | None, fields: Fields, options: Groups, width: int | None, stride: int
+    ) -> Reader:
+        """As `reader`; so many steps of an input become one vector."""
+        reader = cls.reader(inputs, fields, options, width)
+        return StackedReader(reader, stride) if stride > 1 else reader
 
     @classmethod
     @abstractmethod

@@ -96,8 +96,12 @@ def test_a_reader_of_pictures_gives_the_cells_of_the_grid_in_reading_order() -> 
         torch.testing.assert_close(got[row], torch.stack(cells), **TOLERANCE)
     got[[0, 2]].sum().backward()
     assert all(part.grad is not None and part.grad.isfinite().all() for part in reader.parameters())
-    empty = reader(Padded(steps[:, :0], torch.zeros(3, dtype=torch.long)))
-    assert empty.shape == (3, 0, 6)
+    longer = torch.cat([steps, torch.full((3, 2, 12), math.nan, dtype=torch.float64)], 1)
+    assert torch.equal(reader(Padded(longer, lengths))[[0, 2]], got[[0, 2]])
+    for rows in (0, 1):
+        nothing = Padded(steps[:, :rows], torch.zeros(3, dtype=torch.long))
+        assert reader(nothing).isfinite().all()
+        assert reader.frames(nothing.lengths).tolist() == [0, 0, 0]
 
 
 def line(stride: int, *, causal: bool, widths: tuple[int, ...] = (4, 6, 5)) -> LineReader:

@@ -54,8 +54,12 @@ def line_width(size: tuple[int, int], height: int) -> int:
     return max(1, round(size[1] * height / size[0]))
 
 
-def usual_size(sizes: Sequence[tuple[int, int]], longest: int) -> tuple[int, int]:
-    """The size (height, width) in the middle of some, made smaller where one side is longer than `longest`."""
+def usual_size(sizes: Sequence[tuple[int, int]], longest: int, *, grow: bool = False) -> tuple[int, int]:
+    """The size (height, width) in the middle of some, made smaller where one side is longer than `longest`.
+
+    grow: made larger, too, where both are shorter.
+    """
     height, width = np.median(np.array(sizes, np.float64), axis=0).tolist()
-    scale = min(1.0, longest / max(height, width))
+    scale = longest / max(height, width)
+    scale = scale if grow else min(1.0, scale)
     return max(1, round(height * scale)), max(1, round(width * scale))

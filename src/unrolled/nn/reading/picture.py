@@ -86,15 +86,15 @@ class PictureReader(Reader):
         self.cells = rows * columns
 
     def forward(self, x: Padded) -> Tensor:
-        features = self.width * self.net.channels
-        if x.values.ndim != 3 or x.values.shape[2] != features or x.values.shape[1] not in (0, self.height):
+        features, rows = self.width * self.net.channels, x.values.shape[1]
+        # Pictures that are not there may have one step of padding together, and any batch more than its pictures have.
+        if x.values.ndim != 3 or x.values.shape[2] != features or 1 < rows < self.height:
             raise ShapeError(
                 f"PictureReader: values must be (batch, {self.height}, {features}), got {tuple(x.values.shape)}; "
                 "encode the pictures with the field this was built for."
             )
-        if not x.values.shape[1]:
-            return x.values.new_zeros(len(x.values), 0, self.output_size)
-        pictures = zero_padding(x.values, x.lengths).reshape(-1, self.height, self.width, self.net.channels)
+        whole = pad(zero_padding(x.values, x.lengths), (0, 0, 0, self.height - rows))
+        pictures = whole.reshape(-1, self.height, self.width, self.net.channels)
         cells: Tensor = self.dropout(self.net(pictures).flatten(1, 2))
         return cells
 

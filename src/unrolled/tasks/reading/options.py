@@ -10,6 +10,7 @@ from unrolled.errors import OptionError
 from unrolled.fields.sound import AudioOptions
 from unrolled.inputs.audio import FEATURE_CACHE
 from unrolled.inputs.augment import AugmentOptions
+from unrolled.inputs.image_options import ImageOptions
 from unrolled.inputs.ink import InkOptions
 from unrolled.inputs.notes import NotesOptions
 from unrolled.inputs.series import SeriesOptions
@@ -28,12 +29,17 @@ class SignalOptions(TaskOptions):
     reading_dropout: of single features of what the encoder reads. feature_cache: megabytes of features of sounds that
     each process keeps, and as many of noise; those beyond are made anew when a batch asks for them, which changes
     nothing but the time.
+    series: `SeriesOptions`. audio: `AudioOptions`. ink: `InkOptions`. image: `ImageOptions`. augment: `AugmentOptions`.
+    reading_dropout: of single features of what the encoder reads. feature_cache: megabytes of features of sounds, or of
+    pixels of pictures, that each process keeps, and as many of noise; those beyond are made anew when a batch asks for
+    them, which changes nothing but the time.
     """
 
     series: SeriesOptions = SeriesOptions()
     audio: AudioOptions = AudioOptions()
     ink: InkOptions = InkOptions()
     notes: NotesOptions = NotesOptions()
+    image: ImageOptions = ImageOptions()
     augment: AugmentOptions = AugmentOptions()
     reading_dropout: Rate | None = Field(
         default=None, description="Dropout of single features of what the encoder reads."
@@ -42,7 +48,7 @@ class SignalOptions(TaskOptions):
         default=FEATURE_CACHE,
         ge=0,
         allow_inf_nan=False,
-        description="Megabytes of features of sounds kept; others are made when needed.",
+        description="Megabytes of features of sounds or pictures kept; others are made when needed.",
     )
 
     @property

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from unrolled.errors import OptionError
 from unrolled.inputs.augment import AugmentOptions
+from unrolled.inputs.image_options import ImageOptions
 from unrolled.inputs.ink import InkOptions
 from unrolled.nn.build import EncoderOptions, Rate
 from unrolled.options import Options
@@ -51,6 +52,7 @@ class RecognizerOptions(SignalOptions):
     transcript: TranscriptOptions = TranscriptOptions()
     # As in the trials of docs/tasks.md. Letters are parts of a word, and of one size however long it is.
     ink: InkOptions = InkOptions(ink_size="training", ink_distance=0.02, pen_degrees=12, pen_slant=0.3, pen_stretch=0.3)
+    image: ImageOptions = ImageOptions(image_steps="lines", image_widths=(16, 32, 64))
     augment: AugmentOptions = AugmentOptions(feature_noise=0.4)
     streaming: bool = Field(default=False, description="Read forwards alone, to recognise while it is said.")
     stride: int = Field(default=3, ge=1, le=16, description="Steps that are read at once.")
@@ -74,6 +76,11 @@ class RecognizerOptions(SignalOptions):
         if self.streaming and both:
             raise OptionError(
                 "Recognizer: streaming=True reads forwards alone, got bidirectional=True; choose one of them."
+            )
+        if self.image.image_steps == "grid":
+            raise OptionError(
+                "Recognizer: what is written has an order, got image_steps='grid', whose cells have none; use 'lines', "
+                "'columns', 'rows' or 'pixels'."
             )
         if self.streaming and self.ink.ink_size == "drawing":
             raise OptionError(

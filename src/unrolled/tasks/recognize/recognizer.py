@@ -19,7 +19,6 @@ from unrolled.errors import DataError, how_many, listed
 from unrolled.fields.text import Text
 from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.input import version_rows
-from unrolled.nn.reading.frames import StackedReader
 from unrolled.score.speech import character_error_rate, word_error_rate
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
@@ -205,9 +204,8 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
 
     def make_net(self, corpus: Utterances | None = None) -> nn.Module:
         chosen = self.options
-        reader = self.kind.reader(None if corpus is None else corpus.inputs, self.fields, chosen, None)
-        if chosen.stride > 1:
-            reader = StackedReader(reader, chosen.stride)
+        inputs = None if corpus is None else corpus.inputs
+        reader = self.kind.frame_reader(inputs, self.fields, chosen, None, chosen.stride)
         encoder = chosen.make_encoder(reader.output_size, **{**ENCODER, "bidirectional": not chosen.streaming})
         return CTC(reader, encoder, self._coding.size, CTCOptions(dropout=chosen.head_dropout))
 
