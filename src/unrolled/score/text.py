@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from unrolled.check import check_choice, check_size
 from unrolled.errors import DataError, OptionError
+from unrolled.score.overlap import References, common_length, ngrams, overlap_f1, with_references
 
 if TYPE_CHECKING:
     from sacrebleu.metrics.base import Metric
@@ -19,8 +20,6 @@ __all__ = ["Rouge", "TextScore", "bits", "bleu", "chrf", "distinct_n", "perplexi
 
 # Those that need no other package and no download.
 TOKENIZERS = ("13a", "intl", "char", "zh", "none")
-
-References = Sequence[str] | Sequence[Sequence[str]]
 
 
 class TextScore(NamedTuple):
@@ -105,7 +104,7 @@ def rouge(
 
     Source: Lin 2004.
     """
-    pairs = _paired("rouge", hypotheses, references)
+    pairs = with_references("rouge", hypotheses, references)
     sums = [0.0, 0.0, 0.0]
     for hypothesis, several in pairs:
         words = split(hypothesis)
@@ -123,7 +122,7 @@ def distinct_n(texts: Sequence[Sequence[str]], n: int) -> float:
     0.5
     """
     check_size("distinct_n", "n", n)
-    grams = [gram for text in texts for gram in _grams(text, n)]
+    grams = [gram for text in texts for gram in ngrams(text, n)]
     return len(set(grams)) / len(grams) if grams else 0.0
 
 
@@ -144,7 +143,7 @@ def _sacrebleu(name: str) -> ModuleType:
 
 
 def _corpus(name: str, metric: Metric, hypotheses: Sequence[str], references: References) -> TextScore:
-    pairs = _paired(name, hypotheses, references)
+    pairs = with_references(name, hypotheses, references)
     most = max(len(several) for _, several in pairs)
     # sacrebleu wants the first reference of every text, then the second of every text, with None where there is none.
     streams = [[several[i] if i < len(several) else None for _, several in pairs] for i in range(most)]
@@ -152,46 +151,10 @@ def _corpus(name: str, metric: Metric, hypotheses: Sequence[str], references: Re
     return TextScore(float(value), str(metric.get_signature()))
 
 
-def _paired(name: str, hypotheses: Sequence[str], references: References) -> list[tuple[str, Sequence[str]]]:
-    """Each hypothesis with its list of references."""
-    if isinstance(hypotheses, str) or isinstance(references, str):
-        raise DataError(f"{name}: expected a list of texts and a list of references, got one text; put it in a list.")
-    if not hypotheses or len(hypotheses) != len(references):
-        raise DataError(
-            f"{name}: expected at least one text and references for each, got {len(hypotheses)} texts and "
-            f"{len(references)} references."
-        )
-    nested = [[given] if isinstance(given, str) else list(given) for given in references]
-    if not all(nested):
-        raise DataError(f"{name}: expected at least one reference for each text, got none for text {nested.index([])}.")
-    return list(zip(hypotheses, nested, strict=True))
-
-
-def _grams(words: Sequence[str], n: int) -> list[tuple[str, ...]]:
-    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
-
-
 def _rouge_of(words: Sequence[str], reference: Sequence[str]) -> tuple[float, float, float]:
-    one, two = (_overlap(_grams(words, n), _grams(reference, n)) for n in (1, 2))
-    return one, two, _f1(_common_length(words, reference), len(words), len(reference))
+    one, two = (_overlap(ngrams(words, n), ngrams(reference, n)) for n in (1, 2))
+    return one, two, overlap_f1(common_length(words, reference), len(words), len(reference))
 
 
 def _overlap(one: list[tuple[str, ...]], two: list[tuple[str, ...]]) -> float:
-    return _f1((Counter(one) & Counter(two)).total(), len(one), len(two))
-
-
-def _f1(common: int, one: int, two: int) -> float:
-    return 2 * common / (one + two) if common else 0.0
-
-
-def _common_length(one: Sequence[str], two: Sequence[str]) -> int:
-    """The length of the longest common subsequence; the rows of the usual table are the bits of one integer."""
-    places: dict[str, int] = {}
-    for i, word in enumerate(one):
-        places[word] = places.get(word, 0) | 1 << i
-    full = (1 << len(one)) - 1
-    row = full
-    for word in two:
-        hits = row & places.get(word, 0)
-        row = ((row + hits) | (row - hits)) & full
-    return (full ^ row).bit_count()
+    return overlap_f1((Counter(one) & Counter(two)).total(), len(one), len(two))
