@@ -34,6 +34,5 @@ __all__ = [
 ]
 
 # A source is shown to the last one first: any table or file may be one of texts.
-for _kind in (TextInput, SeriesInput, AudioInput, InkInput, NotesInput):
-for _kind in (TextInput, SeriesInput, AudioInput, InkInput, ImageInput):
+for _kind in (TextInput, SeriesInput, AudioInput, InkInput, NotesInput, ImageInput):
     register_input(_kind)

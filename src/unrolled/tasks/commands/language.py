@@ -75,17 +75,15 @@ def evaluate(call: Call[LanguageModel], file: Truth) -> Whole:
 
 def generate(
     call: Call[LanguageModel],
-    prompt: Annotated[
-        str, Word('How a text begins ("-": standard input), or the file of a piece.', "PROMPT", placed=True)
-    ] = "",
-    length: Annotated[int, Word("Tokens at most, as the model reads; of music beats.", least=1)] = 200,
     prompt: Prompt = "",
-    length: Annotated[int, Word("Tokens at most: characters, words or pieces, as the model reads.", least=1)] = 200,
+    length: Annotated[
+        int, Word("Tokens at most, as the model reads; of music beats, of drawings points.", least=1)
+    ] = 200,
     temperature: Annotated[float, Word("Below 1 safer, above 1 wilder; 0: the likeliest.")] = 1.0,
     top_k: Annotated[int | None, Word("Draw from the k likeliest tokens alone.")] = None,
     top_p: Annotated[float | None, Word("Draw from the likeliest ones that reach this share.")] = None,
-    samples: Annotated[int, Word("Texts, or pieces of music, to write.", least=1)] = 1,
-    seed: Annotated[int, Word("The same seed gives the same text or piece.")] = 0,
+    samples: Annotated[int, Word("Texts, pieces of music or drawings to make.", least=1)] = 1,
+    seed: Annotated[int, Word("The same seed gives the same text, piece or drawing.")] = 0,
 ) -> Whole:
     """Write text that goes on from a prompt. One text is shown as it comes; several have a line --- between them.
 

@@ -55,7 +55,8 @@ HiddenSize = Annotated[int | None, Word("Units of each layer and direction.")]
 Layers = Annotated[int | None, Word("Recurrent layers, one on top of another.")]
 Level = Annotated[str | None, Word("What one step reads: word, char or subword.")]
 Prompt = Annotated[
-    str, Word('How a text begins ("-": standard input), or the keyword of a drawing.', "PROMPT", placed=True)
+    str,
+    Word('How a text begins ("-": standard input), the file of a piece, or a keyword.', "PROMPT", placed=True),
 ]
 Vectors = Annotated[str | None, Word("Word vectors to start from: GloVe or word2vec text, also .gz.", "FILE")]
 Valid = Annotated[
