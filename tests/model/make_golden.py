@@ -15,10 +15,12 @@ from typing import Any
 import numpy as np
 from test_golden import FOLDER, answers, names
 
+from unrolled.fields.notes import MusicPiece
 from unrolled.model.artefact import FORMAT
 from unrolled.tasks import (
     AnomalyDetector,
     Classifier,
+    Composer,
     Drawer,
     Forecaster,
     LanguageModel,
@@ -271,6 +273,30 @@ def _painting(**options: Any) -> Made:
     return model, questions
 
 
+def _rounds(count: int) -> list[list[list[int]]]:
+    """Pieces of any length: a voice that goes up and begins again over a bass that is held or rests."""
+    pieces = []
+    for row in range(count):
+        r = _draw(9, row)
+        begin, bass, size = int(r.integers(4)), [int(r.integers(43, 50))], int(r.integers(5, 13))
+        pieces.append([[60 + (0, 2, 4, 7)[(begin + t) % 4], *(bass if t % 4 else [])] for t in range(size)])
+    return pieces
+
+
+def _composing(**options: Any) -> Made:
+    pieces = _rounds(30)
+    small = {"hidden_size": 6, "batch_size": 8, "notes_lowest": 40, "notes_highest": 72, "warmup": 0}
+    model = Composer(**{**SHORT, "max_steps": 80, **small, **options}).fit(pieces[3:], valid=0.2)
+    return model, {"pieces": [*pieces[:3], []], "prompt": pieces[0][:4]}
+
+
+def _listening(**options: Any) -> Made:
+    pieces = [MusicPiece.of_steps(piece) for piece in _rounds(40)]
+    labels = [["low", "high"][piece.notes[-1].pitch > 60] for piece in pieces]
+    model = Classifier(batch_size=8, hidden_size=6, **SHORT, **options).fit(pieces[5:], labels[5:], valid=0.2)
+    return model, {"inputs": [piece.to_json() for piece in pieces[:5]], "labels": labels[:5]}
+
+
 def _observed(several: bool = False, **options: Any) -> Made:
     """Two channels of one machine or two, one of them spoilt near the end, a value missing now and then."""
     columns: dict[str, list[Any]] = {"at": [], "machine": [], "a": [], "b": []}
@@ -302,10 +328,15 @@ MAKERS: dict[str, Callable[[], Made]] = {
         cell="gru", hidden_size=4, bidirectional=True, layers=2, zoneout=0.1, residual="norm", recurrent_dropout=0.1
     ),
     "classify-drawings": lambda: _drawn(cell="gru", layers=1, ink_curvature=True, ink_distance=0.2),
+    "classify-music": lambda: _listening(cell="gru", layers=1, notes_encoding="events", notes_size=5,
+                                         notes_lowest=40, notes_highest=72),
     "classify-series-rwkv7": lambda: _gestured(cell="rwkv7", hidden_size=8, scaling="robust", pooling="last"),
     "regress-series": lambda: _levels(likelihood="quantile", levels=[50, 90], cell="gru"),
     "regress-series-several": lambda: _levels(True, likelihood="student-t", pooling="last"),
     "regress-texts": lambda: _rated(likelihood="point", pooling="max"),
+    "compose-grid": lambda: _composing(voicing_size=5, recurrent_dropout=0.1, notes_step=0.5),
+    "compose-independent": lambda: _composing(voicing="independent", cell="lstm", notes_struck=True, metre_beats=0),
+    "compose-events": lambda: _composing(notes_encoding="events", notes_velocities=2, notes_size=5, layers=2),
     "anomaly-tail": lambda: _observed(ahead=(1, 4), recent=2, past=40, cap=8.0, quiet=3),
     "anomaly-conformal": lambda: _observed(
         True, calibration="conformal", false_alarms=0.05, likelihood="gaussian", missing="anomaly", trim=0.02

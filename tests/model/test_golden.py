@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from unrolled.data.read.table import read_table
+from unrolled.fields.notes import MusicPiece
 from unrolled.model import load
 from unrolled.model.artefact import FORMAT, read_artefact
 from unrolled.model.base import Model
@@ -116,9 +117,11 @@ def answers(model: Any, questions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_given(value: Any) -> Any:
-    """An input as a user gives it: a text, a series as an array, a drawing as a list of strokes."""
+    """An input as a user gives it: a text, a series as an array, a drawing as a list of strokes, a piece of music."""
     if isinstance(value, str):
         return value
+    if isinstance(value, dict):
+        return MusicPiece.from_json(value)
     if isinstance(value[0][0], list):
         return [np.array(stroke, np.float64) for stroke in value]
     return np.array(value, np.float64)
@@ -217,6 +220,16 @@ def _as_drawn(value: Any) -> Any:
     return np.array(value, np.uint8) if whole else [np.array(stroke, np.float64) for stroke in value]
 
 
+def _compose(model: Any, pieces: list[Any], prompt: Any) -> dict[str, Any]:
+    made = model.generate(prompt, length=6, samples=2, key="C", tempo=100, seed=3)
+    return {
+        "evaluate": model.evaluate(pieces).to_json(),
+        "generate": [piece.to_json() for piece in made],
+        "predict": [piece.to_json() for piece in model.predict(pieces, given=4, length=4, temperature=0.0)],
+        "embed": model.embed(pieces).tolist(),
+    }
+
+
 ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "classify": _classify,
     "regress": _regress,
@@ -227,6 +240,7 @@ ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "forecast": _forecast,
     "recognize": _recognize,
     "draw": _draw,
+    "compose": _compose,
 }
 
 

@@ -15,7 +15,7 @@ import torch
 from unrolled.errors import OptionError
 from unrolled.fields.sound import Sound
 from unrolled.model import load
-from unrolled.tasks import Classifier, LanguageModel, Tagger, Translator
+from unrolled.tasks import Classifier, Composer, LanguageModel, Tagger, Translator
 
 # Every step can be gone on from, and what is dropped is drawn: a resumed run must draw on.
 KEPT: dict[str, Any] = {"epochs": 2, "checkpoint_every_steps": 1, "head_dropout": 0.2}
@@ -36,6 +36,12 @@ def sounds(count: int) -> tuple[list[Sound], list[str]]:
     return heard, [("low", "high")[i % 2] for i in range(count)]
 
 
+def melodies(count: int) -> list[list[list[int]]]:
+    """Pieces of one voice, of four to eight steps."""
+    random = np.random.default_rng(0)
+    return [[[int(pitch)] for pitch in random.integers(50, 70, random.integers(4, 9))] for _ in range(count)]
+
+
 MAKERS: dict[str, Callable[[Any], tuple[Any, tuple[Any, ...]]]] = {
     "classify": lambda toys: (Classifier(**{**toys.quick, **KEPT, "epochs": 3, "patience": 2}), toys.reviews(40)),
     "sounds": lambda toys: (Classifier(**{**toys.series, **KEPT, **HEARD, "batch_size": 4}), sounds(16)),
@@ -43,6 +49,12 @@ MAKERS: dict[str, Callable[[Any], tuple[Any, tuple[Any, ...]]]] = {
     "language": lambda toys: (
         LanguageModel(**{**toys.running, "epochs": 2, "output_dropout": 0.2, "checkpoint_every_steps": 1}),
         (toys.rhymes(30),),
+    ),
+    "compose": lambda toys: (
+        Composer(
+            hidden_size=6, voicing_size=4, batch_size=4, epochs=2, notes_transpose_rate=0.5, checkpoint_every_steps=1
+        ),
+        (melodies(16),),
     ),
     "translate": lambda toys: (Translator(**{**toys.pairs, **KEPT}), toys.reversals(60)),
 }
@@ -124,7 +136,7 @@ def test_training_twice_forgets_the_first_data(toys: SimpleNamespace) -> None:
         other = {
             "classify": (["x y"] * 10 + ["z"] * 10, [1] * 10 + [2] * 10), "tag": (toys.parts(20),),
             "sounds": (sounds(20)[0][4:], ["a", "b"] * 8), "language": (["what else", "is there"] * 10,),
-            "translate": (["x y"] * 20, ["z " * 9] * 20),
+            "translate": (["x y"] * 20, ["z " * 9] * 20), "compose": (melodies(20)[16:] * 3,),
         }[task]  # fmt: skip
         model.fit(*other)
         same(model, make(toys)[0].fit(*other))

@@ -36,8 +36,6 @@ __all__ = ["NotesInput", "NotesOptions"]
 
 # Bytes of grids that are kept: of 88 notes at sixteenths some fifty hours of music; others are made anew.
 ROOM = 512 << 20
-# Features of an event.
-WIDTH = 128
 
 
 class NotesOptions(Options):
@@ -57,6 +55,7 @@ class NotesOptions(Options):
     )
     notes_struck: bool = Field(default=False, description="In a grid, tell notes struck again from those held on.")
     notes_velocities: int = Field(default=1, ge=1, le=64, description="In events, degrees of loudness told apart.")
+    notes_size: int = Field(default=128, ge=1, description="Features of the vector of an event.")
     notes_transpose: int = Field(
         default=5, ge=0, le=12, description="Pieces heard up to so many semitones higher or lower in training."
     )
@@ -173,7 +172,7 @@ class NotesInput(Input[NotesGroups]):
             )
         dropped, keys = options.reading_dropout or 0.0, options.notes.keys(field)
         if isinstance(field, NoteEvents):
-            return TransposedReader(WordReader(Embedding(field.size, WIDTH), None, dropped), keys)
+            return TransposedReader(WordReader(Embedding(field.size, options.notes.notes_size), None, dropped), keys)
         return masked(TransposedReader(SeriesReader(field.width, dropped), keys), options.augment)
 
     @classmethod

@@ -53,8 +53,8 @@ UPDATES, WARMUP = 3000, 50
 COUNTED = 1000
 # The part that is held out where nobody says which.
 HELD = 0.1
-# Features of an event; steps of a batch when pieces are judged.
-WIDTH, STEPS = 128, 8192
+# Steps of a batch when pieces are judged.
+STEPS = 8192
 
 
 class Composer(SequenceTask[Repertoire, Following]):
@@ -234,8 +234,8 @@ class Composer(SequenceTask[Repertoire, Following]):
         return ComposerNet(following, chosen.notes.keys(field))
 
     def _events_net(self, field: NoteEvents) -> Next[Any]:
-        embedding = Embedding(field.size, WIDTH)
-        encoder = self.options.make_encoder(WIDTH, **ENCODER)
+        embedding = Embedding(field.size, self.options.notes.notes_size)
+        encoder = self.options.make_encoder(embedding.output_size, **ENCODER)
         output = OutputLayer(encoder.output_size, field.size, embedding)
         return Next(embedding, encoder, output, self.options.head.settled("events"))
 
