@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import unrolled
+from unrolled.data.read.music import read_pieces
 from unrolled.errors import ModelFileError
 from unrolled.model import registry
 
@@ -74,3 +75,17 @@ def test_a_file_of_a_task_that_nobody_registered_says_what_to_do(kind: Any, tmp_
     assert ModelFileError.__name__ in said
     assert "the task 'case' is not known here" in said
     assert "register_task" in said
+
+
+def test_a_round_is_composed_from_its_beginning(tmp_path: Path) -> None:
+    pytest.importorskip("mido")
+    pytest.importorskip("matplotlib")
+    command = [sys.executable, str(EXAMPLE.parent / "compose.py"), str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "music: 14 pieces of midi, 1,120 notes in 616 beats" in result.stdout
+    assert (tmp_path / "round.png").stat().st_size > 1000
+    [piece] = read_pieces(tmp_path / "round.mid").values
+    # The second part of the song is what comes next, and the other voice enters with the first.
+    sung = [(note.start, note.pitch) for note in piece.notes if 8 <= note.start < 12]
+    assert sung == [(8, 61), (8, 77), (9, 63), (9, 78), (10, 65), (10, 80), (11, 61)]

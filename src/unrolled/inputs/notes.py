@@ -60,7 +60,7 @@ class NotesOptions(Options):
         default=5, ge=0, le=12, description="Pieces heard up to so many semitones higher or lower in training."
     )
     notes_transpose_rate: float = Field(
-        default=0.3, ge=0, le=1, description="Share of the pieces that are heard in another key in training."
+        default=0.5, ge=0, le=1, description="Share of the pieces that are heard in another key in training."
     )
 
     def fitted(self, pieces: Sequence[MusicPiece]) -> NoteGrid | NoteEvents:

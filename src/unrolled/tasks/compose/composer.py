@@ -39,16 +39,17 @@ from unrolled.tasks.compose.reading import JUDGED, LEARNED, STOPPED, Repertoire,
 from unrolled.tasks.compose.report import MusicReport
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
-from unrolled.tasks.options import enough_epochs
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Composer"]
 
 # Chosen by measurement on a part of the training data of benchmarks/tasks.py, see docs/tasks.md.
-ENCODER = {"cell": "gru", "hidden_size": 256, "recurrent_dropout": 0.4}
-BATCH, EPOCHS = 16, 20
-# Steps that a small set is trained for at least, and those in which the learning rate rises.
-UPDATES, WARMUP = 3000, 50
+ENCODER = {"cell": "gru", "hidden_size": 256, "recurrent_dropout": 0.5}
+BATCH, WARMUP = 16, 50
+# Steps of pieces that training sees in all, and the fewest and most epochs that make them.
+SEEN, EPOCHS = 4_000_000, (20, 300)
+# A small set has so many batches an epoch, if it has as many pieces.
+BATCHES = 8
 # Pieces whose notes are counted before training begins.
 COUNTED = 1000
 # The part that is held out where nobody says which.
@@ -254,13 +255,13 @@ class Composer(SequenceTask[Repertoire, Following]):
         return Next(reader, encoder, head, chosen.head.settled("grid"))
 
     def make_training(self, data: Following, *, scored: bool) -> TrainOptions:
-        epochs = enough_epochs(EPOCHS, len(data) // BATCH, UPDATES)
+        epochs = int(np.clip(SEEN // max(1, int(data.lengths.sum())), *EPOCHS))
         usual: dict[str, object] = {
             "learning_rate": 2e-3, "epochs": epochs, "schedule": "cosine", "final_factor": 0.02, "warmup": WARMUP,
             "average": "ema", "average_decay": 0.99,
         }  # fmt: skip
         if "token_budget" not in self.options.train.given():
-            usual["batch_size"] = BATCH
+            usual["batch_size"] = min(BATCH, max(1, len(data) // BATCHES))
         return self.options.training(**usual)
 
     def made_up(self, seed: int, rows: int) -> Repertoire:
