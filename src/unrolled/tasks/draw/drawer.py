@@ -216,7 +216,8 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
         encoder = chosen.make_encoder(reader.output_size + told, **medium.encoder)
         if told:
             encoder = Told(encoder, told)
-        options = NextOptions(output_dropout=chosen.head_dropout, condition_size=told)
+        dropout = medium.dropout if chosen.head_dropout is None else chosen.head_dropout
+        options = NextOptions(output_dropout=dropout, condition_size=told)
         head = medium.head(encoder.output_size, chosen)
         return DrawingNet(Next(reader, encoder, head, options), bag, medium.hands(chosen))
 

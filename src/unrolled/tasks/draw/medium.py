@@ -45,8 +45,8 @@ class Course(Protocol[V_co]):
 class Medium(ABC, Generic[V]):
     """How drawings of one kind are read and made; V: one of them.
 
-    name: of the field in saved models. said, unit: what drawings and their steps are called. encoder: what is chosen
-    where nothing is asked for, by measurement.
+    name: of the field in saved models. said, unit: what drawings and their steps are called. encoder, training,
+    dropout: what is chosen where nothing is asked for, by measurement.
     """
 
     name: ClassVar[str]
@@ -54,6 +54,7 @@ class Medium(ABC, Generic[V]):
     unit: ClassVar[str]
     encoder: ClassVar[Mapping[str, object]]
     training: ClassVar[Mapping[str, object]]
+    dropout: ClassVar[float]
 
     @classmethod
     @abstractmethod

@@ -33,8 +33,9 @@ class PenOptions(Options):
     floor: float = Field(default=0.01, gt=0, allow_inf_nan=False, description="Least deviation of one of them.")
     pen_degrees: float = Field(default=0.0, ge=0, le=180, description="Drawings turned by up to so much in training.")
     pen_slant: float = Field(default=0.0, ge=0, le=10, description="Drawings slanted by up to so much in training.")
+    # Chosen on the valid part of kanji, see docs/tasks.md.
     pen_stretch: float = Field(
-        default=0.0, ge=0, le=10, description="Width and height each changed in training, by a factor up to 1 + this."
+        default=0.1, ge=0, le=10, description="Width and height each changed in training, by a factor up to 1 + this."
     )
 
 
@@ -79,7 +80,9 @@ class DrawerOptions(TaskOptions):
     picture: PictureOptions = PictureOptions()
     encoder: ForwardOptions = ForwardOptions()
     train: BatchedOptions = BatchedOptions()
-    head_dropout: Rate = Field(default=0.2, description="Dropout of what the encoder gives, one mask a drawing.")
+    head_dropout: Rate | None = Field(
+        default=None, description="Dropout of what the encoder gives, one mask a drawing.  [0.1; 0.2 of pictures]"
+    )
 
     @property
     def ink(self) -> InkOptions:

@@ -27,7 +27,8 @@ class Pixels(Medium[np.ndarray]):
 
     name, said, unit = "palette", "pictures", "pixel"
     encoder: ClassVar[Mapping[str, object]] = {"cell": "lstm", "hidden_size": 128}
-    training: ClassVar[Mapping[str, object]] = {"learning_rate": 4e-3, "epochs": 24, "batch_size": 32}
+    training: ClassVar[Mapping[str, object]] = {"learning_rate": 4e-3, "epochs": 15, "batch_size": 32}
+    dropout = 0.2
     field: Palette
 
     @classmethod

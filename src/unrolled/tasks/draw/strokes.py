@@ -32,7 +32,8 @@ class Strokes(Medium[Drawing]):
 
     name, said, unit = "ink", "drawings", "point"
     encoder: ClassVar[Mapping[str, object]] = {"cell": "lstm", "hidden_size": 256}
-    training: ClassVar[Mapping[str, object]] = {"learning_rate": 2e-3, "epochs": 30, "batch_size": 32}
+    training: ClassVar[Mapping[str, object]] = {"learning_rate": 2e-3, "epochs": 30, "batch_size": 64}
+    dropout = 0.1
     field: Ink
 
     @classmethod
