@@ -15,6 +15,7 @@ import resource
 import time
 from typing import Any
 
+import tasks_drawing as drawing
 import tasks_ink as ink
 import tasks_music as music
 import tasks_series as series
@@ -56,6 +57,10 @@ ROWS = {
     "omniglot": Row(ink.omniglot, ink.omniglot_simple, 0.78, 0.88, ink.OMNIGLOT),
     "jsb_chorales": Row(music.chorales, music.chorales_simple, 8.6, 8.3, music.INDEPENDENT),
     "jsb_chorales_conditioned": Row(music.chorales, music.chorales_simple, 7.0, 6.2, music.CONDITIONED),
+    "sketches_kanji": Row(*drawing.sketches("kanji"), 1.2, 0.3, drawing.KANJI),
+    "sketches_sheep": Row(*drawing.sketches("sheep"), 1.0, 0.2, drawing.SHEEP),
+    "omniglot_drawn": Row(drawing.omniglot_drawn, dict, 0.50, 0.75, drawing.CHARACTERS),
+    "emoji_drawn": Row(drawing.emoji_drawn, dict, 0.40, 0.65, drawing.EMOJI),
     "omniglot_words": Row(ink.omniglot_words, dict, 15, 6, ink.WORDS),
 }  # fmt: skip
 """Every row: its training and its baseline, the score that it must reach at least and the one aimed at, its options."""
