@@ -2,7 +2,7 @@
 
 python examples/draw.py            # writes drawn.png, one.svg, gone_on.png and painted.png into the folder "drawn"
 
-All data are made here, seeded. A shape is one stroke or several, each a little other than the one before, as hands draw.
+All data are made here, seeded: shapes of one stroke or several, each a little other than the one before, as by hand.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def shape(name: str, random: np.random.Generator) -> list[np.ndarray]:
         across = [np.stack([np.cos(end), np.sin(end)]) * 20 for end in ends]
         strokes = [np.stack([-one, one]) for one in across]
     else:
-        strokes = [np.stack([np.linspace(-20, 20, 17), 8 * np.sin(2 * turn)], 1) + [0, down] for down in (-8, 8)]
+        strokes = [np.stack([np.linspace(-20, 20, 17), down + 8 * np.sin(2 * turn)], 1) for down in (-8, 8)]
     size = random.uniform(0.8, 1.2)
     return [stroke * size + random.normal(0, 0.4, stroke.shape) for stroke in strokes]
 

@@ -86,3 +86,29 @@ def test_drawings_without_names_are_learned_without(shell: Any, tmp_path: Path) 
     assert "generate" in said
     assert "KEYWORD" not in said
     assert json.loads(shell.ok("generate", str(tmp_path / "run"), "--length", "3"))["drawing"]
+
+
+def test_pictures_of_a_table_are_painted_from_their_captions(shell: Any, tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    colours, rows = {"red": (200, 30, 30), "blue": (30, 60, 200)}, ["file,caption"]
+    for i in range(40):
+        name = ("red", "blue")[i % 2]
+        image.new("RGB", (8, 8), colours[name]).save(tmp_path / f"{i}.png")
+        rows.append(f"{i}.png,a {name} field")
+    table, run = tmp_path / "pictures.csv", str(tmp_path / "run")
+    table.write_text("\n".join(rows) + "\n")
+    said = shell.ok("fit", "draw", str(table), "-o", run, *QUICK[:4], "--set", "size=4", "--set", "colours=2",
+                    "--set", "keywords=words")  # fmt: skip
+    assert "pictures: 40 of pictures.csv; what they are called: caption" in said
+    [line] = shell.ok("generate", run, "red", "--temperature", "0").splitlines()
+    picture = json.loads(line)
+    assert picture["word"] == "red"
+    assert {pixel for row in picture["pixels"] for pixel in row} == {"#c81e1e"}
+    shell.ok("generate", run, "blue", "-o", str(tmp_path / "blue.png"))
+    assert (tmp_path / "blue.png").stat().st_size > 0
+    assert "bits a pixel" in shell.ok("evaluate", run, str(table))
+    image.new("RGB", (8, 4), colours["red"]).save(tmp_path / "upper.bmp")
+    gone_on = json.loads(shell.ok("predict", run, str(tmp_path / "upper.bmp"), "--keyword", "blue"))["pixels"]
+    assert gone_on[:2] == [["#c81e1e"] * 4] * 2
+    (tmp_path / "0.png").unlink()
+    assert "Line 2 of pictures.csv: There is no file" in shell.mistake("evaluate", run, str(table))

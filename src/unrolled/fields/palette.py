@@ -14,7 +14,7 @@ from unrolled.fields.field import Field, register_field
 from unrolled.options import typed
 from unrolled.types import Json
 
-__all__ = ["Palette"]
+__all__ = ["Palette", "reduced"]
 
 # A side of more pixels makes sequences that no recurrent network learns in a sitting.
 LARGEST, MOST = 128, 256
@@ -56,7 +56,7 @@ class Palette(Field[np.ndarray]):
         for name, value, most in (("size", size, LARGEST), ("colours", colours, MOST)):
             if not 2 <= value <= most:
                 raise OptionError(f"Palette: {name} must lie in 2..{most}, got {value!r}.")
-        small = [_reduced(_checked(picture), size).reshape(-1, 3) for picture in pictures]
+        small = [reduced(picture, size).reshape(-1, 3) for picture in pictures]
         if not small:
             raise DataError("Palette: expected at least one picture to fit, got none: give the training pictures.")
         distinct, counts = np.unique(np.concatenate(small), axis=0, return_counts=True)
@@ -76,7 +76,7 @@ class Palette(Field[np.ndarray]):
         Raises:
             DataError: it is no picture.
         """
-        pixels = _reduced(_checked(value), self.size).reshape(-1, 3).astype(np.int64)
+        pixels = reduced(value, self.size).reshape(-1, 3).astype(np.int64)
         far = ((pixels[:, None] - self._table.astype(np.int64)) ** 2).sum(-1)
         codes: np.ndarray = far.argmin(1)
         return codes.astype(np.int64)
@@ -153,8 +153,12 @@ def _checked(value: np.ndarray) -> np.ndarray:
     return on_white
 
 
-def _reduced(pixels: np.ndarray, size: int) -> np.ndarray:
-    """(size, size, 3) whole numbers: the mean of what lies in each of size x size parts of the square around it."""
+def reduced(picture: np.ndarray, size: int) -> np.ndarray:
+    """The picture on white as (size, size, 3) uint8: the mean of what lies in each part of the white square around it.
+
+    What has just that size stays as it is. Raises `DataError` for what is no picture.
+    """
+    pixels = _checked(picture)
     height, width = pixels.shape[:2]
     if height != width:
         side = max(height, width)

@@ -41,12 +41,12 @@ def fit(
     file: Annotated[
         str,
         Word(
-            "Drawings (.ndjson, .npz of moves, .inkml, .txt of Omniglot, .zip), or a folder.",
+            "Drawings (.ndjson, .npz, .inkml, Omniglot's .txt, .zip), a table of picture files, or a folder of either.",
             "FILE|FOLDER",
             placed=True,
         ),
     ],
-    label: Annotated[str | None, Word("What names the drawings: a key of each line, or an array.", "NAME")] = None,
+    label: Annotated[str | None, Word("Column, key of each line or array that names the drawings.", "NAME")] = None,
     valid: Valid = None,
     test: Test = None,
     cell: Cell = None,
@@ -56,9 +56,12 @@ def fit(
 ) -> Asked:
     """Learn to draw from drawings, and from what they are called where they are: then one draws from a keyword.
 
+    Pictures, of a table with a column of their paths or of a folder, are learned as small ones of few colours.
+
     \b
       unrolled fit draw sketches.ndjson -o runs/sketches
       unrolled fit draw letters/ --hidden-size 400 --max-minutes 20
+      unrolled fit draw icons.csv --label caption --set size=16 --set colours=16
       unrolled fit draw sketches.ndjson --set keywords=none
     """
     part, valid_file = part_or_file(valid)

@@ -56,15 +56,7 @@ Layers = Annotated[int | None, Word("Recurrent layers, one on top of another.")]
 Level = Annotated[str | None, Word("What one step reads: word, char or subword.")]
 Prompt = Annotated[
     str,
-<<<<<<< HEAD
     Word('How a text begins ("-": standard input), the file of a piece, or a keyword.', "PROMPT", placed=True),
-=======
-    Word(
-        'How a text begins ("-": standard input), the file of a piece, or the keyword of a drawing.',
-        "PROMPT",
-        placed=True,
-    ),
->>>>>>> 3995588 (Join what two branches wrote in one place)
 ]
 Vectors = Annotated[str | None, Word("Word vectors to start from: GloVe or word2vec text, also .gz.", "FILE")]
 Valid = Annotated[

@@ -88,10 +88,13 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
 
         Args:
             source: drawings: .ndjson of Quick Draw, .inkml, .npz of moves, Omniglot's texts, a folder or zip of them,
-                or lists of strokes; or pictures: arrays (height, width[, 3 or 4]) of whole numbers from 0 to 255.
+                or lists of strokes; or pictures: a table with a column of their files, a folder of them, with a text
+                beside each or in a folder for each class, or arrays (height, width[, 3 or 4]) of whole numbers from 0
+                to 255.
             y: what each is called: the name of a class, or a caption of several words; None: as it stands beside the
                 drawings, or nothing.
-            label: where that stands in the file.
+            label: where that stands in the file; of a table of pictures the column, if it is not called caption,
+                keyword, word, label, class, text, title or name.
             valid: what tells which step was the best: a part of these (0.05), a source of the same kind, or (drawings,
                 names). 0: none, then the last step counts.
             refit: learn from the part that told which step was the best, too, in the end.
@@ -145,7 +148,7 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
     ) -> list[Any]:  # fmt: skip
         """Each drawing of a source, of any kind as in `fit`, gone on from: see `generate`."""
         words = self._words(keyword)
-        corpus = self._asked(source, labelled=False)
+        corpus = self._asked(source, whole=False)
         return [self._drawn(one, words, temperature, length, seed, row) for row, one in enumerate(corpus.values)]
 
     def plot(
@@ -160,7 +163,7 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
         if source is None:
             new = self.generate(keyword, samples=samples, temperature=temperature, seed=seed)
             return draw_sheet([Shown(one, 0, named) for one in new], path)
-        given = self._asked(source, labelled=False).values[:samples]
+        given = self._asked(source, whole=False).values[:samples]
         gone_on = self.predict(list(given), keyword=keyword, temperature=temperature, seed=seed)
         counts = [self._medium.given(one) for one in given]
         return draw_sheet([Shown(one, n, named) for one, n in zip(gone_on, counts, strict=True)], path)
@@ -253,20 +256,23 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
             self.fitted()
 
     def _read(
-        self, source: object, y: Iterable[object] | None = None, label: str | None = None, *, labelled: bool = True
-    ) -> Sketches:
+        self, source: object, y: Iterable[object] | None = None, label: str | None = None, *, labelled: bool = True,
+        whole: bool = True,
+    ) -> Sketches:  # fmt: skip
         """A source as `fit` reads it; nothing is said of what drawings are called where that is not learned."""
         chosen = self.options
         wanted = labelled and chosen.keyword.keywords != "none"
-        found = read_sketches(source, y if wanted else None, label or self.notes.label, chosen, labelled=wanted)
+        found = read_sketches(
+            source, y if wanted else None, label or self.notes.label, chosen, labelled=wanted, whole=whole
+        )
         if not len(found):
             raise DataError("Drawer: expected at least one drawing, got none; give some.")
         return found
 
-    def _asked(self, source: object, y: Iterable[object] | None = None, *, labelled: bool = True) -> Sketches:
-        """A source for the fitted model."""
+    def _asked(self, source: object, y: Iterable[object] | None = None, *, whole: bool = True) -> Sketches:
+        """A source for the fitted model. whole: else drawings have been begun, and have no names."""
         self.fitted()
-        corpus = self._read(source, y, labelled=labelled)
+        corpus = self._read(source, y, labelled=whole, whole=whole)
         corpus.check_medium("Drawer", type(self._medium))
         return corpus
 
