@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unrolled.align.ctc import CTC, CTCOptions, Transcribed
 from unrolled.errors import DataError, LengthsError, NonFiniteError, NotStreamable, OptionError, ShapeError
-from unrolled.nn import EncoderOptions, Reader, SeriesReader, make_encoder
+from unrolled.nn import EncoderOptions, LineReader, Reader, SeriesReader, make_encoder
 from unrolled.nn.reading.frames import StackedReader
 from unrolled.padding import Padded, valid_mask
 from unrolled.testing import check_alignment
@@ -301,6 +301,25 @@ def test_live_pieces_say_what_the_whole_says(stride: int, cuts: list[int]) -> No
 def test_an_encoder_that_sees_what_follows_cannot_go_live() -> None:
     with pytest.raises(NotStreamable, match="use bidirectional=False"):
         make(bidirectional=True).begin(1)
+    with pytest.raises(NotStreamable, match=r"a reader that does not see what follows.* use a causal one"):
+        make(LineReader(3, 1, (4,))).begin(1)
+
+
+@pytest.mark.parametrize("cuts", [[24], [6, 12, 6], [2, 2, 0, 2, 18], [2] * 12])
+def test_a_reader_that_looks_back_is_shown_what_it_needs_again(cuts: list[int]) -> None:
+    model = make(LineReader(3, 1, (4, 4), stride=2, causal=True)).double()
+    x = torch.randn(3, 24, 3, dtype=torch.float64)
+    # Two columns at the full rate, and two that are two each.
+    assert model.reader.context == 6
+    whole = model.log_probs(Padded(x, torch.full((3,), 24))).values
+    state, start, found = model.begin(3), 0, []
+    for width in cuts:
+        seen = min(6, start)
+        piece = x[:, start - seen : start + width]
+        said, state = model.step(Padded(piece, torch.full((3,), piece.shape[1])), state, seen=seen // 2)
+        found.append(said.values)
+        start += width
+    torch.testing.assert_close(torch.cat(found, 1), whole)
 
 
 def test_it_learns_which_code_a_bump_is() -> None:

@@ -96,14 +96,16 @@ class CTC(nn.Module, Generic[S]):
             )
         return losses.sum(), count, None
 
-    def scores(self, x: Padded, state: S | None = None) -> tuple[Padded, S]:
+    def scores(self, x: Padded, state: S | None = None, *, seen: int = 0) -> tuple[Padded, S]:
         """log p of all codes (batch, frames, size) with the frames of each row, and the encoder's state after them.
 
-        With the gradient, in the mode that the module is in. state: as an earlier call returned it, or None.
+        With the gradient, in the mode that the module is in. state: as an earlier call returned it, or None. seen: so
+        many frames at the begin of each row were in that call: the reader sees their inputs again, the encoder not.
         """
-        frames = self.reader.frames(x.lengths)
-        if x.values.shape[1]:
-            y, state = self.encoder(self.reader(x), state, lengths=frames)
+        frames = self.reader.frames(x.lengths) - seen
+        read = self.reader(x)[:, seen:] if x.values.shape[1] else x.values
+        if read.shape[1]:
+            y, state = self.encoder(read, state, lengths=frames)
         else:
             state = self._start(len(x.values)) if state is None else state
             y = self.head.weight.new_zeros(len(x.values), 0, self.encoder.output_size)
@@ -115,23 +117,31 @@ class CTC(nn.Module, Generic[S]):
             values, frames, *_ = self.scores(x)[0]
             return Padded(zero_padding(values, frames), frames)
 
+    @property
+    def streamable(self) -> bool:
+        """Whether neither the reader nor the encoder sees what follows."""
+        return self.encoder.streamable and self.reader.context is not None
+
     def begin(self, rows: int) -> S:
         """The state before the first frame of `rows` live rows. Raises NotStreamable."""
-        if not self.encoder.streamable:
+        if not self.streamable:
+            part = "a reader" if self.encoder.streamable else "an encoder"
             raise NotStreamable(
-                "CTC: a live row needs an encoder that does not see what follows, but this one needs the whole "
-                "sequence; use bidirectional=False."
+                f"CTC: a live row needs {part} that does not see what follows, but this one needs the whole "
+                f"sequence; use {'a causal one' if self.encoder.streamable else 'bidirectional=False'}."
             )
         return self._start(rows)
 
-    def step(self, x: Padded, state: S) -> tuple[Padded, S]:
+    def step(self, x: Padded, state: S, *, seen: int = 0) -> tuple[Padded, S]:
         """`log_probs` of the next piece of each row, and the state after it.
 
         x: any number of inputs a row, 0 too; where the reader stacks inputs, a multiple of its stride but at the end.
-        Within one `evaluating(self)` around many calls the weights are looked at once.
+        seen: frames at the begin of x that were in the piece before: of those inputs that the reader needs again, its
+        `context`, the last ones stand before the new ones. Within one `evaluating(self)` around many calls the weights
+        are looked at once.
         """
         with evaluating(self):
-            (values, frames, *_), state = self.scores(x, state)
+            (values, frames, *_), state = self.scores(x, state, seen=seen)
             return Padded(zero_padding(values, frames), frames), state
 
     def _start(self, rows: int) -> S:

@@ -38,3 +38,7 @@ class StackedReader(Reader):
 
     def frames(self, lengths: Tensor) -> Tensor:
         return torch.div(self.reader.frames(lengths) + self.stride - 1, self.stride, rounding_mode="floor")
+
+    @property
+    def context(self) -> int | None:
+        return self.reader.context

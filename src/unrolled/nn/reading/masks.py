@@ -53,6 +53,10 @@ class MaskedReader(Reader):
     def frames(self, lengths: Tensor) -> Tensor:
         return self.reader.frames(lengths)
 
+    @property
+    def context(self) -> int | None:
+        return self.reader.context
+
     def forward(self, x: Padded) -> Tensor:
         y: Tensor = self.reader(x)
         if not self.training:

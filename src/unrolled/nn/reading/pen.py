@@ -55,6 +55,10 @@ class PenReader(Reader):
     def frames(self, lengths: Tensor) -> Tensor:
         return self.reader.frames(lengths)
 
+    @property
+    def context(self) -> int | None:
+        return self.reader.context
+
     def forward(self, x: Padded) -> Tensor:
         varies = self.training and (self.degrees or self.slant or self.stretch or self.jitter)
         y: Tensor = self.reader(x._replace(values=self._varied(zero_padding(x.values, x.lengths))) if varies else x)

@@ -111,6 +111,10 @@ class PerturbedReader(Reader):
     def frames(self, lengths: Tensor) -> Tensor:
         return self.reader.frames(lengths)
 
+    @property
+    def context(self) -> int | None:
+        return self.reader.context
+
     def forward(self, x: Padded) -> Tensor:
         if self.training and x.values.ndim == 3 and x.values.shape[2] == self.output_size:
             x = x._replace(values=self.changed(zero_padding(x.values, x.lengths), x.lengths))

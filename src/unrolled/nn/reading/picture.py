@@ -101,6 +101,10 @@ class PictureReader(Reader):
     def frames(self, lengths: Tensor) -> Tensor:
         return torch.where(lengths > 0, self.cells, 0)
 
+    @property
+    def context(self) -> int | None:
+        return None
+
 
 class LineReader(Reader):
     """Pictures of lines, of one height and any length: columns are time, and all that stands above each other one step.
@@ -162,6 +166,15 @@ class LineReader(Reader):
 
     def frames(self, lengths: Tensor) -> Tensor:
         return _strided(lengths, self.stride)
+
+    @property
+    def context(self) -> int | None:
+        if not self.causal:
+            return None
+        seen, step = 0, 1
+        for stride in self.strides:
+            seen, step = seen + _AROUND * step, step * stride
+        return seen
 
 
 class _Block(nn.Module):

@@ -37,6 +37,11 @@ class Reader(nn.Module, ABC):
         """The steps (batch,) that it gives of rows of so many inputs; none of a row of length 0."""
         return lengths
 
+    @property
+    def context(self) -> int | None:
+        """How many inputs before its own a step is made of, for who reads on in pieces; None: later ones, too."""
+        return 0
+
 
 class WordReader(Reader):
     """Codes as vectors, with what the characters of each word say beside them.

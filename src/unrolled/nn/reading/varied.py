@@ -67,6 +67,10 @@ class VariedReader(Reader):
     def frames(self, lengths: Tensor) -> Tensor:
         return self.reader.frames(lengths)
 
+    @property
+    def context(self) -> int | None:
+        return self.reader.context
+
     def forward(self, x: Padded) -> Tensor:
         moves = self.flip or self.shift or self.degrees or self.slant or self.stretch
         if self.training and (moves or self.light) and x.values.shape[1]:

@@ -34,8 +34,8 @@ class LiveText(NamedTuple):
 class LiveRecognition:
     """One input after another, each in pieces of any size: whatever the pieces are, the text is that of the whole.
 
-    `Recognizer.stream` makes it. What is kept is the encoder's state, the beam and what has been said; no frame is, so
-    that a stream may last.
+    `Recognizer.stream` makes it. What is kept is the encoder's state, the beam, what has been said and the few steps
+    that the reader must see again; nothing else is, so that a stream may last.
 
     stride: steps that are read at once. after: steps that follow the last one. pause: frames of nothing, after
     something was said, that end an utterance; None: nothing ends it.
@@ -55,7 +55,7 @@ class LiveRecognition:
         after: int,
         pause: int | None,
     ) -> None:
-        if not net.encoder.streamable:
+        if not net.streamable:
             raise NotStreamable(
                 "stream: this model reads both ways, so it needs the whole recording before it says a word; fit it "
                 "with streaming=True, which makes more errors, or call transcribe() on whole ones."
@@ -65,13 +65,15 @@ class LiveRecognition:
         self._net, self._front, self._coding, self._clock = net, front, coding, clock
         self._width, self._nbest, self._scorers = width, nbest, tuple(scorers)
         self._stride, self._after, self._pause = stride, after, pause
+        # Steps that the reader must see again, as whole frames.
+        self._context = -(-(net.reader.context or 0) // stride) * stride
         self._begin()
 
     def _begin(self) -> None:
         self._state = self._net.begin(1)
         self._search = make_search(self._width, self._scorers)
         self._end = None if self._pause is None else EndPoint(self._pause)
-        self._left, self._begun = np.zeros((0, 0), np.float32), False
+        self._left, self._before, self._begun = np.zeros((0, 0), np.float32), np.zeros((0, 0), np.float32), False
         self._writing, self._said, self._over = Writing(self._coding), SoFar((), ()), False
 
     def push(self, piece: np.ndarray) -> LiveText:
@@ -100,10 +102,12 @@ class LiveRecognition:
     def _take(self, steps: np.ndarray) -> None:
         if not len(steps):
             return
-        weight = self._net.head.weight
+        weight, seen = self._net.head.weight, len(self._before) // self._stride
+        steps = np.concatenate([self._before, steps]) if seen else steps
+        self._before = steps[len(steps) - min(len(steps), self._context) :]
         values = torch.from_numpy(np.ascontiguousarray(steps)).to(weight)[None]
         with evaluating(self._net):
-            frames, self._state = self._net.step(Padded(values, torch.tensor([len(steps)])), self._state)
+            frames, self._state = self._net.step(Padded(values, torch.tensor([len(steps)])), self._state, seen=seen)
             log_probs = frames.values[0].cpu().numpy()
             self._said = self._search.push(log_probs)
         if self._end is not None:
