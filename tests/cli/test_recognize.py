@@ -54,7 +54,7 @@ def test_a_picture_of_data_that_is_not_held_out_is_told_to_be_missing(shell: Any
     train = features(tmp_path / "train.npz", 12, 0)
     said = shell.ok("fit", "recognize", train, "--valid", "0", "--epochs", "1", "--plot", "-o", str(tmp_path / "run"),
                     *QUICK)  # fmt: skip
-    assert "no recognition.png: it needs recordings or drawings with their texts" in said
+    assert "no recognition.png: it needs recordings, drawings or pictures with their texts" in said
     assert (tmp_path / "run" / "learning.png").stat().st_size > 0
 
 

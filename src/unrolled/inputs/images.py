@@ -208,6 +208,10 @@ class ImageInput(Input[ImageGroups]):
         field: Image = fields["image"]
         return field.front()
 
+    def shown(self, row: int, fields: Fields) -> np.ndarray:
+        field: Image = fields["image"]
+        return field.decode(field.encode(self.picture(row)))
+
     @classmethod
     def made_up(cls, fields: Fields, options: ImageGroups, draw: Sequence[np.random.Generator]) -> Self:
         return cls([checked_picture(fields["image"].draw(random), "made up") for random in draw], options.feature_cache)

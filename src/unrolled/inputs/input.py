@@ -150,6 +150,10 @@ class Input(ABC, Generic[Groups]):
         """The strokes of one input, for a picture; None where it has none."""
         return None
 
+    def shown(self, row: int, fields: Fields) -> np.ndarray | None:
+        """One input as the network sees it, pixels (height, width) or (height, width, 3) uint8; None: no picture."""
+        return None
+
     @classmethod
     @abstractmethod
     def made_up(cls, fields: Fields, options: Groups, draw: Sequence[np.random.Generator]) -> Self:

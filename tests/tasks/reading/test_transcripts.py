@@ -135,7 +135,9 @@ def test_a_list_that_is_not_there_or_empty_is_told_before_what_it_is_of(tmp_path
 def test_a_column_of_paths_is_of_a_table(tmp_path: Path) -> None:
     for source, name in ((tmp_path, tmp_path.name), (tmp_path / "a.npz", "a.npz"), ([np.zeros((3, 2))], "a list")):
         with pytest.raises(OptionError, match=rf"column 'clip' names the recordings, got {name}, which has no columns"):
-            check_listed(source, "clip")
-        check_listed(source, None)
+            check_listed(source, audio="clip", image=None)
+        check_listed(source, audio=None, image=None)
     for source in (tmp_path / "a.tsv", {"clip": ["a.wav"], "text": ["a"]}):
-        check_listed(source, "clip")
+        check_listed(source, audio="clip", image=None)
+    with pytest.raises(OptionError, match="got audio='a' and image='b': name one"):
+        check_listed({"a": [], "b": []}, audio="a", image="b")

@@ -145,7 +145,7 @@ def test_a_score_tells_which_step_was_the_best_where_enough_are_held_out(letters
     ("series", None, "Expected a transcript for each input, but got none: give them after the inputs, as y."),
     ("series", ["a", None, "b", "c"], "row 1 of the arrays, got None: write what is said, or '' where nothing is."),
     ("series", ["", "", "", ""], "fit: all 4 transcripts to learn from are empty; give some in which words are."),
-    ("texts", None, "Expected recordings, series of numbers or drawings with their transcripts, got texts"),
+    ("texts", None, "Expected recordings, series of numbers, drawings or pictures of lines with their"),
     ("one", ["a"], "fit: expected at least 2 examples to learn from, got 1"),
 ])  # fmt: skip
 def test_what_cannot_be_learned_from_is_one_sentence(x: str, y: Any, sentence: str, letters: SimpleNamespace) -> None:
@@ -162,7 +162,7 @@ def test_what_cannot_be_learned_from_is_one_sentence(x: str, y: Any, sentence: s
     ("path,text\n,a\n", "Expected the path of a sound file as 'path' in line 2 of a.csv, got None"),
     ("path,text\n\xff,a\n", "a.csv is not UTF-8 text"),
     ("sound,text\none.wav,a\n", "a.csv: expected a column audio_filepath, path, file, audio or filename"),
-    ("path,text\na.csv,a\n", "Expected recordings, series of numbers or drawings with their transcripts, got texts"),
+    ("path,text\na.csv,a\n", "Expected recordings, series of numbers, drawings or pictures of lines with their"),
 ])  # fmt: skip
 def test_what_is_wrong_with_a_list_of_recordings_is_told_where_its_first_is_none(
     tmp_path: Path, text: str, sentence: str

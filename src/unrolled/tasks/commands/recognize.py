@@ -19,12 +19,12 @@ __all__ = ["DESCRIPTION"]
 Source = Annotated[
     str,
     Word(
-        "List of recordings (.jsonl, .csv, .tsv, .parquet), folder of sounds and texts, features (.npz), or drawings.",
+        "List of recordings or pictures (.jsonl, .csv, .tsv, .parquet), folder of them and texts, features, drawings.",
         "FILE|FOLDER",
         placed=True,
     ),
 ]
-Sounds = Annotated[str, Word("New data as for fit, or a sound file.", "FILE", placed=True)]
+Sounds = Annotated[str, Word("New data as for fit, or a sound or picture.", "FILE", placed=True)]
 Spoken = Annotated[str, Word("Data with the texts, as for fit.", "FILE", placed=True)]
 LanguageRun = Annotated[str | None, Word("A language model that has a say: its run or file.", "RUN")]
 Weight = Annotated[float | None, Word("Weight of the language model.  [default: 0.5]")]
@@ -39,6 +39,7 @@ def fit(
     file: Source,
     text: Annotated[str | None, Word("Column of the texts.", "COLUMN")] = None,
     audio: Annotated[str | None, Word("Column of the paths of recordings.", "COLUMN")] = None,
+    image: Annotated[str | None, Word("Column of the paths of pictures.", "COLUMN")] = None,
     valid: Valid = None,
     test: Test = None,
     streaming: Annotated[bool, Word("Read forwards alone, to recognise while it is said.")] = False,
@@ -47,21 +48,23 @@ def fit(
     hidden_size: HiddenSize = None,
     layers: Layers = None,
 ) -> Asked:
-    """Learn to write down what is said in a sound, or written by a pen.
+    """Learn to write down what is said in a sound, written by a pen, or printed in a line.
 
     A list names recordings and their texts, a folder holds x.wav with x.txt, or the files of Kaldi (wav.scp, text). An
     .npz file holds features computed elsewhere, as x and lengths, and the texts as its array text, or in a table of the
-    same name beside it. Drawings stand in .ndjson or .npz, or in a folder of .inkml, each with its text.
+    same name beside it. Drawings stand in .ndjson or .npz, or in a folder of .inkml, each with its text. Lines of print
+    are pictures: a folder of x.png with x.gt.txt, or a list of them; they are read from left to right.
 
     \b
       unrolled fit recognize train.jsonl --test test.jsonl -o runs/speech --plot
       unrolled fit recognize clips.tsv --audio path --text sentence --streaming
       unrolled fit recognize train.npz --set feature_noise=0.6 --set stride=2
+      unrolled fit recognize lines/ --test more_lines/ --plot
     """
     part, valid_file = part_or_file(valid)
     return Asked(
         {"source": file, "valid": valid_file, "test": test},
-        reading={"text": text, "audio": audio},
+        reading={"text": text, "audio": audio, "image": image},
         options={"cell": cell, "hidden_size": hidden_size, "layers": layers, "level": level,
                  "streaming": streaming or None},
         held=part_of(part),
@@ -164,7 +167,7 @@ def recognition(finished: Finished[Recognizer]) -> Path | None:
 
 def closing(finished: Finished[Recognizer]) -> list[str]:
     return [
-        *not_drawn(finished, "recognition.png", "recordings or drawings with their texts"),
+        *not_drawn(finished, "recognition.png", "recordings, drawings or pictures with their texts"),
         f"next: unrolled predict {finished.folder} FILE",
         *evaluate_next(finished),
     ]

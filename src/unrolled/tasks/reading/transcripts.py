@@ -60,8 +60,8 @@ def read_utterances(
         if is_path(source) and source != "-":
             _check_list(require_file(source), columns)
         raise DataError(
-            f"Expected recordings, series of numbers or drawings with their transcripts, got {kind.kind}: name the "
-            "column of the paths with audio=, or give arrays."
+            f"Expected recordings, series of numbers, drawings or pictures of lines with their transcripts, got "
+            f"{kind.kind}: name the column of the paths with audio= or image=, or give arrays."
         )
     read = kind.read(source, columns, options, labelled=labelled and texts is None)
     if not labelled:
@@ -78,14 +78,20 @@ def read_utterances(
     return Utterances(read.inputs, read.places, read.columns, (*remarks, *silent), said)
 
 
-def check_listed(source: object, column: str | None) -> None:
-    """Raises `OptionError` where the column of the paths is named, but the source has no columns."""
+def check_listed(source: object, *, audio: str | None, image: str | None) -> str | None:
+    """The column of the paths, if one is named. Raises `OptionError` where two are, or the source has no columns."""
+    if audio is not None and image is not None:
+        raise OptionError(
+            f"Expected a column of recordings or one of pictures, got audio={audio!r} and image={image!r}: name one."
+        )
+    column, option, what = (audio, "audio", "recordings") if image is None else (image, "image", "pictures")
     if column is not None and not (holds_columns(source) or (is_path(source) and suffix(source) in TABLES)):
         name = Path(source).name if is_path(source) else f"a {type(source).__name__}"
         raise OptionError(
-            f"Expected a table, whose column {column!r} names the recordings, got {name}, which has no columns: leave "
-            "audio= out."
+            f"Expected a table, whose column {column!r} names the {what}, got {name}, which has no columns: leave "
+            f"{option}= out."
         )
+    return column
 
 
 def _check_list(path: Path, columns: LabelColumns) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from unrolled.inputs.input import Inked
 from unrolled.inspect.ink import draw_ink
+from unrolled.inspect.line import draw_line
 from unrolled.inspect.recognition import TimedWord, draw_recognition
 from unrolled.tasks.recognize.transcription import HeardWord, Transcription
 
@@ -16,12 +17,22 @@ __all__ = ["draw_found", "letters_of"]
 
 
 def draw_found(
-    features: np.ndarray, inked: Inked | None, found: Transcription, path: str | Path, *, step: float | None
+    features: np.ndarray,
+    inked: Inked | None,
+    line: np.ndarray | None,
+    found: Transcription,
+    path: str | Path,
+    *,
+    step: float | None,
 ) -> Path:
-    """A drawing in the colours of its letters; anything else over time, with its words.
+    """A drawing in the colours of its letters, a line of print under its letters; anything else over time, with its
+    words.
 
-    features: (steps, width). step: how far apart the steps are in seconds, None where nobody knows.
+    features: (steps, width). line: pixels (height, steps), None where there are none. step: how far apart the steps are
+    in seconds, None where nobody knows.
     """
+    if line is not None:
+        return draw_line(line, [TimedWord(*letter) for letter in found.tokens], path, title=found.text)
     if inked is None:
         return draw_recognition(features, [TimedWord(*word) for word in found.words], path, step=step)
     colours = letters_of(inked.owners, len(inked.drawing), found.tokens, step or 1.0)

@@ -1,4 +1,4 @@
-"""Recognition: the words of a sound, of a series of features or of pen strokes."""
+"""Recognition: the words of a sound, of a series of features, of pen strokes or of a picture of a line."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class RecognizerNotes(Notes):
 
 
 class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
-    """Learns to write down what is said in a sound, or what a pen writes, from inputs and their texts.
+    """Learns to write down what is said in a sound, what a pen writes, or what stands in a line of print.
 
     options: any of `RecognizerOptions`, flat. Raises `OptionError` for an unknown option or a bad value.
 
@@ -77,6 +77,7 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
         *,
         text: str | None = None,
         audio: str | None = None,
+        image: str | None = None,
         valid: object = 0.1,
         refit: bool = False,
         run: str | Path | None = None,
@@ -88,11 +89,12 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
 
         Args:
             source: a list of recordings (JSON lines, a table with a column of paths, a folder of x.wav with x.txt, one
-                of Kaldi's); or an .npz file of features: `x` (N, T, D) or, one after another, (sum of lengths, D), with
-                `lengths`, and the texts as its array `text`, or in a table or a .txt of the same name beside it; or the
-                inputs themselves, with their texts in `y`: a list of `Sound`s or of arrays (T_i, D).
+                of Kaldi's) or of pictures of lines (a table, or a folder of x.png with x.gt.txt); or an .npz file of
+                features: `x` (N, T, D) or, one after another, (sum of lengths, D), with `lengths`, and the texts as its
+                array `text`, or in a table or a .txt of the same name beside it; or the inputs themselves, with their
+                texts in `y`: a list of `Sound`s, of arrays (T_i, D), or of lines (height, width) uint8.
             y: one text for each input; "" where nothing is said.
-            text, audio: the columns of a table with the texts, and with the paths.
+            text, audio, image: the columns of a table with the texts, and with the paths of recordings or of pictures.
             valid: what tells which step was the best: a part of these (0.1), a source of the same kind, or (inputs,
                 texts). 0: none, then the last step counts.
             refit: learn from the part that told which step was the best, too, in the end.
@@ -102,11 +104,11 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
             DataError, OptionError: the data or an option cannot be used, in one sentence; so where a text is too long
                 for its input.
         """
-        check_listed(source, audio)
-        columns = LabelColumns(label=text, files=audio, said=True)
+        files = check_listed(source, audio=audio, image=image)
+        columns = LabelColumns(label=text, files=files, said=True)
         corpus = read_utterances(source, y, columns, self.options, labelled=True)
         training = Training(None if run is None else Path(run), progress, resume, tuple(callbacks))
-        with self.anew(RecognizerNotes((text, audio))):
+        with self.anew(RecognizerNotes((text, files))):
             part, later = given_source(valid, self._read)
             corpus.check_held(later)
             remarks = (*corpus.remarks, *self._remarks(corpus, later))
@@ -138,7 +140,7 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
 
     def plot(self, source: object, path: str | Path, *, row: int = 0, **search: object) -> Path:
         """Draw one input of a source: a sound's spectrogram, or a series, with the words at their times; of a drawing
-        the strokes in the colours of their letters."""
+        the strokes in the colours of their letters; a line of print under its letters."""
         from unrolled.tasks.recognize.picture import draw_found
 
         corpus = self._read(source, labelled=False)
@@ -148,8 +150,8 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
         data = self.make_data(replace(corpus, texts=None), np.array([row]))
         [found] = self._hear(data, self.fitted(), SearchOptions.signed("plot", search))
         features = self._plain_steps(corpus)[row]
-        inked = corpus.inputs.inked(row, self.fields)
-        return draw_found(features, inked, found, path, step=self.kind.seconds(self.fields))
+        inked, line = corpus.inputs.inked(row, self.fields), corpus.inputs.shown(row, self.fields)
+        return draw_found(features, inked, line, found, path, step=self.kind.seconds(self.fields))
 
     def stream(self, *, pause: float | None = None, **search: object) -> LiveRecognition:
         """Hear while it is said: `push` takes pieces, `finish` says it all; any split into pieces says the same.
@@ -172,7 +174,7 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
     @property
     def streamable(self) -> bool:
         """Whether `stream` can hear while it is said."""
-        return cast("CTC[Any]", self.fitted()).encoder.streamable
+        return cast("CTC[Any]", self.fitted()).streamable
 
     def make_fields(self, corpus: Utterances, rows: np.ndarray) -> Fields:
         chosen, said = self.options.transcript, corpus.said
@@ -258,9 +260,9 @@ class Recognizer(SequenceTask[Utterances, Examples[Transcribed]]):
 
     def _read(self, source: object, y: object = None, *, labelled: bool = True) -> Utterances:
         """A source as `fit` reads it, with the columns that were named there."""
-        text, audio = self.notes.columns
+        text, files = self.notes.columns
         return read_utterances(
-            source, y, LabelColumns(label=text, files=audio, said=True), self.options, labelled=labelled
+            source, y, LabelColumns(label=text, files=files, said=True), self.options, labelled=labelled
         )
 
     def _remarks(self, corpus: Utterances, later: Utterances | None) -> tuple[str, ...]:
