@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from unrolled.errors import DataError, OptionError
 from unrolled.inputs import ImageInput
 from unrolled.inputs.columns import LabelColumns
 from unrolled.model import load
+from unrolled.nn import ResNet
 from unrolled.tasks import Classifier, Regressor
 from unrolled.tasks.classify import ClassifierOptions
 from unrolled.train import Event
@@ -198,6 +200,29 @@ def test_numbers_are_learned_from_pictures(tmp_path: Path) -> None:
     pictures = [np.full((6, 6), 4 * number, np.uint8) for number in range(40)]
     model = Regressor(**{**QUICK, "epochs": 30}).fit(pictures, [float(number) for number in range(40)], valid=0)
     assert model.evaluate(pictures, [float(number) for number in range(40)]).r2 > 0.9
+
+
+def test_a_network_that_learned_elsewhere_sees_for_it(tmp_path: Path) -> None:
+    random = torch.Generator().manual_seed(0)
+    weights = {
+        name: 0.05 * torch.randn(value.shape, generator=random) if value.ndim == 4 else value.clone()
+        for name, value in ResNet("resnet18", [0.0], [1.0]).state_dict().items()
+    }
+    save_file(weights, tmp_path / "18.safetensors")
+    pictures, labels = [bar(number) for number in range(12)], ["a", "b"] * 6
+    options = {**QUICK, "epochs": 1, "image_network": "resnet18", "image_size": 33}
+    model = Classifier(**options, image_backbone=tmp_path / "18.safetensors").fit(pictures, labels, valid=0)
+    assert torch.equal(model.fitted().state_dict()["reader.reader.reader.net.conv1.weight"], weights["conv1.weight"])
+    saved = model.save(tmp_path / "bars.unrolled")
+    # A saved model needs the file no more.
+    (tmp_path / "18.safetensors").unlink()
+    again = load(saved)
+    assert isinstance(again, Classifier)
+    np.testing.assert_array_equal(again.predict_proba(pictures), model.predict_proba(pictures))
+    for wrong in ({"image_network": "resnet18"}, {"image_backbone": tmp_path / "18.safetensors"},
+                  {"image_network": "resnet18", "image_backbone": "a", "image_steps": "rows"}):  # fmt: skip
+        with pytest.raises(OptionError, match="weights from elsewhere need a network of theirs and image_steps='grid'"):
+            Classifier(**wrong)
 
 
 @pytest.mark.parametrize(("options", "said"), [

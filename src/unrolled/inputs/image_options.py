@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from unrolled.fields.image import LONGEST, Colour, Image, Steps
 from unrolled.fields.picture import usual_size
-from unrolled.nn.reading.picture import WIDTHS, LineReader, PictureNet, PictureReader
+from unrolled.nn.reading.backbone import ResNet
+from unrolled.nn.reading.picture import WIDTHS, GridNet, LineReader, PictureNet, PictureReader
 from unrolled.nn.reading.reader import Reader, SeriesReader
 from unrolled.nn.reading.varied import VariedReader
 from unrolled.options import Options
@@ -25,8 +27,8 @@ class ImageOptions(Options):
     """How a task reads pictures, see `Image`, and what training makes of each, see `VariedReader`.
 
     image_size: of the longer side, of lines the height; or height and width. image_steps: what the encoder takes one
-    after another: the cells of the grid that a `PictureNet` gives, the rows, the columns or the pixels as they are, or,
-    of lines, the columns that a `LineReader` gives. image_widths: of those networks.
+    after another: the cells of the grid that a `PictureNet` or a `ResNet` gives, the rows, the columns or the pixels as
+    they are, or, of lines, the columns that a `LineReader` gives. image_widths: of the first and the last of those.
     """
 
     image_size: Pixels | tuple[Pixels, Pixels] | None = Field(
@@ -35,6 +37,12 @@ class ImageOptions(Options):
     image_colour: Colour | None = Field(default=None, description="Read in grey or colour.  [by the pictures]")
     image_steps: Literal["grid", "rows", "columns", "pixels", "lines"] = Field(
         default="grid", description="What is read one after another: cells that a network sees, or what stands there."
+    )
+    image_network: Literal["small", "resnet18", "resnet34", "resnet50"] = Field(
+        default="small", description="What sees the cells: a small network, or one that has learned elsewhere."
+    )
+    image_backbone: Path | None = Field(
+        default=None, description="Weights of that network, a safetensors file with torchvision's names."
     )
     image_widths: tuple[Pixels, ...] = Field(
         default=WIDTHS, min_length=1, max_length=8, description="Features after each convolution over a picture."
@@ -54,6 +62,13 @@ class ImageOptions(Options):
             raise ValueError(
                 f"lines are neither mirrored nor turned, got image_flip={self.image_flip} and "
                 f"image_degrees={self.image_degrees:g}; choose image_shift, image_slant, image_stretch or image_light"
+            )
+        borrowed = self.image_network != "small"
+        if borrowed != (self.image_backbone is not None) or (borrowed and self.image_steps != "grid"):
+            raise ValueError(
+                f"weights from elsewhere need a network of theirs and image_steps='grid', got "
+                f"image_network={self.image_network!r}, image_backbone={str(self.image_backbone)!r} and "
+                f"image_steps={self.image_steps!r}; give both, or neither"
             )
         if self.image_steps == "lines" and isinstance(self.image_size, tuple):
             raise ValueError(f"lines have a height alone, got image_size={self.image_size}; give one number")
@@ -77,14 +92,24 @@ class ImageOptions(Options):
             return asked or LONGEST, asked or LONGEST
         return usual_size(sizes, asked or LONGEST, grow=asked is not None)
 
-    def reader(self, field: Image, stride: int, dropout: float, *, causal: bool) -> Reader:
-        """What reads the steps of a field, so many of them at once; causal: nothing that follows is seen."""
+    def net(self, field: Image, *, fresh: bool) -> GridNet:
+        """What sees the pictures of a field; fresh: it begins to learn, else its weights come later."""
+        if self.image_network == "small":
+            return PictureNet(field.channels, self.image_widths)
+        made = ResNet(self.image_network, field.number.center[0].tolist(), field.number.scale[0].tolist())
+        if fresh and self.image_backbone is not None:
+            made.read(self.image_backbone)
+        return made
+
+    def reader(self, field: Image, stride: int, dropout: float, *, causal: bool, fresh: bool) -> Reader:
+        """What reads the steps of a field, so many of them at once; causal: nothing that follows is seen. fresh: as for
+        `net`."""
         height, width = field.size
         plain: Reader
         if width is None:
             plain = LineReader(height, field.channels, self.image_widths, stride=stride, causal=causal, dropout=dropout)
         elif self.image_steps == "grid":
-            plain = PictureReader(PictureNet(field.channels, self.image_widths), height, width, dropout)
+            plain = PictureReader(self.net(field, fresh=fresh), height, width, dropout)
         else:
             plain = SeriesReader(field.width, dropout)
         return VariedReader(

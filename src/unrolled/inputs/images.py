@@ -192,7 +192,8 @@ class ImageInput(Input[ImageGroups]):
                 "Speeds, warping, channel, gain and noise in decibels are of sounds, got pictures; leave them out, or "
                 "choose image_shift, image_degrees, image_slant, image_stretch, image_light or image_flip."
             )
-        drawn = options.image.reader(fields["image"], stride, options.reading_dropout or 0.0, causal=options.live)
+        dropout, fresh = options.reading_dropout or 0.0, inputs is not None
+        drawn = options.image.reader(fields["image"], stride, dropout, causal=options.live, fresh=fresh)
         return masked(drawn, options.augment)
 
     @classmethod

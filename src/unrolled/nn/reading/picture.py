@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +14,7 @@ from unrolled.errors import OptionError, ShapeError
 from unrolled.nn.reading.reader import Reader
 from unrolled.padding import Padded, valid_mask, zero_padding
 
-__all__ = ["WIDTHS", "LineReader", "PictureNet", "PictureReader"]
+__all__ = ["WIDTHS", "GridNet", "LineReader", "PictureNet", "PictureReader"]
 
 WIDTHS = (32, 64, 128)
 """The features after each convolution where nothing else is asked for."""
@@ -22,7 +23,22 @@ WIDTHS = (32, 64, 128)
 _AROUND = 2
 
 
-class PictureNet(nn.Module):
+class GridNet(nn.Module, ABC):
+    """What sees pictures, each by itself, as grids of features. channels: of a pixel; output_size: of a cell."""
+
+    channels: int
+    output_size: int
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures (n, height, width, channels), 0 what is usual, to grids (n, rows, columns, output_size)."""
+
+    @abstractmethod
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """The rows and columns of what `forward` gives of pictures of that size."""
+
+
+class PictureNet(GridNet):
     """A grid of features of each picture, by itself: what is seen at a cell depends on no other picture of the batch.
 
         x_k = maxpool 2x2 (relu(norm(W_k * x_(k-1) + b_k)))        W_k 3x3, at the edges zeros
@@ -44,7 +60,6 @@ class PictureNet(nn.Module):
         self.output_size = widths[-1]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures (n, height, width, channels), 0 what is usual, to grids (n, rows, columns, output_size)."""
         if x.ndim != 4 or x.shape[3] != self.channels or not x.shape[1] * x.shape[2]:
             raise ShapeError(
                 f"PictureNet: pictures must be (n, height, width, {self.channels}), got {tuple(x.shape)}; give pixels "
@@ -57,7 +72,6 @@ class PictureNet(nn.Module):
         return seen.permute(0, 2, 3, 1)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """The rows and columns of what `forward` gives of pictures of that size."""
         return _halved(height, len(self.blocks)), _halved(width, len(self.blocks))
 
 
@@ -75,7 +89,7 @@ class PictureReader(Reader):
     (torch.Size([2, 4, 16]), [4, 0])
     """
 
-    def __init__(self, net: PictureNet, height: int, width: int, dropout: float = 0.0) -> None:
+    def __init__(self, net: GridNet, height: int, width: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.net = net
         self.height = check_size("PictureReader", "height", height)
