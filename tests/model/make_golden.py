@@ -295,6 +295,41 @@ def _listening(**options: Any) -> Made:
     labels = [["low", "high"][piece.notes[-1].pitch > 60] for piece in pieces]
     model = Classifier(batch_size=8, hidden_size=6, **SHORT, **options).fit(pieces[5:], labels[5:], valid=0.2)
     return model, {"inputs": [piece.to_json() for piece in pieces[:5]], "labels": labels[:5]}
+def _barred(count: int) -> tuple[list[np.ndarray], list[str]]:
+    """Grey pictures of a bar that stands or lies."""
+    pictures, labels = [], []
+    for row in range(count):
+        r, stands = _draw(9, row), row % 2
+        picture = r.integers(0, 60, (9, 8), dtype=np.uint8)
+        place = int(r.integers(1, 6))
+        picture[(slice(None), place) if stands else place] += 150
+        pictures.append(picture)
+        labels.append(["lies", "stands"][stands])
+    return pictures, labels
+
+
+def _pictured(**options: Any) -> Made:
+    pictures, labels = _barred(40)
+    model = Classifier(batch_size=8, hidden_size=4, **SHORT, **options).fit(pictures[5:], labels[5:], valid=0.2)
+    return model, {"inputs": [picture.tolist() for picture in pictures[:5]], "labels": labels[:5]}
+
+
+def _printed(steps: int = 120, **options: Any) -> Made:
+    """Lines of two letters, a bar and a point, on grey paper."""
+    shapes = {"i": np.ones((6, 2)), "o": np.ones((2, 2)), " ": np.zeros((6, 2))}
+    lines, texts = [], []
+    for row in range(48):
+        r = _draw(10, row)
+        text = "".join(r.choice(list("io"), int(r.integers(1, 4)))) + " o" * (row % 2)
+        columns = [np.zeros((6, 1))]
+        for letter in text:
+            columns.append(np.pad(shapes[letter], ((6 - len(shapes[letter]), 0), (0, 1))))
+        ink = np.concatenate(columns, axis=1)
+        lines.append((200 - 150 * ink + r.integers(0, 20, ink.shape)).astype(np.uint8))
+        texts.append(text)
+    long = {"learning_rate": 0.03, "max_steps": steps, "epochs": 1000, "warmup": 0, "batch_size": 8, "stride": 2}
+    model = Recognizer(**long, image_size=6, image_widths=[3, 4], **options).fit(lines[5:], texts[5:], valid=0.2)
+    return model, {"inputs": [line.tolist() for line in lines[:5]], "texts": texts[:5]}
 
 
 def _observed(several: bool = False, **options: Any) -> Made:
@@ -330,6 +365,8 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "classify-drawings": lambda: _drawn(cell="gru", layers=1, ink_curvature=True, ink_distance=0.2),
     "classify-music": lambda: _listening(cell="gru", layers=1, notes_encoding="events", notes_size=5,
                                          notes_lowest=40, notes_highest=72),
+    "classify-pictures": lambda: _pictured(image_widths=[3, 4], image_shift=0.1, image_light=0.1),
+    "classify-pictures-pixels": lambda: _pictured(image_steps="pixels", image_colour="colour"),
     "classify-series-rwkv7": lambda: _gestured(cell="rwkv7", hidden_size=8, scaling="robust", pooling="last"),
     "regress-series": lambda: _levels(likelihood="quantile", levels=[50, 90], cell="gru"),
     "regress-series-several": lambda: _levels(True, likelihood="student-t", pooling="last"),
@@ -395,6 +432,10 @@ MAKERS: dict[str, Callable[[], Made]] = {
         {"target": "orders"}, decoder="autoregressive", cell="rwkv7", hidden_size=8, likelihood="negative-binomial"
     ),
     "recognize-series": lambda: _recognizing(cell="gru", hidden_size=6, layers=2),
+    "recognize-lines": lambda: _printed(hidden_size=6, layers=1),
+    "recognize-lines-streaming": lambda: _printed(
+        400, cell="gru", hidden_size=6, layers=1, streaming=True, feature_noise=0.0, linger=4
+    ),
     "recognize-series-streaming": lambda: _recognizing(cell="lstm", hidden_size=8, layers=1, streaming=True,
                                                       scaling="running"),
     "draw-strokes": lambda: _sketching(cell="lstm", hidden_size=8, floor=0.05),

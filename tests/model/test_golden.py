@@ -122,6 +122,11 @@ def _as_given(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return MusicPiece.from_json(value)
+    """An input as a user gives it: a text, a series or a picture as an array, a drawing as a list of strokes."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value[0][0], int):
+        return np.array(value, np.uint8)
     if isinstance(value[0][0], list):
         return [np.array(stroke, np.float64) for stroke in value]
     return np.array(value, np.float64)
@@ -192,7 +197,7 @@ def _forecast(model: Any, rows: dict[str, list[Any]], future: dict[str, list[Any
 
 
 def _recognize(model: Any, inputs: list[Any], texts: list[str]) -> dict[str, Any]:
-    given = [np.array(each, np.float64) for each in inputs]
+    given = [_as_given(each) for each in inputs]
     found = model.transcribe(given, beam=4, nbest=2)
     return {
         "predict": model.predict(given).tolist(),

@@ -41,7 +41,7 @@ class GridNet(nn.Module, ABC):
 class PictureNet(GridNet):
     """A grid of features of each picture, by itself: what is seen at a cell depends on no other picture of the batch.
 
-        x_k = maxpool 2x2 (relu(norm(W_k * x_(k-1) + b_k)))        W_k 3x3, at the edges zeros
+        x_k = relu(maxpool 2x2 (norm(W_k * x_(k-1) + b_k)))        W_k 3x3, at the edges zeros
 
     norm is over the features of each place, with a gain and an offset for each. A grid has half the rows and columns
     after each width, rounded up, so that a picture of any size has at least one cell.
@@ -68,7 +68,7 @@ class PictureNet(GridNet):
         # Features last in memory, as they came: the convolutions are then as fast, and norm needs no copy.
         seen = x.permute(0, 3, 1, 2)
         for block in self.blocks:
-            seen = max_pool2d(block(pad(seen, (1, 1, 1, 1))), 2, ceil_mode=True)
+            seen = max_pool2d(block(seen, (1, 1)), 2, ceil_mode=True).relu()
         return seen.permute(0, 2, 3, 1)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
@@ -123,7 +123,7 @@ class PictureReader(Reader):
 class LineReader(Reader):
     """Pictures of lines, of one height and any length: columns are time, and all that stands above each other one step.
 
-        x_k   = maxpool 2 x s_k (relu(norm(W_k * x_(k-1) + b_k)))    over height and time; s_1 s_2 ... = stride
+        x_k   = relu(maxpool 2 x s_k (norm(W_k * x_(k-1) + b_k)))    over height and time; s_1 s_2 ... = stride
         y_t   = the column t of the last, its rows beside each other  (batch, ceil(columns / stride), output_size)
 
     Around a line, and behind the end of each, stand zeros in each x_k, whatever stands in the padding.
@@ -168,12 +168,11 @@ class LineReader(Reader):
         lengths = x.lengths.to(x.values.device)
         seen = zero_padding(x.values, lengths).reshape(*x.values.shape[:2], self.height, self.channels)
         seen = seen.permute(0, 3, 2, 1)
-        before = _AROUND if self.causal else _AROUND // 2
         for block, stride in zip(self.blocks, self.strides, strict=True):
-            seen = block(pad(seen, (before, _AROUND - before, 1, 1)))
-            # Nothing there is below 0, so that zeros behind the end change no maximum.
+            seen = block(pad(seen, (_AROUND, 0)), (1, 0)) if self.causal else block(seen, (1, 1))
+            # What is below 0 becomes 0 in the end, so that zeros behind the end change nothing.
             seen = torch.where(valid_mask(lengths, seen.shape[3])[:, None, None], seen, 0)
-            seen = max_pool2d(seen, (2, stride), ceil_mode=True)
+            seen = max_pool2d(seen, (2, stride), ceil_mode=True).relu()
             lengths = _strided(lengths, stride)
         y: Tensor = self.dropout(seen.permute(0, 3, 2, 1).flatten(2))
         return y
@@ -192,7 +191,7 @@ class LineReader(Reader):
 
 
 class _Block(nn.Module):
-    """A convolution over pictures that already have their edges, (n, features, height, width), norm and relu."""
+    """A convolution over pictures (n, features, height, width) with so many zeros around, and norm."""
 
     def __init__(self, before: int, after: int) -> None:
         super().__init__()
@@ -201,9 +200,9 @@ class _Block(nn.Module):
         self.norm = nn.LayerNorm(after)
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> Tensor:
-        seen: Tensor = self.norm(conv2d(x, self.weight, self.bias).permute(0, 2, 3, 1))
-        return seen.relu().permute(0, 3, 1, 2)
+    def forward(self, x: Tensor, edges: tuple[int, int]) -> Tensor:
+        seen: Tensor = self.norm(conv2d(x, self.weight, self.bias, padding=edges).permute(0, 2, 3, 1))
+        return seen.permute(0, 3, 1, 2)
 
 
 def _blocks(owner: str, channels: int, widths: Sequence[int]) -> nn.ModuleList:
