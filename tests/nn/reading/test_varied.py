@@ -142,3 +142,20 @@ def test_wrong_amounts_are_refused() -> None:
                 reader(**{name: wrong})
     with pytest.raises(OptionError, match="lines are neither mirrored nor turned, got flip=True"):
         VariedReader(SeriesReader(8), 8, 1, by="columns", lines=True, flip=True)
+
+
+def test_the_frames_of_a_video_change_alike() -> None:
+    frames, lengths = torch.rand(2, 9, 14, generator=torch.Generator().manual_seed(1)), torch.tensor([5, 3])
+    videos = Padded(frames.reshape(2, 1, -1).repeat(1, 5, 1), lengths)
+    made = VariedReader(SeriesReader(9 * 7 * 2), 9, 2, by="frames", **EVERY)  # type: ignore[arg-type]
+    torch.manual_seed(3)
+    found = made(videos)
+    torch.manual_seed(3)
+    alone = reader(**EVERY)(Padded(frames, torch.tensor([9, 9])))
+    for row, length in enumerate(lengths.tolist()):
+        for time in range(length):
+            torch.testing.assert_close(found[row, time], alone[row].reshape(-1))
+        assert not found[row, length:].any()
+        assert not torch.equal(found[row, 0], videos.values[row, 0])
+    judged = made.eval()(videos)
+    assert torch.equal(judged[0], videos.values[0])

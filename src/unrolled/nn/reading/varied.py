@@ -29,8 +29,8 @@ class VariedReader(Reader):
     drawn from torch's random state, so a run that goes on draws what it would have drawn.
 
     reader: what reads the pictures then. height: of a picture; channels: of a pixel. by: what the steps of a picture
-    are, "rows", "columns" or "pixels"; lines: columns of any number. flip, shift (a part of the size), degrees, slant,
-    stretch, light: 0 leaves out.
+    are, "rows", "columns" or "pixels", or "frames", where a row is a video, all of whose pictures change alike. lines:
+    columns of any number. flip, shift (a part of the size), degrees, slant, stretch, light: 0 leaves out.
     """
 
     def __init__(
@@ -82,11 +82,17 @@ class VariedReader(Reader):
 
     def _pictures(self, steps: Tensor) -> Tensor:
         """(batch, height, width, channels) of steps."""
+        if self.by == "frames":
+            frames = steps.reshape(*steps.shape[:2], self.height, -1, self.channels)
+            return frames.permute(0, 2, 3, 1, 4).flatten(3)
         if self.by == "columns":
             return steps.reshape(*steps.shape[:2], self.height, self.channels).transpose(1, 2)
         return steps.reshape(len(steps), self.height, -1, self.channels)
 
     def _steps(self, pictures: Tensor, shape: torch.Size) -> Tensor:
+        if self.by == "frames":
+            frames = pictures.reshape(*pictures.shape[:3], shape[1], self.channels)
+            return frames.permute(0, 3, 1, 2, 4).reshape(shape)
         return (pictures.transpose(1, 2) if self.by == "columns" else pictures).reshape(shape)
 
     def _moved(self, pictures: Tensor) -> Tensor:
@@ -122,4 +128,5 @@ class VariedReader(Reader):
     def _lit(self, pictures: Tensor) -> Tensor:
         draws = 2 * torch.rand(len(pictures), 1 + self.channels, device=pictures.device, dtype=pictures.dtype) - 1
         gain = (1 + self.light) ** draws[:, :1]
-        return pictures * gain[:, None, None] + self.light * draws[:, None, None, 1:]
+        tones = draws[:, 1:].repeat(1, pictures.shape[3] // self.channels)
+        return pictures * gain[:, None, None] + self.light * tones[:, None, None]
