@@ -11,7 +11,7 @@ import numpy as np
 
 from unrolled.errors import DataError
 
-__all__ = ["ROUNDED", "Film", "Frames", "film_frames", "sampled", "sampled_count"]
+__all__ = ["ROUNDED", "Film", "Frames", "film_frames", "film_seconds", "sampled", "sampled_count"]
 
 T = TypeVar("T")
 
@@ -44,18 +44,22 @@ def sampled(shown: Iterable[tuple[Fraction, T]], wanted: Iterable[Fraction]) -> 
         yield now[1]
 
 
+def film_seconds(film: Film, owner: str) -> Fraction:
+    """How long a film is. Raises `DataError` where its rate is no positive number."""
+    if isinstance(film.rate, bool) or not isinstance(film.rate, int | float) or not 0 < film.rate < math.inf:
+        raise DataError(f"{owner}: expected a film of a positive rate, got {film.rate!r}: give frames a second.")
+    return len(film.frames) / Fraction(film.rate)
+
+
 def film_frames(film: Film, rate: float | None, owner: str) -> Frames:
     """The frames that are seen of a film at so many a second, one that stands the same again; None: each once.
 
-    Raises:
-        DataError: its rate is no positive number.
+    Raises `DataError` where its rate is no positive number.
     """
-    if isinstance(film.rate, bool) or not isinstance(film.rate, int | float) or not 0 < film.rate < math.inf:
-        raise DataError(f"{owner}: expected a film of a positive rate, got {film.rate!r}: give frames a second.")
+    seconds = film_seconds(film, owner)
     if rate is None or not len(film.frames):
         return film.frames
     own, wanted = Fraction(film.rate), Fraction(rate)
-    count = sampled_count(len(film.frames) / own, wanted)
     shown = ((k / own, k) for k in range(len(film.frames)))
     frames = list(film.frames)
-    return [frames[place] for place in sampled(shown, (k / wanted for k in range(count)))]
+    return [frames[place] for place in sampled(shown, (k / wanted for k in range(sampled_count(seconds, wanted))))]

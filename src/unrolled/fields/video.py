@@ -17,7 +17,7 @@ from unrolled.fields.picture import checked_picture, resized, usual_size
 from unrolled.options import typed
 from unrolled.types import Json
 
-__all__ = ["SOME", "Video", "VideoFront", "some_of"]
+__all__ = ["SOME", "Video", "VideoFront", "places_of_some"]
 
 SOME = 4
 """Frames of each video that statistics are taken of: its neighbours are much like each."""
@@ -55,6 +55,7 @@ class Video(Field[np.ndarray]):
         videos: Iterable[Film | Frames],
         *,
         size: tuple[int, int] | None = None,
+        longest: int | None = None,
         colour: Colour | None = None,
         rate: float | None = None,
     ) -> Video:
@@ -62,7 +63,8 @@ class Video(Field[np.ndarray]):
 
         Args:
             videos: as `encode` takes them.
-            size: height and width; None: those in the middle of the frames, at most 64 of the longer side.
+            size: height and width; None: those in the middle of the frames.
+            longest: pixels of the longer side where no size is given; None: 64, or fewer where frames have fewer.
             colour: "grey" or "colour"; None: grey, if all frames are.
             rate: frames a second; None: each frame of a video once.
 
@@ -71,15 +73,20 @@ class Video(Field[np.ndarray]):
         """
         found, sizes = list[np.ndarray](), list[tuple[int, int]]()
         for row, video in enumerate(videos):
-            for frame in some_of(video.frames if isinstance(video, Film) else video):
-                picture = checked_picture(frame, f"video {row}")
+            frames = video.frames if isinstance(video, Film) else video
+            _check_frames(frames)
+            for place in places_of_some(len(frames)).tolist():
+                picture = checked_picture(frames[place], f"video {row}")
                 sizes.append((picture.shape[0], picture.shape[1]))
                 # What is large is kept no longer than it takes.
-                small = usual_size(sizes[-1:], LONGEST if size is None else max(size))
+                small = usual_size(sizes[-1:], max(size) if size else longest or LONGEST)
                 found.append(resized(picture, *small))
         if not found:
             raise DataError("Video: expected at least one frame to fit, got none: give the training videos.")
-        return cls(Image.fit(found, size=size or usual_size(sizes, LONGEST), colour=colour, steps="rows"), rate)
+        # So much larger, they are made smaller to just the side that was asked for.
+        scale = longest or 1
+        size = size or usual_size([(scale * height, scale * width) for height, width in sizes], longest or LONGEST)
+        return cls(Image.fit(found, size=size, colour=colour, steps="rows"), rate)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -181,11 +188,9 @@ class VideoFront:
         return np.zeros((0, self._field.width), np.float32)
 
 
-def some_of(frames: Frames) -> list[np.ndarray]:
-    """A few frames of a video, at equal distances, the first and the last among them."""
-    _check_frames(frames)
-    places = np.unique(np.linspace(0, len(frames) - 1, min(len(frames), SOME)).round().astype(int)).tolist()
-    return [frames[place] for place in places]
+def places_of_some(count: int, most: int = SOME) -> np.ndarray:
+    """Places of at most so many of `count` things, at equal distances, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))
 
 
 def _check_frames(frames: object) -> None:

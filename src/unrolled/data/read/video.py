@@ -29,6 +29,7 @@ __all__ = [
     "VIDEOS",
     "VideoFile",
     "VideoSize",
+    "check_length",
     "frame_files",
     "measure_video",
     "read_frames",
@@ -75,7 +76,9 @@ class VideoSize(NamedTuple):
 
     def length(self, rate: Fraction | None) -> int:
         """The frames that `read_frames` gives at so many a second; None: those that there are."""
-        return self.frames if rate is None or self.seconds is None else sampled_count(self.seconds, rate)
+        if rate is None or self.seconds is None or not self.frames:
+            return self.frames
+        return sampled_count(self.seconds, rate)
 
 
 class _Shown(NamedTuple):
@@ -95,6 +98,15 @@ def frame_files(folder: Path) -> list[Path]:
     """The pictures of a folder in the order of the numbers in their names: 2.png stands before 10.png."""
     files = [file for file in folder.iterdir() if file.suffix.lower() in PICTURES and not file.name.startswith(".")]
     return sorted(files, key=lambda file: (_in_order(file.name), file.name))
+
+
+def check_length(count: int, name: str) -> None:
+    """Raises `DataError` for a video of more frames than `MOST_FRAMES`."""
+    if count > MOST_FRAMES:
+        raise DataError(
+            f"{name}: expected a video of at most {MOST_FRAMES:,} frames at the rate at which it is read, got "
+            f"{count:,}: read it at a lower rate, or cut it into parts."
+        )
 
 
 def measure_video(file: VideoFile) -> VideoSize:
@@ -138,14 +150,14 @@ def _read(path: Path, file: VideoFile, rate: Fraction | None) -> Iterator[np.nda
     name = video_name(file)
     if _there(file).is_dir():
         pictures = _pictures_of(file)
-        _check_frames(len(pictures), name)
+        check_length(len(pictures), name)
         for picture in pictures:
             yield read_image(ImageFile(picture, f"{name}/{picture.name}"))
         return
     with _opened(file) as (container, stream):
         shown = _shown(container, stream, name)
     count = VideoSize(len(shown.times), shown.seconds).length(rate)
-    _check_frames(count, name)
+    check_length(count, name)
     wanted = shown.times if rate is None else [shown.times[0] + k / rate for k in range(count)]
     with _opened(file) as (container, stream):
         last, pixels = None, np.zeros(0, np.uint8)
@@ -266,14 +278,6 @@ def _there(file: VideoFile) -> Path:
     if path.is_file() and not path.stat().st_size:
         raise DataError(f"{video_name(file)} is empty: get the whole file.")
     return path
-
-
-def _check_frames(count: int, name: str) -> None:
-    if count > MOST_FRAMES:
-        raise DataError(
-            f"{name}: expected a video of at most {MOST_FRAMES:,} frames at the rate at which it is read, got "
-            f"{count:,}: read it at a lower rate, or cut it into parts."
-        )
 
 
 def _check_pixels(height: int, width: int, name: str) -> None:
