@@ -12,6 +12,8 @@ from unrolled.inputs.notes import NotesInput, NotesOptions
 from unrolled.inputs.series import SeriesInput, SeriesOptions
 from unrolled.inputs.text import TextInput
 from unrolled.inputs.texts import SpellingOptions, TextOptions, Texts
+from unrolled.inputs.video_options import VideoOptions
+from unrolled.inputs.videos import VideoInput
 
 __all__ = [
     "AudioInput",
@@ -29,10 +31,13 @@ __all__ = [
     "TextInput",
     "TextOptions",
     "Texts",
+    "VideoInput",
+    "VideoOptions",
     "known_inputs",
     "register_input",
 ]
 
 # A source is shown to the last one first: any table or file may be one of texts.
 for _kind in (TextInput, SeriesInput, AudioInput, InkInput, NotesInput, ImageInput):
+for _kind in (TextInput, SeriesInput, AudioInput, InkInput, ImageInput, VideoInput):
     register_input(_kind)

@@ -16,6 +16,7 @@ from unrolled.inputs.notes import NotesOptions
 from unrolled.inputs.series import SeriesOptions
 from unrolled.inputs.text import TextUse
 from unrolled.inputs.texts import SpellingOptions, TextOptions
+from unrolled.inputs.video_options import VideoOptions
 from unrolled.nn.build import Rate
 from unrolled.tasks.options import TaskOptions
 
@@ -29,6 +30,10 @@ class SignalOptions(TaskOptions):
     augment: `AugmentOptions`. reading_dropout: of single features of what the encoder reads. feature_cache: megabytes
     of features of sounds, or of pixels of pictures, that each process keeps, and as many of noise; those beyond are
     made anew when a batch asks for them, which changes nothing but the time.
+    series: `SeriesOptions`. audio: `AudioOptions`. ink: `InkOptions`. image: `ImageOptions`. video: `VideoOptions`.
+    augment: `AugmentOptions`. reading_dropout: of single features of what the encoder reads. feature_cache: megabytes
+    of features of sounds, or of pixels of pictures and videos, that each process keeps, and as many of noise; those
+    beyond are made anew when a batch asks for them, which changes nothing but the time.
     """
 
     series: SeriesOptions = SeriesOptions()
@@ -36,6 +41,7 @@ class SignalOptions(TaskOptions):
     ink: InkOptions = InkOptions()
     notes: NotesOptions = NotesOptions()
     image: ImageOptions = ImageOptions()
+    video: VideoOptions = VideoOptions()
     augment: AugmentOptions = AugmentOptions()
     reading_dropout: Rate | None = Field(
         default=None, description="Dropout of single features of what the encoder reads."
@@ -44,7 +50,7 @@ class SignalOptions(TaskOptions):
         default=FEATURE_CACHE,
         ge=0,
         allow_inf_nan=False,
-        description="Megabytes of features of sounds or pictures kept; others are made when needed.",
+        description="Megabytes of features of sounds, pictures or videos kept; others are made when needed.",
     )
 
     @property

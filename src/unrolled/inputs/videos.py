@@ -1,0 +1,266 @@
+"""Videos as inputs: files, folders of frames, tables that name them, frames in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar, Protocol, Self, TypeAlias, TypeGuard
+
+import numpy as np
+
+from unrolled.data.batch.examples import PaddedColumn, WordColumn
+from unrolled.data.batch.lazy import LazyRagged
+from unrolled.data.read.files import Places, suffix
+from unrolled.data.read.images import ImageFile, measure_image
+from unrolled.data.read.lines import visible_files
+from unrolled.data.read.listing import names_files
+from unrolled.data.read.records import Records
+from unrolled.data.read.sources import holds_columns, is_path
+from unrolled.data.read.video import VIDEOS, VideoFile, VideoSize, check_length, measure_video, read_frames, video_name
+from unrolled.data.read.videos import LISTED_VIDEOS, frame_folders, read_videos
+from unrolled.errors import DataError, OptionError, listed
+from unrolled.fields.film import Film, film_frames, film_seconds
+from unrolled.fields.video import Video, VideoFront, places_of_some
+from unrolled.inputs.augment import MaskOptions, masked
+from unrolled.inputs.columns import LabelColumns
+from unrolled.inputs.input import Fields, Input, ReadSource
+from unrolled.inputs.series import SeriesInput
+from unrolled.inputs.video_options import VideoOptions
+from unrolled.nn.reading.reader import Reader
+from unrolled.types import TABLES
+
+__all__ = ["Footage", "VideoInput"]
+
+Footage: TypeAlias = VideoFile | Film | np.ndarray
+"""A file or folder, or frames in memory, with a rate or without one."""
+
+MEGABYTE = 1 << 20
+# So many videos of the training part, spread over all of it, tell what frames are like: more are not decoded twice.
+LOOKED_AT = 500
+
+
+class VideoGroups(Protocol):
+    """The options of a task that videos need."""
+
+    @property
+    def video(self) -> VideoOptions: ...
+    @property
+    def augment(self) -> MaskOptions: ...
+    @property
+    def reading_dropout(self) -> float | None: ...
+    @property
+    def feature_cache(self) -> float: ...
+
+
+class VideoInput(Input[VideoGroups]):
+    """Videos of any length, decoded from their files when a batch asks for their frames.
+
+    cache: how many megabytes of frames, as the network takes them, are kept for the next time.
+    """
+
+    kind, field, lines, head_dropout = "videos", "video", False, SeriesInput.head_dropout
+    encoder: ClassVar[Mapping[str, object]] = {"cell": "gru", "hidden_size": 128, "bidirectional": True}
+
+    def __init__(self, videos: Sequence[Footage], cache: float) -> None:
+        self.videos, self.cache = list(videos), cache
+        self._column: tuple[Video, PaddedColumn] | None = None
+
+    @cached_property
+    def sizes(self) -> list[VideoSize]:
+        """How long each video is, by what its file says. Raises `DataError` for what is no whole video."""
+        return [_size(one, row) for row, one in enumerate(self.videos)]
+
+    @classmethod
+    def recognises(cls, source: object, columns: LabelColumns) -> bool:
+        """Video files, animated .gif among them, folders most of whose files but texts are, or with folders of frames
+        in a folder for each class, tables with a column of their paths, and lists of videos in memory."""
+        if is_path(source) and Path(source).is_dir():
+            return _holds_videos(Path(source))
+        if is_path(source) and suffix(source) in VIDEOS:
+            return _is_video(Path(source))
+        if holds_columns(source) or (is_path(source) and suffix(source) in TABLES):
+            # Who names a column of texts means them, though the table may name videos, too.
+            return columns.text is None and names_files(source, LISTED_VIDEOS, columns.files)
+        return _are_videos(source)
+
+    @classmethod
+    def read(cls, source: object, columns: LabelColumns, options: VideoGroups, *, labelled: bool) -> ReadSource:
+        if _are_videos(source):
+            videos = [VideoFile(one) if isinstance(one, Path) else one for one in source]
+            return ReadSource(cls.of(videos, options), Places("the videos", "row", np.arange(len(videos))), columns)
+        if is_path(source) and (suffix(source) in VIDEOS or (Path(source).is_dir() and not labelled)):
+            return cls._of_files(Path(source), columns, options)
+        # What is said has one name in what is read, whatever its column was called.
+        found = read_videos(source, video=columns.files, text=columns.label if columns.said and labelled else None)
+        inputs = cls.of(found.columns["video"], options)
+        if not labelled:
+            return ReadSource(inputs, found.places, columns, filed=True)
+        if columns.said:
+            return cls._said(found, inputs, columns)
+        column = columns.label or next((name for name in columns.usual if name in found.columns), None)
+        if column not in found.columns:
+            raise DataError(
+                f"{found.source}: expected a column of labels beside the videos, but "
+                + ("none has a usual name" if column is None else f"there is no {column!r}")
+                + f"; say which with label=. It has: {listed(found.columns)}."
+            )
+        columns = replace(columns, label=column)
+        where = "the names of their folders" if is_path(source) and Path(source).is_dir() else columns.said_labels
+        labels = columns.labels(found.columns, found.source)
+        remarks = (f"videos: {len(inputs):,}; labels: {where}",)
+        return ReadSource(inputs, found.places, columns, labels, filed=True, remarks=remarks)
+
+    @classmethod
+    def _said(cls, found: Records, inputs: Self, columns: LabelColumns) -> ReadSource:
+        """Videos with what is said of them."""
+        if "text" not in found.columns:
+            raise DataError(
+                f"{found.source}: expected what is said of each video, in a column {' or '.join(columns.usual)} or in "
+                f"a .txt file beside each; name the column with text=. It has: {listed(found.columns)}."
+            )
+        where = f"column {columns.label!r}" if columns.label else "as they stand there"
+        remarks = (f"videos: {len(inputs):,}; texts: {where}",)
+        return ReadSource(inputs, found.places, columns, found.columns["text"], filed=True, remarks=remarks)
+
+    @classmethod
+    def _of_files(cls, path: Path, columns: LabelColumns, options: VideoGroups) -> ReadSource:
+        """A video file, or all videos that stand in a folder and below it, whatever they are of."""
+        files = [path]
+        if path.is_dir():
+            files = frame_folders(path) or [file for file in visible_files(path) if suffix(file) in VIDEOS]
+        names = tuple(file.relative_to(path).as_posix() if path.is_dir() else file.name for file in files)
+        videos = [VideoFile(file, name if path.is_dir() else "") for file, name in zip(files, names, strict=True)]
+        places = Places(path.name, "file", np.arange(len(files)), names)
+        return ReadSource(cls.of(videos, options), places, columns, filed=True)
+
+    @classmethod
+    def of(cls, values: Sequence[Footage], options: VideoGroups) -> Self:
+        return cls(values, options.feature_cache)
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    @property
+    def filled(self) -> np.ndarray:
+        return np.array([size.frames > 0 for size in self.sizes], bool)
+
+    def fit(self, rows: np.ndarray, options: VideoGroups) -> Fields:
+        chosen = options.video
+        # Whatever is no video is told before any is decoded.
+        rate = chosen.rate_of([self.sizes[row] for row in rows.tolist()])
+        some = rows[places_of_some(len(rows), LOOKED_AT)].tolist()
+        size, longest = chosen.size
+        seen = (self._some(row, rate) for row in some)
+        return {"video": Video.fit(seen, size=size, longest=longest, colour=chosen.video_colour, rate=rate)}
+
+    def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
+        field: Video = fields["video"]
+        if self._column is None or self._column[0] is not field:
+            rate = None if field.rate is None else Fraction(field.rate)
+            lengths = [size.length(rate) for size in self.sizes]
+            for row, length in enumerate(lengths):
+                check_length(length, self._name(row))
+            ragged = LazyRagged(
+                lambda row: field.encode_each(self._frames(row, field.rate), lengths[row]), lengths,
+                room=int(self.cache * MEGABYTE), name=self._name, shape=(field.width,),
+            )  # fmt: skip
+            self._column = field, PaddedColumn(ragged)
+        column = self._column[1]
+        return column, column.ragged.lengths
+
+    def _frames(self, row: int, rate: float | None) -> Iterable[np.ndarray]:
+        """The frames of a video at a rate, one by one."""
+        one = self.videos[row]
+        if isinstance(one, VideoFile):
+            return read_frames(one, None if rate is None else Fraction(rate))
+        return film_frames(one, rate, self._name(row)) if isinstance(one, Film) else one
+
+    def _some(self, row: int, rate: float | None) -> list[np.ndarray]:
+        """A few frames of a video."""
+        count = self.sizes[row].length(None if rate is None else Fraction(rate))
+        check_length(count, self._name(row))
+        wanted = set(places_of_some(count).tolist())
+        return [frame for place, frame in enumerate(self._frames(row, rate)) if place in wanted]
+
+    def _name(self, row: int) -> str:
+        one = self.videos[row]
+        return video_name(one) if isinstance(one, VideoFile) else f"video {row}"
+
+    def width(self, options: VideoGroups) -> int | None:
+        return None
+
+    @classmethod
+    def reader(cls, inputs: Self | None, fields: Fields, options: VideoGroups, width: int | None) -> Reader:
+        if options.augment.perturbs or options.augment.changes_speed:
+            raise OptionError(
+                "Speeds, warping, channel, gain and noise in decibels are of sounds, got videos; leave them out, or "
+                "choose video_shift, video_light or video_flip."
+            )
+        return masked(options.video.reader(fields["video"], options.reading_dropout or 0.0), options.augment)
+
+    @classmethod
+    def say(cls, fields: Fields) -> list[str]:
+        field: Video = fields["video"]
+        height, width = field.size
+        seen = "each frame once" if field.rate is None else f"{field.rate:.4g} frames a second"
+        return [f"videos, {width} x {height} pixels in {'grey' if field.channels == 1 else 'colours'}, {seen}"]
+
+    @classmethod
+    def seconds(cls, fields: Fields) -> float | None:
+        rate: float | None = fields["video"].rate
+        return None if rate is None else 1 / rate
+
+    @classmethod
+    def front(cls, fields: Fields) -> VideoFront:
+        """Takes the next frames, at the rate of the field."""
+        field: Video = fields["video"]
+        return field.front()
+
+    @classmethod
+    def made_up(cls, fields: Fields, options: VideoGroups, draw: Sequence[np.random.Generator]) -> Self:
+        return cls([fields["video"].draw(random) for random in draw], options.feature_cache)
+
+
+def _size(video: Footage, row: int) -> VideoSize:
+    if isinstance(video, VideoFile):
+        return measure_video(video)
+    if isinstance(video, Film):
+        return VideoSize(len(video.frames), film_seconds(video, f"video {row}"))
+    return VideoSize(len(video), None)
+
+
+def _holds_videos(folder: Path) -> bool:
+    """Whether most of the files of a folder, but texts, are videos, or its pictures the frames of some."""
+    files = [file for file in visible_files(folder) if file.suffix.lower() != ".txt"]
+    videos = [file for file in files if file.suffix.lower() in VIDEOS]
+    if 2 * len(videos) > len(files):
+        return _is_video(videos[0])
+    return bool(frame_folders(folder))
+
+
+def _is_video(file: Path) -> bool:
+    """Whether a file of an ending of videos is one: a .gif of one picture is none."""
+    if file.suffix.lower() != ".gif" or not file.is_file():
+        return True
+    try:
+        return measure_image(ImageFile(file)).several
+    except DataError:
+        return False
+
+
+def _are_videos(source: object) -> TypeGuard[Sequence[Footage | Path]]:
+    """Whether it is a list of videos, or one array of them, by the first."""
+    if isinstance(source, np.ndarray) and source.dtype != object:
+        return source.ndim == 5
+    return isinstance(source, list | tuple | np.ndarray) and len(source) > 0 and _is_footage(source[0])
+
+
+def _is_footage(value: object) -> bool:
+    if isinstance(value, VideoFile | Film):
+        return True
+    if isinstance(value, Path):
+        return value.suffix.lower() in VIDEOS or value.is_dir()
+    return isinstance(value, np.ndarray) and value.ndim == 4 and value.shape[3] in (1, 3, 4)
