@@ -83,9 +83,7 @@ class Video(Field[np.ndarray]):
                 found.append(resized(picture, *small))
         if not found:
             raise DataError("Video: expected at least one frame to fit, got none: give the training videos.")
-        # So much larger, they are made smaller to just the side that was asked for.
-        scale = longest or 1
-        size = size or usual_size([(scale * height, scale * width) for height, width in sizes], longest or LONGEST)
+        size = size or usual_size(sizes, longest or LONGEST, grow=longest is not None)
         return cls(Image.fit(found, size=size, colour=colour, steps="rows"), rate)
 
     @property
