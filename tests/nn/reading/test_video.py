@@ -70,6 +70,7 @@ def test_padding_reaches_no_value_and_no_gradient_and_a_row_alone_is_the_row(mot
 @pytest.mark.parametrize("cut", range(1, 5))
 def test_pieces_that_begin_with_the_frame_before_give_the_vectors_of_the_whole(cut: int) -> None:
     made, x = reader(), torch.nan_to_num(videos().values)
+    assert (made.context, reader(motion=False).context) == (1, 0)
     whole = made(Padded(x, torch.full((4,), 5)))
     first = made(Padded(x[:, :cut], torch.full((4,), cut)))
     rest = made(Padded(x[:, cut - 1 :], torch.full((4,), 6 - cut)))[:, 1:]

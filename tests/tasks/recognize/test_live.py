@@ -76,6 +76,27 @@ def test_sound_in_any_pieces_says_what_the_whole_says() -> None:
         same(live.finish(), expected)
 
 
+@pytest.mark.parametrize("motion", [False, True])
+def test_videos_in_any_pieces_say_what_the_whole_says(motion: bool) -> None:
+    """A spot that goes up or down, then up or down again: what it does, as letters."""
+    pytest.importorskip("PIL")
+    random, videos, texts = np.random.default_rng(0), [], []
+    for _ in range(24):
+        text = "".join(random.choice(["u", "d"], 2))
+        places = np.concatenate([np.arange(6)[:: 1 if way == "d" else -1] for way in text])
+        video = random.integers(0, 60, (12, 8, 8), dtype=np.uint8)
+        for frame, place in zip(video, places, strict=True):
+            frame[place : place + 2, 3:5] = 250
+        videos.append(video[..., None])
+        texts.append(text)
+    options = {"hidden_size": 12, "layers": 1, "epochs": 3, "video_widths": [4], "video_features": 8, "linger": 5}
+    model = Recognizer(**options, video_motion=motion, stride=2, streaming=True).fit(videos, texts, valid=0)
+    live = model.stream(beam=4)
+    for video, expected in zip(videos[:8], model.transcribe(videos[:8], beam=4), strict=True):
+        in_pieces(live, video, random)
+        same(live.finish(), expected)
+
+
 def test_series_that_are_measured_as_they_come_say_the_same(letters: SimpleNamespace) -> None:
     series, texts = letters.spelled(12)
     options = {**letters.quick, "epochs": 2, "scaling": "running"}

@@ -68,6 +68,10 @@ class VideoReader(Reader):
         dropped: Tensor = self.dropout(y)
         return dropped
 
+    @property
+    def context(self) -> int | None:
+        return 1 if self.motion else 0
+
     def _frames(self, x: Tensor) -> Tensor:
         """(batch, frames, height, width, the channels of the network)."""
         frames = x.reshape(*x.shape[:2], self.height, self.width, self.channels)
