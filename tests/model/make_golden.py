@@ -295,6 +295,8 @@ def _listening(**options: Any) -> Made:
     labels = [["low", "high"][piece.notes[-1].pitch > 60] for piece in pieces]
     model = Classifier(batch_size=8, hidden_size=6, **SHORT, **options).fit(pieces[5:], labels[5:], valid=0.2)
     return model, {"inputs": [piece.to_json() for piece in pieces[:5]], "labels": labels[:5]}
+
+
 def _barred(count: int) -> tuple[list[np.ndarray], list[str]]:
     """Grey pictures of a bar that stands or lies."""
     pictures, labels = [], []

@@ -117,14 +117,11 @@ def answers(model: Any, questions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_given(value: Any) -> Any:
-    """An input as a user gives it: a text, a series as an array, a drawing as a list of strokes, a piece of music."""
+    """An input as a user gives it: a text, a piece, a series or picture as an array, a drawing as a list of strokes."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
         return MusicPiece.from_json(value)
-    """An input as a user gives it: a text, a series or a picture as an array, a drawing as a list of strokes."""
-    if isinstance(value, str):
-        return value
     if isinstance(value[0][0], int):
         return np.array(value, np.uint8)
     if isinstance(value[0][0], list):

@@ -38,6 +38,5 @@ __all__ = [
 ]
 
 # A source is shown to the last one first: any table or file may be one of texts.
-for _kind in (TextInput, SeriesInput, AudioInput, InkInput, NotesInput, ImageInput):
-for _kind in (TextInput, SeriesInput, AudioInput, InkInput, ImageInput, VideoInput):
+for _kind in (TextInput, SeriesInput, AudioInput, InkInput, NotesInput, ImageInput, VideoInput):
     register_input(_kind)

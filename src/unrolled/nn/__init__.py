@@ -17,17 +17,16 @@ from unrolled.nn.build import EncoderOptions, ForwardOptions, make_encoder
 from unrolled.nn.cell import Cell
 from unrolled.nn.cells import CELLS, GRU, LRU, LSTM, MLSTM, RGLRU, RNN, SLSTM, MinGRU, MinLSTM, make_cell, register_cell
 from unrolled.nn.cells.rglru import RGLRUState
-from unrolled.nn.reading.bag import BagOfWords
 from unrolled.nn.reading.backbone import ResNet
+from unrolled.nn.reading.bag import BagOfWords
 from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.frames import StackedReader
 from unrolled.nn.reading.keys import OtherKeys, TransposedReader
 from unrolled.nn.reading.masks import MaskedReader
 from unrolled.nn.reading.pen import Hands, MoveReader, PenReader
 from unrolled.nn.reading.perturb import PerturbedReader
-from unrolled.nn.reading.picture import LineReader, PictureNet, PictureReader
-from unrolled.nn.reading.pixels import PixelReader
 from unrolled.nn.reading.picture import GridNet, LineReader, PictureNet, PictureReader
+from unrolled.nn.reading.pixels import PixelReader
 from unrolled.nn.reading.reader import NumberReader, Reader, SeriesReader, WordReader
 from unrolled.nn.reading.spelling import SpellingEncoder
 from unrolled.nn.reading.varied import VariedReader

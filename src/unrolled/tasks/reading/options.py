@@ -27,13 +27,9 @@ class SignalOptions(TaskOptions):
     """Options of a task that reads inputs of any kind but texts, those of every kind in a group.
 
     series: `SeriesOptions`. audio: `AudioOptions`. ink: `InkOptions`. notes: `NotesOptions`. image: `ImageOptions`.
-    augment: `AugmentOptions`. reading_dropout: of single features of what the encoder reads. feature_cache: megabytes
-    of features of sounds, or of pixels of pictures, that each process keeps, and as many of noise; those beyond are
-    made anew when a batch asks for them, which changes nothing but the time.
-    series: `SeriesOptions`. audio: `AudioOptions`. ink: `InkOptions`. image: `ImageOptions`. video: `VideoOptions`.
-    augment: `AugmentOptions`. reading_dropout: of single features of what the encoder reads. feature_cache: megabytes
-    of features of sounds, or of pixels of pictures and videos, that each process keeps, and as many of noise; those
-    beyond are made anew when a batch asks for them, which changes nothing but the time.
+    video: `VideoOptions`. augment: `AugmentOptions`. reading_dropout: of single features of what the encoder reads.
+    feature_cache: megabytes of features of sounds, or of pixels of pictures and videos, that each process keeps, and as
+    many of noise; those beyond are made anew when a batch asks for them, which changes nothing but the time.
     """
 
     series: SeriesOptions = SeriesOptions()
