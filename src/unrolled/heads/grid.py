@@ -292,17 +292,21 @@ class ConditionedNotesHead(GridHead):
 
     def _search(self, y: Tensor) -> Tensor:
         """The best of the beam for each of y (rows, input_size): (rows, notes)."""
-        a, direct = self._of_y(y)
+        told, direct = self._of_y(y)
+        start = (torch.zeros_like(direct), told.to(self.below), self._logits(told, direct))
         scores = direct.new_full((len(y), self.beam), -torch.inf)
         scores[:, 0] = 0
-        a, grids = a[:, None].expand(-1, self.beam, -1), direct.new_zeros(len(y), self.beam, self.notes)
+        # Logits are those of all notes, as if no further one were on; they are asked for anew only where one is.
+        grids, a, logits = (x[:, None].expand(-1, self.beam, -1) for x in start)
         for note in range(self.notes):
-            logits = _wide(self._units(a) @ self.above[note]) + direct[:, note, None]
-            scores, chosen = torch.cat([scores + logsigmoid(-logits), scores + logsigmoid(logits)], 1).topk(self.beam)
-            on, beginning = chosen >= self.beam, (chosen % self.beam)[..., None]
-            a = a.gather(1, beginning.expand_as(a)) + on[..., None] * self.below[note]
-            grids = grids.gather(1, beginning.expand_as(grids))
+            logit = logits[:, :, note]
+            scores, chosen = torch.cat([scores + logsigmoid(-logit), scores + logsigmoid(logit)], 1).topk(self.beam)
+            beginning = (chosen % self.beam)[..., None]
+            grids, a, logits = (x.gather(1, beginning.expand_as(x)) for x in (grids, a, logits))
+            on = (chosen >= self.beam) & scores.isfinite()
             grids[:, :, note] = on.to(grids)
+            a[on] += self.below[note]
+            logits[on] = self._logits(a[on], direct[on.nonzero()[:, 0]])
         return grids[:, 0]
 
     def _parts(self, rows: Tensor, vectors: int) -> list[Tensor]:
