@@ -96,7 +96,11 @@ def test_a_wrong_amount_is_refused(name: str) -> None:
 def test_what_is_read_and_what_comes_are_of_one_hand_and_each_row_has_its_own() -> None:
     torch.manual_seed(0)
     moves = torch.randn(5, 7, 3, dtype=torch.float64)
-    read, come = Hands(degrees=30, slant=0.4, stretch=0.5)(moves, 2 * moves)
+    placed = torch.cat([moves, moves[..., :2].cumsum(1)], -1)
+    whole, come = Hands(degrees=30, slant=0.4, stretch=0.5)(placed, 2 * moves)
+    read, places = whole[..., :3], whole[..., 3:]
+    # Places are sums of seven moves.
+    torch.testing.assert_close(places, read[..., :2].cumsum(1), rtol=0, atol=2**8 * 2.0**-52)
     # Twice the moves by the same matrix; twice is exact.
     assert torch.equal(come[..., :2], 2 * read[..., :2])
     assert torch.equal(read[..., 2:], moves[..., 2:])
@@ -113,8 +117,11 @@ def test_a_hand_that_varies_nothing_changes_nothing() -> None:
         Hands(slant=-1)
 
 
-def test_moves_are_read_with_what_the_pen_does() -> None:
-    read = MoveReader()(torch.tensor([[1.0, 2, 0], [3.0, 4, 1], [0.0, 0, 2]]))
-    assert read.tolist() == [[1, 2, 1, 0, 0], [3, 4, 0, 1, 0], [0, 0, 0, 0, 1]]
-    with pytest.raises(ShapeError, match="dx, dy and what the pen does, got 5 numbers"):
-        MoveReader()(torch.zeros(5))
+def test_moves_are_read_with_what_the_pen_does_and_where_it_is() -> None:
+    moves = torch.tensor([[1.0, 2, 0, 8, 9], [3.0, 4, 1, 7, 6], [0.0, 0, 2, 0, 0]])
+    states = [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    whole = [[*move[:2].tolist(), *state, *move[3:].tolist()] for move, state in zip(moves, states, strict=True)]
+    assert MoveReader()(moves).tolist() == whole
+    assert MoveReader(places=False)(moves).tolist() == [row[:5] for row in whole]
+    with pytest.raises(ShapeError, match="what the pen does, x and y, got 3 numbers"):
+        MoveReader()(torch.zeros(3))

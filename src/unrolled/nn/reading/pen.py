@@ -79,30 +79,34 @@ class PenReader(Reader):
 
 
 class MoveReader(nn.Module):
-    """The moves of a pen as they are, and what it does after each: what comes next is drawn from these.
+    """The moves of a pen, what it does after each, and where it is then: what comes next is drawn from these.
 
-        y = [dx, dy, pen is 0, pen is 1, pen is 2]        each as 1 where it is so, else 0; x = [dx, dy, pen]
+        y = [dx, dy, pen is 0, pen is 1, pen is 2, x, y]        v = [dx, dy, pen, x, y]
 
-    x: (..., 3); pen: 0 where it stays on the paper, 1 where it leaves it, 2 where a drawing has ended, as one has
-    before another begins.
+    v: (..., 5); pen: 0 where it stays on the paper, 1 where it leaves it, 2 where a drawing has ended, as one has
+    before another begins: y has 1 where it is so, else 0. x, y: the place; places=False leaves it out.
 
-    >>> MoveReader()(torch.tensor([0.5, -1.0, 1.0])).tolist()
-    [0.5, -1.0, 0.0, 1.0, 0.0]
+    >>> MoveReader()(torch.tensor([0.5, -1.0, 1.0, 7.0, 8.0])).tolist()
+    [0.5, -1.0, 0.0, 1.0, 0.0, 7.0, 8.0]
     """
 
-    output_size = 5
+    def __init__(self, *, places: bool = True) -> None:
+        super().__init__()
+        self.places = places
+        self.output_size = 7 if places else 5
 
-    def forward(self, x: Tensor) -> Tensor:
-        if x.shape[-1] != 3:
+    def forward(self, v: Tensor) -> Tensor:
+        if v.shape[-1] != 5:
             raise ShapeError(
-                f"MoveReader: expected dx, dy and what the pen does, got {x.shape[-1]} numbers; give these three."
+                f"MoveReader: expected dx, dy, what the pen does, x and y, got {v.shape[-1]} numbers; give these five."
             )
-        pen = x[..., 2:] == torch.arange(3, device=x.device)
-        return torch.cat([x[..., :2], pen.to(x.dtype)], -1)
+        pen = v[..., 2:3] == torch.arange(3, device=v.device)
+        return torch.cat([v[..., :2], pen.to(v.dtype), *([v[..., 3:]] if self.places else [])], -1)
 
 
 class Hands(nn.Module):
-    """Moves (..., dx, dy, what the pen does) as another hand would make them: a matrix A for each row, see `PenReader`.
+    """Moves (..., dx, dy, what the pen does[, x, y]) as another hand would make them: a matrix A for each row, see
+    `PenReader`; places are turned as moves are.
 
     degrees, slant, stretch: as there; all of them 0 changes nothing. What is read and what is to come of a row are
     given together, so that both are of one hand.
@@ -116,9 +120,15 @@ class Hands(nn.Module):
         self.degrees, self.slant, self.stretch = degrees, slant, stretch
 
     def forward(self, *moves: Tensor) -> tuple[Tensor, ...]:
-        """Each (batch, time, 3 or more): the same row of all of them by the same hand."""
+        """Each (batch, time, 3 or 5): the same row of all of them by the same hand."""
         matrix = _hands(moves[0], self.degrees, self.slant, self.stretch)
-        return tuple(torch.cat([part[..., :2] @ matrix, part[..., 2:]], -1) for part in moves)
+        return tuple(_turned(part, matrix) for part in moves)
+
+
+def _turned(moves: Tensor, matrix: Tensor) -> Tensor:
+    """Moves (batch, time, 3), or with places (batch, time, 5), by a matrix for each row."""
+    parts = [moves[..., :2] @ matrix, moves[..., 2:3]]
+    return torch.cat(parts if moves.shape[-1] == 3 else [*parts, moves[..., 3:] @ matrix], -1)
 
 
 def _hands(values: Tensor, degrees: float, slant: float, stretch: float) -> Tensor:

@@ -22,8 +22,9 @@ class PenOptions(Options):
     """How strokes are read and drawn.
 
     distance: of points along a stroke, in sizes of a drawing; None: as they came. mixtures: of normal distributions
-    that tell where the pen goes next. floor: the least deviation of one of them, in units of
-    moves about 1 long, see `PenHead`. pen_degrees, pen_slant, pen_stretch: other hands in training, see `PenReader`.
+    that tell where the pen goes next. floor: the least deviation of one of them, in units of moves about 1 long, see
+    `PenHead`. places: where the pen is, from where it began, is read beside its moves. pen_degrees, pen_slant,
+    pen_stretch: other hands in training, see `PenReader`.
     """
 
     distance: float | None = Field(
@@ -33,6 +34,7 @@ class PenOptions(Options):
     floor: float = Field(default=0.01, gt=0, allow_inf_nan=False, description="Least deviation of one of them.")
     pen_degrees: float = Field(default=0.0, ge=0, le=180, description="Drawings turned by up to so much in training.")
     pen_slant: float = Field(default=0.0, ge=0, le=10, description="Drawings slanted by up to so much in training.")
+    places: bool = Field(default=True, description="Read where the pen is, beside its moves.")
     # Chosen on the valid part of kanji, see docs/tasks.md.
     pen_stretch: float = Field(
         default=0.1, ge=0, le=10, description="Width and height each changed in training, by a factor up to 1 + this."

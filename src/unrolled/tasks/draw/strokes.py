@@ -20,6 +20,7 @@ from unrolled.tasks.draw.options import DrawerOptions
 __all__ = ["Strokes"]
 
 UP, END = 1, 2
+QUARTERS = 4.0
 # What is read before the first point: as if a drawing had just ended.
 BEGIN = np.array([[0.0, 0.0, END]], np.float32)
 
@@ -44,10 +45,13 @@ class Strokes(Medium[Drawing]):
         moves = self._moves(value)
         come = moves.copy()
         come[0, :2] = np.nan
-        return np.concatenate([BEGIN, moves[:-1]]), come
+        read = np.concatenate([BEGIN, moves[:-1]])
+        # Sums in float64 of what is told in float32: the same as they come one by one.
+        places = np.cumsum(read[:, :2], axis=0, dtype=np.float64) * self._near
+        return np.concatenate([read, places], axis=1, dtype=np.float32), come
 
     def reader(self, options: DrawerOptions) -> MoveReader:
-        return MoveReader()
+        return MoveReader(places=options.pen.places)
 
     def head(self, features: int, options: DrawerOptions) -> PenHead:
         return PenHead(features, options.pen.mixtures, floor=options.pen.floor)
@@ -63,11 +67,11 @@ class Strokes(Medium[Drawing]):
 
     def course(self, begun: Drawing | None, limit: int | None) -> Sketch:
         if begun is None:
-            return Sketch(self.field, np.zeros((0, 3), np.float32), np.zeros(2), limit)
+            return Sketch(self.field, np.zeros((0, 3), np.float32), np.zeros(2), self._near, limit)
         moves = self._moves(begun)
         # Whoever goes on from a drawing has lifted the pen.
         moves[-1, 2] = UP
-        return Sketch(self.field, moves, np.asarray(begun[0], np.float64)[0, :2], limit)
+        return Sketch(self.field, moves, np.asarray(begun[0], np.float64)[0, :2], self._near, limit)
 
     def given(self, begun: Drawing) -> int:
         return len(begun)
@@ -87,6 +91,11 @@ class Strokes(Medium[Drawing]):
     def in_units(self, deviation: float) -> float | None:
         return deviation * self.field.spread * self.field.size
 
+    @property
+    def _near(self) -> float:
+        """What makes places of sums of moves: in quarters of the size of a drawing, so that they are about 1."""
+        return QUARTERS * self.field.spread
+
     def _moves(self, value: Drawing) -> np.ndarray:
         """(points, 3) float32: the move to each point, and what the pen does after it."""
         moves = self.field.encode(value)
@@ -99,8 +108,8 @@ class Strokes(Medium[Drawing]):
 class Sketch:
     """One drawing on its way, from its first points or from nothing."""
 
-    def __init__(self, field: Ink, moves: np.ndarray, origin: np.ndarray, limit: int | None) -> None:
-        self._field, self._origin = field, origin
+    def __init__(self, field: Ink, moves: np.ndarray, origin: np.ndarray, near: float, limit: int | None) -> None:
+        self._field, self._origin, self._near, self._place = field, origin, near, np.zeros(2)
         self._moves = [torch.from_numpy(BEGIN)]
         self.given = list(torch.from_numpy(moves[:, None]))
         self._end = math.inf if limit is None else 1 + len(moves) + limit
@@ -111,12 +120,14 @@ class Sketch:
         return ended or len(self._moves) >= self._end
 
     def read(self) -> Tensor:
-        return self._moves[-1]
+        place = torch.tensor(self._place * self._near, dtype=torch.float32)
+        return torch.cat([self._moves[-1], place[None]], 1)
 
     def add(self, step: Tensor) -> None:
         step = step.cpu()
         # The first point stands where the drawing begins, whatever move is drawn for it.
         self._moves.append(step if len(self._moves) > 1 else torch.cat([torch.zeros(1, 2), step[:, 2:]], 1))
+        self._place = self._place + self._moves[-1][0, :2].numpy().astype(np.float64)
 
     def drawing(self) -> Drawing:
         """Strokes from where they were begun, or from (0, 0), of the size of the training part."""
