@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, TypeGuard
@@ -11,13 +10,13 @@ from typing import ClassVar, Protocol, Self, TypeGuard
 import numpy as np
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
+from unrolled.data.batch.lazy import MEGABYTE
 from unrolled.data.batch.ragged import Items
 from unrolled.data.read.audio import SOUNDS, Clip
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.listing import names_files
 from unrolled.data.read.manifests import RECORDINGS, read_recordings
-from unrolled.data.read.records import Records
 from unrolled.data.read.sources import holds_columns, is_path
 from unrolled.errors import DataError, OptionError, listed
 from unrolled.fields.audio import Audio
@@ -26,6 +25,7 @@ from unrolled.fields.sound.mel import band_centres
 from unrolled.inputs.augment import AugmentOptions, masked
 from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.input import Fields, Input, LiveFront, ReadSource
+from unrolled.inputs.listed import ListWords, files_alone, with_what_belongs
 from unrolled.inputs.recordings import Hastened, Recording, Size, features, heard, sizes
 from unrolled.inputs.series import SeriesInput
 from unrolled.nn.reading.perturb import PerturbedReader
@@ -36,7 +36,7 @@ __all__ = ["FEATURE_CACHE", "AudioInput"]
 
 # Megabytes: of 40 bands each 10 ms more than nine hours.
 FEATURE_CACHE = 512
-MEGABYTE = 1 << 20
+WORDS = ListWords("sounds", "recordings", "a transcript of each recording", "transcripts")
 
 
 class AudioGroups(Protocol):
@@ -92,41 +92,13 @@ class AudioInput(Input[AudioGroups]):
         # What is said has one name in what is read, whatever its column was called.
         found = read_recordings(source, audio=columns.files, text=columns.label if columns.said and labelled else None)
         inputs = cls.of(found.columns["audio"], options)
-        if not labelled:
-            return ReadSource(inputs, found.places, columns, filed=True)
-        if columns.said:
-            return cls._said(found, inputs, columns)
-        column = columns.label or next((name for name in columns.usual if name in found.columns), None)
-        if column not in found.columns:
-            raise DataError(
-                f"{found.source}: expected a column of labels beside the sounds, but none has a usual name; say which "
-                f"with label=. It has: {listed(found.columns)}."
-            )
-        columns = replace(columns, label=column)
-        where = "the names of their folders" if _is_folder(source) else columns.said_labels
-        said = (f"sounds: {len(inputs):,} recordings; labels: {where}",)
-        labels = columns.labels(found.columns, found.source)
-        return ReadSource(inputs, found.places, columns, labels, filed=True, remarks=said)
-
-    @classmethod
-    def _said(cls, found: Records, inputs: Self, columns: LabelColumns) -> ReadSource:
-        """Recordings with their transcripts."""
-        if "text" not in found.columns:
-            raise DataError(
-                f"{found.source}: expected a transcript of each recording, in a column {' or '.join(columns.usual)} or "
-                f"in a .txt file beside each; name the column with text=. It has: {listed(found.columns)}."
-            )
-        where = f"column {columns.label!r}" if columns.label else "as they stand there"
-        said = (f"sounds: {len(inputs):,} recordings of {found.source}; transcripts: {where}",)
-        return ReadSource(inputs, found.places, columns, found.columns["text"], filed=True, remarks=said)
+        return with_what_belongs(found, inputs, columns, WORDS, labelled=labelled, by_folder=_is_folder(source))
 
     @classmethod
     def _of_files(cls, path: Path, columns: LabelColumns, options: AudioGroups) -> ReadSource:
         """A sound file, or all that stand in a folder and below it, whatever they are of."""
         files = [file for file in visible_files(path) if file.suffix.lower() in SOUNDS] if path.is_dir() else [path]
-        names = tuple(file.relative_to(path).as_posix() if path.is_dir() else file.name for file in files)
-        clips = [Clip(file, place=name if path.is_dir() else "") for file, name in zip(files, names, strict=True)]
-        places = Places(path.name, "file", np.arange(len(files)), names)
+        clips, places = files_alone(path, files, lambda file, place: Clip(file, place=place))
         return ReadSource(cls.of(clips, options), places, columns, filed=True)
 
     @classmethod

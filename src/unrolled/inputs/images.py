@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, TypeAlias, TypeGuard
@@ -11,21 +10,21 @@ from typing import ClassVar, Protocol, Self, TypeAlias, TypeGuard
 import numpy as np
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
-from unrolled.data.batch.lazy import LazyRagged
+from unrolled.data.batch.lazy import MEGABYTE, LazyRagged
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.images import PICTURES, ImageFile, PictureSize, image_name, measure_image, read_image
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.listing import names_files
 from unrolled.data.read.pictures import LISTED_PICTURES, read_pictures
-from unrolled.data.read.records import Records
 from unrolled.data.read.sources import holds_columns, is_path
-from unrolled.errors import DataError, OptionError, how_many, listed
+from unrolled.errors import OptionError, how_many
 from unrolled.fields.image import Image, LineFront
 from unrolled.fields.picture import checked_picture, is_pillow
 from unrolled.inputs.augment import MaskOptions, masked
 from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.image_options import ImageOptions
 from unrolled.inputs.input import Fields, Input, ReadSource
+from unrolled.inputs.listed import ListWords, files_alone, with_what_belongs
 from unrolled.inputs.series import SeriesInput
 from unrolled.nn.reading.reader import Reader
 from unrolled.types import TABLES
@@ -35,7 +34,7 @@ __all__ = ["ImageInput", "Picture"]
 Picture: TypeAlias = ImageFile | np.ndarray
 """A file, or pixels (height, width, 1 or 3) of 8 bits."""
 
-MEGABYTE = 1 << 20
+WORDS = ListWords("pictures", "pictures", "what is written in each picture", "transcripts", "a .gt.txt file")
 # So many pictures of the training part, spread over all of it, tell what pictures are like: more are not opened twice.
 LOOKED_AT = 1000
 
@@ -96,42 +95,15 @@ class ImageInput(Input[ImageGroups]):
             return cls._of_files(Path(source), columns, options)
         # What is written has one name in what is read, whatever its column was called.
         found = read_pictures(source, image=columns.files, text=columns.label if columns.said and labelled else None)
-        inputs = cls.of(found.columns["image"], options)
-        if not labelled:
-            return ReadSource(inputs, found.places, columns, filed=True)
-        if columns.said:
-            return cls._said(found, inputs, columns)
-        column = columns.label or next((name for name in columns.usual if name in found.columns), None)
-        if column not in found.columns:
-            raise DataError(
-                f"{found.source}: expected a column of labels beside the pictures, but "
-                + ("none has a usual name" if column is None else f"there is no {column!r}")
-                + f"; say which with label=. It has: {listed(found.columns)}."
-            )
-        columns = replace(columns, label=column)
-        where = "the names of their folders" if is_path(source) and Path(source).is_dir() else columns.said_labels
-        labels = columns.labels(found.columns, found.source)
-        return ReadSource(inputs, found.places, columns, labels, filed=True, remarks=inputs.remarks("labels", where))
-
-    @classmethod
-    def _said(cls, found: Records, inputs: Self, columns: LabelColumns) -> ReadSource:
-        """Pictures with what is written in them."""
-        if "text" not in found.columns:
-            raise DataError(
-                f"{found.source}: expected what is written in each picture, in a column {' or '.join(columns.usual)} "
-                f"or in a .gt.txt file beside each; name the column with text=. It has: {listed(found.columns)}."
-            )
-        where = f"column {columns.label!r}" if columns.label else "as they stand there"
-        remarks = inputs.remarks("transcripts", where)
-        return ReadSource(inputs, found.places, columns, found.columns["text"], filed=True, remarks=remarks)
+        inputs, folder = cls.of(found.columns["image"], options), is_path(source) and Path(source).is_dir()
+        more = inputs.remarks() if labelled else ()
+        return with_what_belongs(found, inputs, columns, WORDS, labelled=labelled, by_folder=folder, more=more)
 
     @classmethod
     def _of_files(cls, path: Path, columns: LabelColumns, options: ImageGroups) -> ReadSource:
         """A picture file, or all that stand in a folder and below it, whatever they are of."""
         files = [file for file in visible_files(path) if file.suffix.lower() in PICTURES] if path.is_dir() else [path]
-        names = tuple(file.relative_to(path).as_posix() if path.is_dir() else file.name for file in files)
-        pictures = [ImageFile(file, name if path.is_dir() else "") for file, name in zip(files, names, strict=True)]
-        places = Places(path.name, "file", np.arange(len(files)), names)
+        pictures, places = files_alone(path, files, ImageFile)
         return ReadSource(cls.of(pictures, options), places, columns, filed=True)
 
     @classmethod
@@ -141,11 +113,10 @@ class ImageInput(Input[ImageGroups]):
     def __len__(self) -> int:
         return len(self.pictures)
 
-    def remarks(self, what: str, where: str) -> tuple[str, ...]:
-        """What is to be said of the pictures, and of where what belongs to them stood."""
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of the pictures."""
         several = sum(size.several for size in self.sizes)
-        said = f"pictures: {len(self):,}; {what}: {where}"
-        return (said, f"{how_many(several, 'file')} of several pictures: the first is read") if several else (said,)
+        return (f"{how_many(several, 'file')} of several pictures: the first is read",) if several else ()
 
     def fit(self, rows: np.ndarray, options: ImageGroups) -> Fields:
         chosen = options.image

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -12,21 +11,21 @@ from typing import ClassVar, Protocol, Self, TypeAlias, TypeGuard
 import numpy as np
 
 from unrolled.data.batch.examples import PaddedColumn, WordColumn
-from unrolled.data.batch.lazy import LazyRagged
+from unrolled.data.batch.lazy import MEGABYTE, LazyRagged
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.images import ImageFile, measure_image
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.listing import names_files
-from unrolled.data.read.records import Records
 from unrolled.data.read.sources import holds_columns, is_path
 from unrolled.data.read.video import VIDEOS, VideoFile, VideoSize, check_length, measure_video, read_frames, video_name
 from unrolled.data.read.videos import LISTED_VIDEOS, frame_folders, read_videos
-from unrolled.errors import DataError, OptionError, listed
+from unrolled.errors import DataError, OptionError
 from unrolled.fields.film import Film, film_frames, film_seconds
 from unrolled.fields.video import Video, VideoFront, places_of_some
 from unrolled.inputs.augment import MaskOptions, masked
 from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.input import Fields, Input, ReadSource
+from unrolled.inputs.listed import ListWords, files_alone, with_what_belongs
 from unrolled.inputs.series import SeriesInput
 from unrolled.inputs.video_options import VideoOptions
 from unrolled.nn.reading.reader import Reader
@@ -37,7 +36,7 @@ __all__ = ["Footage", "VideoInput"]
 Footage: TypeAlias = VideoFile | Film | np.ndarray
 """A file or folder, or frames in memory, with a rate or without one."""
 
-MEGABYTE = 1 << 20
+WORDS = ListWords("videos", "videos", "what is said of each video", "texts")
 # So many videos of the training part, spread over all of it, tell what frames are like: more are not decoded twice.
 LOOKED_AT = 500
 
@@ -95,35 +94,8 @@ class VideoInput(Input[VideoGroups]):
             return cls._of_files(Path(source), columns, options)
         # What is said has one name in what is read, whatever its column was called.
         found = read_videos(source, video=columns.files, text=columns.label if columns.said and labelled else None)
-        inputs = cls.of(found.columns["video"], options)
-        if not labelled:
-            return ReadSource(inputs, found.places, columns, filed=True)
-        if columns.said:
-            return cls._said(found, inputs, columns)
-        column = columns.label or next((name for name in columns.usual if name in found.columns), None)
-        if column not in found.columns:
-            raise DataError(
-                f"{found.source}: expected a column of labels beside the videos, but "
-                + ("none has a usual name" if column is None else f"there is no {column!r}")
-                + f"; say which with label=. It has: {listed(found.columns)}."
-            )
-        columns = replace(columns, label=column)
-        where = "the names of their folders" if is_path(source) and Path(source).is_dir() else columns.said_labels
-        labels = columns.labels(found.columns, found.source)
-        remarks = (f"videos: {len(inputs):,}; labels: {where}",)
-        return ReadSource(inputs, found.places, columns, labels, filed=True, remarks=remarks)
-
-    @classmethod
-    def _said(cls, found: Records, inputs: Self, columns: LabelColumns) -> ReadSource:
-        """Videos with what is said of them."""
-        if "text" not in found.columns:
-            raise DataError(
-                f"{found.source}: expected what is said of each video, in a column {' or '.join(columns.usual)} or in "
-                f"a .txt file beside each; name the column with text=. It has: {listed(found.columns)}."
-            )
-        where = f"column {columns.label!r}" if columns.label else "as they stand there"
-        remarks = (f"videos: {len(inputs):,}; texts: {where}",)
-        return ReadSource(inputs, found.places, columns, found.columns["text"], filed=True, remarks=remarks)
+        inputs, folder = cls.of(found.columns["video"], options), is_path(source) and Path(source).is_dir()
+        return with_what_belongs(found, inputs, columns, WORDS, labelled=labelled, by_folder=folder)
 
     @classmethod
     def _of_files(cls, path: Path, columns: LabelColumns, options: VideoGroups) -> ReadSource:
@@ -131,9 +103,7 @@ class VideoInput(Input[VideoGroups]):
         files = [path]
         if path.is_dir():
             files = frame_folders(path) or [file for file in visible_files(path) if suffix(file) in VIDEOS]
-        names = tuple(file.relative_to(path).as_posix() if path.is_dir() else file.name for file in files)
-        videos = [VideoFile(file, name if path.is_dir() else "") for file, name in zip(files, names, strict=True)]
-        places = Places(path.name, "file", np.arange(len(files)), names)
+        videos, places = files_alone(path, files, VideoFile)
         return ReadSource(cls.of(videos, options), places, columns, filed=True)
 
     @classmethod

@@ -85,7 +85,7 @@ def test_a_folder_a_list_and_arrays_give_the_same(tmp_path: Path) -> None:
         Recognizer(**short).fit(tmp_path / "other.csv", image="scan", text="words", valid=0),
         Recognizer(**short).fit(pictures, texts, valid=0),
     ]  # fmt: skip
-    assert models[0].understood[0] == "pictures: 24; transcripts: as they stand there"
+    assert models[0].understood[0] == "pictures: 24 of lines; transcripts: as they stand there"
     found = [
         model.transcribe(source) for model, source in
         zip(models, (folder, tmp_path / "list.csv", tmp_path / "other.csv", pictures), strict=True)

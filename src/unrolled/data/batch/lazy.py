@@ -14,7 +14,10 @@ from unrolled.data.batch.batching import Rows
 from unrolled.data.batch.runs import offsets_of
 from unrolled.errors import DataError
 
-__all__ = ["LazyRagged"]
+__all__ = ["MEGABYTE", "LazyRagged"]
+
+MEGABYTE = 1 << 20
+"""In which rooms are asked for."""
 
 
 class LazyRagged:
