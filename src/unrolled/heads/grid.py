@@ -117,6 +117,10 @@ class NotesHead(GridHead):
         loss   = -sum over known notes of v log p + (1 - v) log(1 - p)                 v: 1 on, 0 off
 
     input_size: features of y. notes: see `GridHead`.
+
+    >>> head, given = NotesHead(2, 4), torch.tensor([1.0, torch.nan, torch.nan, 0.0])
+    >>> head.choose(torch.zeros(5, 2), given=given)[0, [0, 3]]
+    tensor([1., 0.])
     """
 
     def __init__(self, input_size: int, notes: int) -> None:
@@ -181,6 +185,11 @@ class ConditionedNotesHead(GridHead):
 
     Source: NADE: Larochelle and Murray 2011; over a recurrent network: Boulanger-Lewandowski et al. 2012,
     arXiv:1206.6392, section 4. Differences: tanh where they have the sigmoid, and further layers.
+
+    >>> head = ConditionedNotesHead(2, 3)
+    >>> grids = torch.tensor([[a, b, c] for a in (0.0, 1.0) for b in (0.0, 1.0) for c in (0.0, 1.0)])
+    >>> f"{float(head.log_prob(torch.zeros(8, 2), grids).exp().sum().detach()):.4f}"
+    '1.0000'
     """
 
     def __init__(self, input_size: int, notes: int, hidden_size: int = 128, *, layers: int = 2, beam: int = 8) -> None:
