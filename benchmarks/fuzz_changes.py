@@ -201,7 +201,8 @@ def head_changed(whole: bytes, chance: random.Random) -> bytes:
 
 INNER: dict[str, Callable[[bytes, random.Random], bytes]] = {
     **dict.fromkeys((".jsonl", ".ndjson"), lines_altered), **dict.fromkeys((".npz", ".zip"), members_changed),
-    **dict.fromkeys((".wav", ".flac", ".ogg", ".mp3"), head_changed), ".npy": array_changed,
+    **dict.fromkeys((".wav", ".flac", ".ogg", ".mp3", ".mid"), head_changed), ".npy": array_changed,
     **dict.fromkeys((".csv", ".tsv", ".txt", ".scp", ".inkml", ".ts", ".arff", ".conllu", ".vec", ""), tokens_changed),
+    ".json": tokens_changed,
 }  # fmt: skip
 """How what stands in a file is changed, by its ending."""

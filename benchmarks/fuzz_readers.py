@@ -12,6 +12,7 @@ from unrolled import data, tasks
 from unrolled.data.panel.steps import StepColumns
 from unrolled.data.read.audio import read_sound
 from unrolled.data.read.ink import read_drawings
+from unrolled.data.read.music import music_parts, read_pieces
 from unrolled.errors import UnrolledError
 from unrolled.inputs.columns import LabelColumns
 from unrolled.tasks.anomaly.reading import Observed, read_layout, read_observed, read_table_of
@@ -114,6 +115,18 @@ def drawings(path: Path) -> object:
     return read_drawings(path)
 
 
+def music(path: Path) -> object:
+    """Pieces of music as both fields make steps of them, in each part of a file in parts."""
+    options = tasks.Composer().options.notes
+    for part in music_parts(path) or [None]:
+        pieces = read_pieces(path, part=part).values
+        for encoding in ("grid", "events"):
+            field = options.model_copy(update={"notes_encoding": encoding}).fitted(pieces)
+            for piece in pieces:
+                field.decode(field.encode(piece))
+    return pieces
+
+
 def readers() -> dict[str, Callable[[Path], object]]:
     """How each sample is read."""
     return {
@@ -139,4 +152,6 @@ def readers() -> dict[str, Callable[[Path], object]]:
         **dict.fromkeys(("ink.txt", "ink.inkml", "timed.inkml", "ink.ndjson", "raw.ndjson", "ink.npz"), drawings),
         **dict.fromkeys(("ink.zip",), drawings), "drawn/a/0001_01.txt": lambda path: drawings(path.parent.parent),
         "written/one.inkml": lambda path: drawings(path.parent),
+        **dict.fromkeys(("song.mid", "band.mid", "steps.json", "parts.json", "pieces.jsonl"), music),
+        "tunes/up/a.mid": lambda path: learned_from(path.parent.parent, PLAIN),
     }  # fmt: skip

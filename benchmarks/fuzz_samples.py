@@ -10,10 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import mido
 import numpy as np
 import pyarrow as pa
 import soundfile
 from pyarrow import parquet
+
+from unrolled.fields.notes import MusicPiece, to_midi
 
 __all__ = ["samples"]
 
@@ -28,7 +31,8 @@ CLASSES = "".join(f"good {i} day,c{i % 2}\n" for i in range(30))
 def samples(folder: Path) -> dict[str, Path]:
     """The files of all kinds, written below `folder`, by their names."""
     contents: dict[str, Content] = {}
-    for kind in (tables, labelled, tags, running, series, folders, steps, anomalies, sounds, recordings, features, ink):
+    every = tables, labelled, tags, running, series, folders, steps, anomalies, sounds, recordings, features, ink, music
+    for kind in every:
         contents |= kind()
     for name, content in contents.items():
         path = folder / name
@@ -199,6 +203,33 @@ def ink() -> dict[str, Content]:
         "drawn/a/0001_01.txt": omniglot, "drawn/b/0002_02.txt": omniglot,
         "written/one.inkml": begin + timed, "written/two.inkml": begin + traces,
     }  # fmt: skip
+
+
+def music() -> dict[str, Content]:
+    """Pieces of music: MIDI of one track and of several, lists of the notes of each step."""
+    song = MusicPiece.of([(i / 2, 0.5, 60 + i % 7, 40 + i) for i in range(20)], 90)
+    steps = [[60, 64, 67], [60], [], [62, -1, 65]] * 3
+    alone, parts = json.dumps(steps), json.dumps({"train": [steps, steps], "valid": [steps], "test": [steps]})
+    return {
+        "song.mid": lambda path: path.write_bytes(to_midi(song)), "band.mid": write_band,
+        "steps.json": alone, "parts.json": parts, "pieces.jsonl": f"{alone}\n{json.dumps(song.to_json())}\n" * 3,
+        "tunes/up/a.mid": write_band, "tunes/down/b.mid": lambda path: path.write_bytes(to_midi(song)),
+    }  # fmt: skip
+
+
+def write_band(path: Path) -> None:
+    """A MIDI file of three tracks, one of them drums, with tempos, a metre, a key and a note that never ends."""
+    band = mido.MidiFile(type=1, ticks_per_beat=96)
+    times = [mido.MetaMessage("set_tempo", tempo=400_000 + 10_000 * i, time=96 * i) for i in range(4)]
+    signs = [mido.MetaMessage("time_signature", numerator=3), mido.MetaMessage("key_signature", key="Bb")]
+    band.tracks.append(mido.MidiTrack([*signs, *times]))
+    for channel in (0, 9):
+        notes = [
+            mido.Message(kind, channel=channel, note=50 + i, velocity=70, time=48 * (kind == "note_off"))
+            for i in range(9) for kind in ("note_on", "note_off")
+        ]  # fmt: skip
+        band.tracks.append(mido.MidiTrack([*notes, mido.Message("note_on", channel=channel, note=40)]))
+    band.save(str(path))
 
 
 def write_zip(path: Path, files: dict[str, str]) -> None:

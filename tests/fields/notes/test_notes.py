@@ -143,6 +143,11 @@ def test_a_piece_that_came_on_a_grid_has_its_step() -> None:
         ([(0, 1, 128)], r"a pitch in 0\.\.127 and a velocity in 1\.\.127, got 128 and 80"),
         ([(0, 1, 60.5)], "got 60.5 and 80"),
         ([(0, 1, 60, 0)], "got 60 and 0"),
+        ([(0, 1, float("nan"))], "got nan and 80"),
+        ([(0, 1, float("inf"))], "got inf and 80"),
+        ([(0, {"a": 1}, 60)], "expected a note as start"),
+        ([(0, 1, [60])], "expected a note as start"),
+        ([(0, 1, 60, 80, 1)], "expected a note as start"),
         ([(10**6, 1, 60)], "a piece of at most 250,000 beats, got 1e"),
     ],
 )

@@ -137,9 +137,10 @@ def _off(starts: np.ndarray, step: float) -> np.ndarray:
 
 
 def _note(note: Sequence[float]) -> Note:
-    if len(note) not in (3, 4) or any(isinstance(value, bool | str) or value is None for value in note):
+    plain = all(isinstance(value, int | float | np.number) and not isinstance(value, bool) for value in note)
+    if len(note) not in (3, 4) or not plain:
         raise DataError(
-            f"MusicPiece: expected a note as start, duration, pitch and velocity, got {list(note)!r}: mend it."
+            f"MusicPiece: expected a note as start, duration, pitch and velocity, got {str(note)[:60]}: mend it."
         )
     start, duration, pitch = note[:3]
     velocity = note[3] if len(note) == 4 else VELOCITY
@@ -147,7 +148,8 @@ def _note(note: Sequence[float]) -> Note:
         raise DataError(
             f"MusicPiece: expected a note from beat 0 on that lasts, got {start!r} and {duration!r}: mend it."
         )
-    if pitch != int(pitch) or not 0 <= pitch <= 127 or velocity != int(velocity) or not 1 <= velocity <= 127:
+    # What is no number is in no range, so it is not asked to be whole.
+    if not (0 <= pitch <= 127 and 1 <= velocity <= 127) or pitch != int(pitch) or velocity != int(velocity):
         raise DataError(
             f"MusicPiece: expected a pitch in 0..127 and a velocity in 1..127, got {pitch!r} and {velocity!r}: mend it."
         )

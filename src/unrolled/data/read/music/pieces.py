@@ -6,6 +6,7 @@ import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -41,7 +42,11 @@ def music_parts(source: object) -> list[str]:
     """The names of the parts, such as "train", of a file of JSON that is in parts; none for any other source."""
     if isinstance(source, Mapping):
         return parts_in(source)
-    return parts_in(_json(Path(source))) if is_path(source) and suffix(source) == ".json" else []
+    if not is_path(source) or suffix(source) != ".json":
+        return []
+    path = require_file(source)
+    stat = path.stat()
+    return list(_names(path, stat.st_mtime_ns, stat.st_size))
 
 
 @reader
@@ -148,6 +153,12 @@ def _parsed(
                 content = json.loads(line)
             found += pieces_in(content, place, step)
     return found, None
+
+
+@lru_cache(maxsize=16)
+def _names(path: Path, changed: int, size: int) -> tuple[str, ...]:
+    """The parts of a file as it was then: a large one is not read again for their names alone."""
+    return tuple(parts_in(_json(path)))
 
 
 def _json(path: Path) -> object:
