@@ -89,3 +89,15 @@ def test_a_round_is_composed_from_its_beginning(tmp_path: Path) -> None:
     # The second part of the song is what comes next, and the other voice enters with the first.
     sung = [(note.start, note.pitch) for note in piece.notes if 8 <= note.start < 12]
     assert sung == [(8, 61), (8, 77), (9, 63), (9, 78), (10, 65), (10, 80), (11, 61)]
+
+
+def test_shapes_and_icons_are_learned_and_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    spec = importlib.util.spec_from_file_location("draw_example", EXAMPLE.parent / "draw.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main(tmp_path, epochs=1)
+    assert {file.name for file in tmp_path.iterdir()} == {"drawn.png", "gone_on.png", "one.svg", "painted.png"}
+    assert all(file.stat().st_size > 200 for file in tmp_path.iterdir())
