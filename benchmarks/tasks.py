@@ -17,6 +17,7 @@ from typing import Any
 
 import tasks_drawing as drawing
 import tasks_ink as ink
+import tasks_pictures as pictures
 import tasks_music as music
 import tasks_series as series
 import tasks_sounds as sounds
@@ -55,6 +56,9 @@ ROWS = {
     "an4": Row(sounds.an4, sounds.an4_simple, 13, 7, sounds.AN4),
     "an4_streaming": Row(sounds.an4, sounds.an4_simple, 22, 14, sounds.LIVE),
     "omniglot": Row(ink.omniglot, ink.omniglot_simple, 0.78, 0.88, ink.OMNIGLOT),
+    "digits_rows": Row(pictures.digits, pictures.digits_simple, 0.97, 0.985, pictures.BY_ROWS),
+    "digits_pixels": Row(pictures.digits, pictures.digits_simple, 0.94, 0.97, pictures.BY_PIXELS),
+    "rendered_lines": Row(pictures.lines, dict, 3, 1, pictures.LINES),
     "jsb_chorales": Row(music.chorales, music.chorales_simple, 8.6, 8.3, music.INDEPENDENT),
     "jsb_chorales_conditioned": Row(music.chorales, music.chorales_simple, 7.0, 6.2, music.CONDITIONED),
     "sketches_kanji": Row(*drawing.sketches("kanji"), 1.2, 0.3, drawing.KANJI),
