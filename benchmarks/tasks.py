@@ -17,8 +17,8 @@ from typing import Any
 
 import tasks_drawing as drawing
 import tasks_ink as ink
-import tasks_pictures as pictures
 import tasks_music as music
+import tasks_pictures as pictures
 import tasks_series as series
 import tasks_sounds as sounds
 import tasks_words as words

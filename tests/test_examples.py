@@ -77,6 +77,17 @@ def test_a_file_of_a_task_that_nobody_registered_says_what_to_do(kind: Any, tmp_
     assert "register_task" in said
 
 
+def test_lines_of_print_are_written_and_read(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    pytest.importorskip("PIL")
+    script = EXAMPLE.parent / "lines.py"
+    words = [sys.executable, str(script), "1"]
+    result = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "character error rate" in result.stdout
+    assert (tmp_path / "line.png").stat().st_size > 0
+
+
 def test_a_round_is_composed_from_its_beginning(tmp_path: Path) -> None:
     pytest.importorskip("mido")
     pytest.importorskip("matplotlib")
