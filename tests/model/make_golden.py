@@ -334,6 +334,20 @@ def _printed(steps: int = 120, **options: Any) -> Made:
     return model, {"inputs": [line.tolist() for line in lines[:5]], "texts": texts[:5]}
 
 
+def _filmed(**options: Any) -> Made:
+    """Videos of a spot on noise that goes up or down."""
+    videos, labels = [], []
+    for row in range(40):
+        r, down = _draw(11, row), row % 2
+        video = r.integers(0, 60, (int(r.integers(3, 6)), 5, 4, 1 + 2 * (row % 3 > 0)), dtype=np.uint8)
+        for place, frame in enumerate(video[:: 1 if down else -1]):
+            frame[place, 1:3] = 250
+        videos.append(video)
+        labels.append(["up", "down"][down])
+    model = Classifier(batch_size=8, hidden_size=4, **SHORT, **options).fit(videos[5:], labels[5:], valid=0.2)
+    return model, {"inputs": [video.tolist() for video in videos[:5]], "labels": labels[:5]}
+
+
 def _observed(several: bool = False, **options: Any) -> Made:
     """Two channels of one machine or two, one of them spoilt near the end, a value missing now and then."""
     columns: dict[str, list[Any]] = {"at": [], "machine": [], "a": [], "b": []}
@@ -369,6 +383,10 @@ MAKERS: dict[str, Callable[[], Made]] = {
                                          notes_lowest=40, notes_highest=72),
     "classify-pictures": lambda: _pictured(image_widths=[3, 4], image_shift=0.1, image_light=0.1),
     "classify-pictures-pixels": lambda: _pictured(image_steps="pixels", image_colour="colour"),
+    "classify-videos": lambda: _filmed(
+        cell="gru", layers=1, bidirectional=False, video_widths=[3, 4], video_features=5, video_rate=4.0,
+        video_light=0.1,
+    ),
     "classify-series-rwkv7": lambda: _gestured(cell="rwkv7", hidden_size=8, scaling="robust", pooling="last"),
     "regress-series": lambda: _levels(likelihood="quantile", levels=[50, 90], cell="gru"),
     "regress-series-several": lambda: _levels(True, likelihood="student-t", pooling="last"),

@@ -117,12 +117,12 @@ def answers(model: Any, questions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_given(value: Any) -> Any:
-    """An input as a user gives it: a text, a piece, a series or picture as an array, a drawing as a list of strokes."""
+    """An input as a user gives it: a text, a piece, a series, picture or video as an array, a drawing as strokes."""
     if isinstance(value, str):
         return value
     if isinstance(value, dict):
         return MusicPiece.from_json(value)
-    if isinstance(value[0][0], int):
+    if isinstance(value[0][0], int) or (isinstance(value[0][0], list) and isinstance(value[0][0][0], list)):
         return np.array(value, np.uint8)
     if isinstance(value[0][0], list):
         return [np.array(stroke, np.float64) for stroke in value]
