@@ -42,9 +42,28 @@ def melodies(count: int) -> list[list[list[int]]]:
     return [[[int(pitch)] for pitch in random.integers(50, 70, random.integers(4, 9))] for _ in range(count)]
 
 
+# All that training does to videos, of whose frames 1 kB is kept.
+WATCHED: dict[str, Any] = {
+    "video_flip": True, "video_shift": 0.2, "video_light": 0.3, "video_widths": [4], "video_features": 6,
+    "feature_cache": 0.001,
+}  # fmt: skip
+
+
+def films(count: int) -> tuple[list[np.ndarray], list[str]]:
+    """A spot on noise that goes up or down."""
+    random, seen = np.random.default_rng(0), list[np.ndarray]()
+    for i in range(count):
+        video = random.integers(0, 60, (int(random.integers(3, 7)), 6, 6, 1), dtype=np.uint8)
+        for place, frame in enumerate(video[:: 1 if i % 2 else -1]):
+            frame[place, 2:4] = 250
+        seen.append(video)
+    return seen, [("up", "down")[i % 2] for i in range(count)]
+
+
 MAKERS: dict[str, Callable[[Any], tuple[Any, tuple[Any, ...]]]] = {
     "classify": lambda toys: (Classifier(**{**toys.quick, **KEPT, "epochs": 3, "patience": 2}), toys.reviews(40)),
     "sounds": lambda toys: (Classifier(**{**toys.series, **KEPT, **HEARD, "batch_size": 4}), sounds(16)),
+    "videos": lambda toys: (Classifier(**{**toys.series, **KEPT, **WATCHED, "batch_size": 4}), films(16)),
     "tag": lambda toys: (Tagger(**{**toys.tags, **KEPT}), (toys.names(30),)),
     "language": lambda toys: (
         LanguageModel(**{**toys.running, "epochs": 2, "output_dropout": 0.2, "checkpoint_every_steps": 1}),
@@ -82,8 +101,7 @@ def stopping(stage: int, step: int) -> Callable[[Any], None]:
 
 @pytest.mark.parametrize("task", list(MAKERS))
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(task: str, toys: SimpleNamespace, tmp_path: Path) -> None:
-    if task == "sounds":
-        pytest.importorskip("soxr")
+    pytest.importorskip({"sounds": "soxr", "videos": "PIL"}.get(task, "numpy"))
     model, data = MAKERS[task](toys)
     whole = model.fit(*data, refit=True, run=tmp_path / "whole")
     for stage, step in ((1, 2), (2, 2)):
@@ -130,13 +148,15 @@ def test_a_run_goes_on_only_as_what_it_was(toys: SimpleNamespace, tmp_path: Path
 
 def test_training_twice_forgets_the_first_data(toys: SimpleNamespace) -> None:
     pytest.importorskip("soxr")
+    pytest.importorskip("PIL")
     for task, make in MAKERS.items():
         model, data = make(toys)
         first = copy.deepcopy(model.fit(*data))
         other = {
             "classify": (["x y"] * 10 + ["z"] * 10, [1] * 10 + [2] * 10), "tag": (toys.parts(20),),
-            "sounds": (sounds(20)[0][4:], ["a", "b"] * 8), "language": (["what else", "is there"] * 10,),
-            "translate": (["x y"] * 20, ["z " * 9] * 20), "compose": (melodies(20)[16:] * 3,),
+            "sounds": (sounds(20)[0][4:], ["a", "b"] * 8), "videos": (films(20)[0][4:], ["a", "b"] * 8),
+            "language": (["what else", "is there"] * 10,), "translate": (["x y"] * 20, ["z " * 9] * 20),
+            "compose": (melodies(20)[16:] * 3,),
         }[task]  # fmt: skip
         model.fit(*other)
         same(model, make(toys)[0].fit(*other))
