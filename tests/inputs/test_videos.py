@@ -23,7 +23,7 @@ pytest.importorskip("av")
 pytest.importorskip("PIL")
 
 QUICK = {
-    "hidden_size": 16, "layers": 1, "epochs": 30, "batch_size": 8, "seed": 1, "video_widths": [4, 8],
+    "hidden_size": 16, "layers": 1, "epochs": 16, "batch_size": 8, "seed": 1, "video_widths": [4, 8],
     "video_features": 16, "learning_rate": 5e-3,
 }  # fmt: skip
 
@@ -47,10 +47,10 @@ def clip(number: int, size: int = 12) -> np.ndarray:
     return video
 
 
-LABELS = ["left", "right"] * 20
+LABELS = ["left", "right"] * 12
 
 
-def written(folder: Path, shapes: Any, ending: str = ".mp4", count: int = 40) -> Path:
+def written(folder: Path, shapes: Any, ending: str = ".mp4", count: int = 24) -> Path:
     """A folder with a folder of videos for each class."""
     for number, label in zip(range(count), LABELS, strict=False):
         path = folder / label / f"{number:02d}{ending}"
@@ -67,10 +67,10 @@ def written(folder: Path, shapes: Any, ending: str = ".mp4", count: int = 40) ->
 @pytest.mark.parametrize("ending", [".mp4", ".gif", ""])
 def test_a_folder_of_videos_is_learned_from_saved_and_asked(tmp_path: Path, shapes: Any, ending: str) -> None:
     folder = written(tmp_path / "clips", shapes, ending)
-    model = Classifier(**QUICK).fit(folder)
+    model = Classifier(**QUICK).fit(folder, valid=0)
     assert model.kind is VideoInput
     assert model.evaluate(folder).accuracy == 1
-    assert model.understood[0] == "videos: 40; labels: the names of their folders"
+    assert model.understood[0] == "videos: 24; labels: the names of their folders"
     field: Video = model.fields["video"]
     # Of a .gif whose frames last twelve hundredths of a second; pictures in a folder have no rate.
     rate = {".mp4": 8.0, ".gif": 25 / 3, "": None}[ending]
@@ -85,7 +85,7 @@ def test_a_folder_of_videos_is_learned_from_saved_and_asked(tmp_path: Path, shap
 
 def test_files_and_lists_of_any_form_are_asked(tmp_path: Path, shapes: Any) -> None:
     folder = written(tmp_path / "clips", shapes, count=16)
-    model = Classifier(**QUICK).fit(folder)
+    model = Classifier(**QUICK).fit(folder, valid=0)
     files = sorted(folder.rglob("*.mp4"))
     expected = model.predict_proba(folder)
     rows = [{"path": str(file), "label": file.parent.name} for file in files]
@@ -104,14 +104,14 @@ def test_a_list_gives_what_its_folder_gives(tmp_path: Path, shapes: Any) -> None
     table = "".join(f"{file.relative_to(tmp_path)},{file.parent.name}\n" for file in files)
     (tmp_path / "list.csv").write_text("path,label\n" + table)
     quick = {**QUICK, "epochs": 2}
-    first, second = (Classifier(**quick).fit(source) for source in (folder, tmp_path / "list.csv"))
+    first, second = (Classifier(**quick).fit(source, valid=0) for source in (folder, tmp_path / "list.csv"))
     np.testing.assert_array_equal(first.predict_proba(folder), second.predict_proba(tmp_path / "list.csv"))
 
 
 def test_frames_in_memory_are_learned_from(tmp_path: Path) -> None:
-    videos = [clip(number) for number in range(40)]
+    videos = [clip(number) for number in range(24)]
     for source in (videos, [Film(video, 8.0) for video in videos]):
-        model = Classifier(**{**QUICK, "video_motion": False}).fit(source, LABELS)
+        model = Classifier(**{**QUICK, "video_motion": False}).fit(source, LABELS, valid=0)
         assert model.evaluate(videos, LABELS).accuracy == 1
         assert model.fields["video"].rate == (8.0 if isinstance(source[0], Film) else None)
     with pytest.raises(DataError, match="expected videos, as in training, got texts"):
@@ -155,13 +155,13 @@ def test_frames_are_of_the_size_and_colour_asked_for() -> None:
 def test_what_is_kept_in_memory_changes_nothing(tmp_path: Path, shapes: Any) -> None:
     folder = written(tmp_path / "clips", shapes, count=16)
     quick = {**QUICK, "epochs": 3}
-    first, second = (Classifier(**quick, feature_cache=cache).fit(folder) for cache in (512, 0))
+    first, second = (Classifier(**quick, feature_cache=cache).fit(folder, valid=0) for cache in (512, 0))
     np.testing.assert_array_equal(first.predict_proba(folder), second.predict_proba(folder))
 
 
 def test_one_frame_and_none_have_a_class(tmp_path: Path) -> None:
-    videos = [clip(number) for number in range(40)]
-    model = Classifier(**QUICK).fit(videos, LABELS)
+    videos = [clip(number) for number in range(24)]
+    model = Classifier(**QUICK).fit(videos, LABELS, valid=0)
     found = model.predict_proba([videos[0][:1], videos[0][:0]])
     np.testing.assert_allclose(found.sum(1), 1)
 
@@ -171,11 +171,11 @@ def test_a_broken_video_among_others_is_named(tmp_path: Path, shapes: Any) -> No
     content = (folder / "left" / "00.mp4").read_bytes()
     (folder / "left" / "02.mp4").write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError, match=r"^02\.mp4 \(left/02\.mp4\)|^left/02\.mp4 cannot be read as a video"):
-        Classifier(**QUICK).fit(folder)
+        Classifier(**QUICK).fit(folder, valid=0)
     (folder / "left" / "02.mp4").unlink()
     (folder / "left" / "notes.pdf").touch()
     with pytest.raises(DataError, match=r"Expected videos in the class folder 'left', but it holds notes\.pdf"):
-        Classifier(**QUICK).fit(folder)
+        Classifier(**QUICK).fit(folder, valid=0)
 
 
 def test_pictures_and_texts_are_no_videos(tmp_path: Path, shapes: Any) -> None:
