@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import json
 import subprocess
 import sys
@@ -32,6 +34,21 @@ def kind() -> Iterator[Any]:
     yield module.CaseRestorer
     registry._TASKS.clear()
     registry._TASKS.update(before)
+
+
+def test_videos_are_made_and_learned_from() -> None:
+    """The example of videos, on a few clips."""
+    pytest.importorskip("av")
+    spec = importlib.util.spec_from_file_location("videos", EXAMPLE.with_name("videos.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        module.main(count=16, epochs=1)
+    assert "videos: 8; labels: the names of their folders" in said.getvalue()
+    assert said.getvalue().splitlines()[-1].startswith("up? ")
 
 
 def run(*words: str, stdin: str | None = None) -> str:
