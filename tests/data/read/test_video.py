@@ -228,6 +228,26 @@ def test_a_frame_that_cannot_be_decoded_is_told_with_its_time(tmp_path: Path) ->
         seen(path)
 
 
+def test_a_video_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
+    path = made(tmp_path / "a.avi", numbered(3, (64, 64)), codec="mpeg4", pixels="yuv420p")
+    path.write_bytes(path.read_bytes().replace(b"FMP4", b"ZZZZ"))
+    with pytest.raises(DataError, match=r"^a\.avi holds a video of a kind that is unknown here: convert it"):
+        measure_video(VideoFile(path))
+
+
+def test_tags_that_are_no_text_change_nothing(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        container.metadata["title"] = "something"
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 16, 16, "bgr0"
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(numbered(1)[0], format="rgb24")))
+        container.mux(stream.encode(None))
+    content = (tmp_path / "a.mkv").read_bytes()
+    assert b"something" in content
+    (tmp_path / "a.mkv").write_bytes(content.replace(b"something", b"\xff" * 9))
+    assert len(seen(tmp_path / "a.mkv")) == 1
+
+
 def test_sound_alone_and_no_frame_are_no_video(tmp_path: Path) -> None:
     soundfile = pytest.importorskip("soundfile")
     soundfile.write(tmp_path / "a.wav", np.zeros(800), 8000)

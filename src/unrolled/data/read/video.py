@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
@@ -255,11 +255,14 @@ def _opened(file: VideoFile) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The file and its first video, not decoded; whatever goes wrong with it in there is told."""
     package, name, path = _package(), video_name(file), _there(file)
     try:
-        with path.open("rb") as source, package.open(source, options=dict(_FOREIGN)) as container:
+        with path.open("rb") as source, _container(package, source) as container:
             if not container.streams.video:
                 what = "sound, but no video" if container.streams.audio else "no video"
                 raise DataError(f"{name} holds {what}: give a video, or leave it out.")
             stream = container.streams.video[0]
+            # Where the kind is unknown there is none, whatever the types of the package say.
+            if cast("object", stream.codec_context) is None:
+                raise DataError(f"{name} holds a video of a kind that is unknown here: convert it, such as to .mp4.")
             _check_pixels(stream.height, stream.width, name)
             yield container, stream
     except package.FFmpegError as error:
@@ -267,6 +270,11 @@ def _opened(file: VideoFile) -> Iterator[tuple[InputContainer, VideoStream]]:
             f"{name} cannot be read as a video ({_said(error)}): check that it is a whole video file, such as .mp4, "
             ".webm, .avi or .gif."
         ) from error
+
+
+def _container(package: ModuleType, source: IO[bytes]) -> InputContainer:
+    container: InputContainer = package.open(source, options=dict(_FOREIGN), metadata_errors="ignore")
+    return container
 
 
 def _there(file: VideoFile) -> Path:
