@@ -391,9 +391,11 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "regress-series": lambda: _levels(likelihood="quantile", levels=[50, 90], cell="gru"),
     "regress-series-several": lambda: _levels(True, likelihood="student-t", pooling="last"),
     "regress-texts": lambda: _rated(likelihood="point", pooling="max"),
-    "compose-grid": lambda: _composing(voicing_size=5, recurrent_dropout=0.1, notes_step=0.5),
+    "compose-grid": lambda: _composing(cell="gru", voicing_size=5, recurrent_dropout=0.1, notes_step=0.5),
     "compose-independent": lambda: _composing(voicing="independent", cell="lstm", notes_struck=True, metre_beats=0),
-    "compose-events": lambda: _composing(notes_encoding="events", notes_velocities=2, notes_size=5, layers=2),
+    "compose-events": lambda: _composing(
+        cell="gru", notes_encoding="events", notes_velocities=2, notes_size=5, layers=2
+    ),
     "anomaly-tail": lambda: _observed(ahead=(1, 4), recent=2, past=40, cap=8.0, quiet=3),
     "anomaly-conformal": lambda: _observed(
         True, calibration="conformal", false_alarms=0.05, likelihood="gaussian", missing="anomaly", trim=0.02
