@@ -57,8 +57,8 @@ def read_pieces(
 
     Args:
         source: a path to a MIDI file, to .json (a piece, a list of pieces, or parts of lists by name) or .jsonl (a
-            piece a line), each also with .gz; a folder of these and below it, hidden files left out, or a .zip of MIDI
-            files; or what such JSON holds, or a list of `MusicPiece`s.
+            piece a line), each also with .gz; a folder of these and below it, hidden files and other kinds left out,
+            or a .zip of MIDI files; or what such JSON holds, or a list of `MusicPiece`s.
         part: which part of JSON that is in parts.
         step: how many beats a step of a list lasts; None: one.
         label: of the path of a file below `source`, the label of its pieces; None: they have none.
@@ -74,6 +74,7 @@ def read_pieces(
     if part is not None and ending != ".json":
         raise DataError(f"{name}: got part={part!r}, but it is not in parts: leave the part out.")
     values, told, labels, heard, other = list[MusicPiece](), list[str](), list[str](), Heard(), 0
+    strange = _strange(path) if path.is_dir() else []
     for file, data in _files(path, ending):
         found, seen = _parsed(path / file if path.is_dir() else path, file, data, part, beats)
         other += seen is None
@@ -85,7 +86,8 @@ def read_pieces(
     if not values:
         raise DataError(f"{name} holds no pieces of music: give MIDI files, or JSON of the notes of each step.")
     places = Places(name, "file", np.arange(len(told)), tuple(told))
-    remarks = (*_counted(values, name, part), *(_lists(beats) if other else ()), *heard.remarks())
+    left = (f"{how_many(len(strange), 'file')} of other kinds left out: {listed(strange, 3)}",) if strange else ()
+    remarks = (*_counted(values, name, part), *left, *(_lists(beats) if other else ()), *heard.remarks())
     return Pieces(values, labels or None, name, places, remarks)
 
 
@@ -167,13 +169,19 @@ def _json(path: Path) -> object:
     return content
 
 
+def _strange(folder: Path) -> list[str]:
+    """The files of a folder that are of no kind of music by their names."""
+    files = visible_files(folder)
+    return [file.relative_to(folder).as_posix() for file in files if suffix(file) not in (*MIDI, *LISTS)]
+
+
 def _files(path: Path, ending: str) -> Iterator[tuple[str, bytes | None]]:
     """The path below the source of each file, and its bytes, of JSON None."""
     if path.is_dir():
         for file in visible_files(path):
             below = file.relative_to(path).as_posix()
-            _require_known(below, (*MIDI, *LISTS))
-            yield below, None if suffix(below) in LISTS else read_bytes(file)
+            if suffix(below) in (*MIDI, *LISTS):
+                yield below, None if suffix(below) in LISTS else read_bytes(file)
     elif ending == ".zip":
         yield from _members(path)
     else:
