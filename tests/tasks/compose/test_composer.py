@@ -244,3 +244,13 @@ def test_struck_notes_come_apart_in_what_is_composed(small: dict[str, Any]) -> N
 def test_long_pieces_are_learned_from_in_stretches(small: dict[str, Any], made: Any) -> None:
     model = Composer(**{**small, "epochs": 6, "bptt": 4}).fit(made(60), valid=0)
     assert model.evaluate(made(10, seed=1)).nats_per_step < 2
+
+
+def test_options_come_and_go_as_parameters_of_scikit_learn(small: dict[str, Any]) -> None:
+    base = pytest.importorskip("sklearn.base")
+    model = Composer(**small)
+    twin = base.clone(model)
+    assert twin is not model
+    assert twin.get_params() == model.get_params() == small
+    assert twin.set_params(voicing="independent").options.head.voicing == "independent"
+    assert model.options.head.voicing == "conditioned"
