@@ -38,11 +38,11 @@ def oracle(head: PenHead, y: Tensor) -> MixtureSameFamily:
     """The distribution of moves by its parameters, made of what the head says before the exponentials."""
     raw = head(y)
     weights, dx, dy, sx, sy, r = raw[..., : 6 * head.mixtures].split(head.mixtures, -1)
-    deviations = torch.stack([sx, sy], -1).exp() + head.floor
+    deviations = torch.stack([sx, sy], -1).exp()
     r = TILT * r.tanh()
     one = torch.ones_like(r)
     shape = torch.stack([torch.stack([one, r], -1), torch.stack([r, one], -1)], -2)
-    covariance = shape * deviations[..., None] * deviations[..., None, :]
+    covariance = shape * deviations[..., None] * deviations[..., None, :] + head.floor**2 * torch.eye(2, dtype=y.dtype)
     return MixtureSameFamily(Categorical(logits=weights), MultivariateNormal(torch.stack([dx, dy], -1), covariance))
 
 
@@ -70,6 +70,23 @@ def test_the_density_sums_to_one() -> None:
             mass = head.log_prob(place.expand(len(every), -1), every).exp().sum() * 0.15**2
             alone = torch.tensor([torch.nan, torch.nan, state], dtype=torch.float64)
             torch.testing.assert_close(mass, head.log_prob(place, alone).exp(), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("tilt", [-9.0, 0.0, 9.0])
+@torch.no_grad()
+def test_no_component_is_narrower_than_the_floor_in_any_direction(tilt: float) -> None:
+    head = PenHead(WIDTH, 1, floor=0.5).double().eval()
+    head.weight.zero_()
+    # Deviations before the floor: all but 0, small, and large.
+    for size in (1e-6, 0.5, 20.0):
+        head.bias.copy_(torch.tensor([0, 0.3, -0.2, math.log(size), math.log(size), tilt, 0, 0, 0]))
+        line = torch.arange(-120, 121, dtype=torch.float64)
+        moves = torch.cartesian_prod(line, line)
+        values = torch.cat([moves, torch.full((len(moves), 1), torch.nan, dtype=torch.float64)], -1)
+        mass = head.log_prob(torch.zeros(len(moves), WIDTH, dtype=torch.float64), values).exp().sum()
+        # A sum over whole numbers is one of exp(-2 pi^2 k C k) over all k (Poisson), and k C k is at least floor^2 k k.
+        q = math.exp(-2 * math.pi**2 * 0.5**2)
+        assert float(mass) <= (1 + 2 * q + 4 * q**4) ** 2
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ STATES = 3
 """The pen stays down, leaves the paper, or has ended the drawing."""
 
 TILT = 0.99
-"""The largest correlation of dx and dy: a component is at least a seventh as wide as it is long."""
+"""The largest correlation of dx and dy: what one says of the other leaves a seventh of its deviation at least."""
 
 CLIMBS = 64
 """Rounds in which `best` climbs from each component's mean; each at least halves what is left where few overlap."""
@@ -42,7 +42,8 @@ class PenHead(Head):
 
         w, m, s, r, q  = W y + b                                      of each component k; q of each state
         p(dx, dy)      = sum_k softmax(w)_k N((dx, dy); m_k, C_k)
-        C_k            = [[s_x^2, r s_x s_y], [r s_x s_y, s_y^2]]     deviations floor + exp(s_k), r = TILT tanh(r_k)
+        C_k            = [[s_x^2, r s_x s_y], [r s_x s_y, s_y^2]]     s = exp(s_k), r = TILT tanh(r_k)
+                         + floor^2 [[1, 0], [0, 1]]
         p(state)       = softmax(q)
         loss           = -log p(dx, dy) - log p(state)                nats
 
@@ -51,9 +52,10 @@ class PenHead(Head):
     independent given y. Losses are counted by points of which anything is known. What is said of a pen that is down or
     up, and of no end, is in it too: `log_prob` with ends=False.
 
-    input_size: features of y. mixtures: components. floor: the least deviation of a component along each axis, in the
-        units of moves. A density can grow without bounds where moves are the same again and again, as those on a
-        lattice are: the floor says how much of that counts.
+    input_size: features of y. mixtures: components. floor: the least deviation of a component in any direction, in the
+        units of moves, as if each were known up to a normal error of it. A density can grow without bounds where moves
+        are the same again and again, as those on a lattice are: the floor says how much of that counts. One of half
+        the distance of neighbours on a lattice leaves at most 0.03 nats a point to be had from it.
 
     Source: Graves 2013, arXiv:1308.0850, eq. 15-25; three states: Ha and Eck 2017, arXiv:1704.03477. Differences: the
     floor, and a correlation that stays below 1.
@@ -134,9 +136,11 @@ class PenHead(Head):
         raw = raw.to(torch.promote_types(raw.dtype, torch.float32))
         shapes, states = raw[..., :-STATES], raw[..., -STATES:]
         weights, dx, dy, sx, sy, r = shapes.reshape(*y.shape[:-1], 6, self.mixtures).unbind(-2)
-        log_deviations = torch.stack([sx, sy], -2).logaddexp(raw.new_tensor(math.log(self.floor)))
-        means = torch.stack([dx, dy], -2)
-        return _Mixture(weights.log_softmax(-1), means, log_deviations, TILT * r.tanh(), states.log_softmax(-1))
+        own = torch.stack([sx, sy], -2)
+        log_deviations = (2 * own).logaddexp(raw.new_tensor(2 * math.log(self.floor))) / 2
+        # The floor's part of a deviation is not correlated.
+        r = TILT * r.tanh() * (own - log_deviations).sum(-2).exp()
+        return _Mixture(weights.log_softmax(-1), torch.stack([dx, dy], -2), log_deviations, r, states.log_softmax(-1))
 
     def _known(self, y: Tensor, values: Tensor, lengths: Tensor | None) -> Tensor:
         """The values with NaN in the padding. Raises `ShapeError`, and `DataError` for what is no state.
