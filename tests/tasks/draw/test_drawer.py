@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -13,8 +14,9 @@ import pytest
 import torch
 
 import unrolled as ur
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, ModelFileError, OptionError, UnrolledError
 from unrolled.fields.ink import Drawing
+from unrolled.model.artefact import read_artefact, write_artefact
 from unrolled.tasks import Drawer
 from unrolled.tasks.draw.retrieval import candidates_of, retrieval_rate
 
@@ -182,6 +184,20 @@ def test_a_saved_drawer_draws_the_same(sketcher: Drawer, painter: Drawer, tmp_pa
         again = ur.load(model.save(tmp_path / f"{word}.unrolled"))
         assert isinstance(again, Drawer)
         assert same(model.generate(word, seed=4)[0], again.generate(word, seed=4)[0])
+
+
+def test_a_file_of_no_drawings_is_refused(sketcher: Drawer, tmp_path: Path) -> None:
+    whole = read_artefact(sketcher.save(tmp_path / "whole.unrolled"))
+    content = copy.deepcopy(whole.content)
+    content["fields"]["strokes"] = content["fields"].pop("ink")
+    path = write_artefact(whole._replace(content=content), tmp_path / "changed.unrolled")
+    with pytest.raises(ModelFileError, match="a drawer with a field ink or palette, got caption, strokes"):
+        ur.load(path)
+
+
+def test_a_model_that_is_not_fitted_says_so() -> None:
+    with pytest.raises(UnrolledError, match="fit"):
+        Drawer().generate()
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_drawer(drawn: SimpleNamespace, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from unrolled.check import check_size
 from unrolled.data.batch.examples import CodeColumn, Examples, PaddedColumn, TagColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, ModelFileError, OptionError, listed
 from unrolled.fields.text import END, Text
 from unrolled.inputs.texts import make_embedding, random_texts, width_of
 from unrolled.nn.reading.bag import BagOfWords
@@ -243,17 +243,17 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
 
     @property
     def _medium(self) -> Medium[Any]:
-        self._require_fields()
-        return next(kind(self.fields[name]) for name, kind in MEDIA.items() if name in self.fields)
+        if not self.fields:
+            self.fitted()
+        for name, kind in MEDIA.items():
+            if name in self.fields:
+                return kind(self.fields[name])
+        raise ModelFileError(f"load: expected a drawer with a field {' or '.join(MEDIA)}, got {listed(self.fields)}.")
 
     @property
     def _conditioned(self) -> bool:
         """Has it learned what drawings are called?"""
         return "caption" in self.fields
-
-    def _require_fields(self) -> None:
-        if not self.fields:
-            self.fitted()
 
     def _read(
         self, source: object, y: Iterable[object] | None = None, label: str | None = None, *, labelled: bool = True,
