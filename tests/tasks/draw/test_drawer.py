@@ -244,7 +244,9 @@ def test_keywords_that_mean_nothing_are_told(sketcher: Drawer, doodler: Drawer, 
     with pytest.raises(DataError, match=r"some of the 4 words that the model knows.*got 'green', 'gray'"):
         painter.generate("green over gray")
     with pytest.raises(DataError, match="got none"):
-        painter.generate(" ")
+        painter.generate(" -, ")
+    # A mark that no caption has says nothing.
+    assert same(painter.generate("grey, over", seed=1)[0], painter.generate("grey over", seed=1)[0])
     with pytest.raises(OptionError, match="what drawings are called was not learned"):
         doodler.generate("circle")
 

@@ -24,7 +24,7 @@ from unrolled.nn.reading.bag import BagOfWords
 from unrolled.nn.wrappers.told import Told
 from unrolled.tasks.batches import per_row
 from unrolled.tasks.draw.drawing import draw_on
-from unrolled.tasks.draw.keywords import captions_of, codes_of, come_again
+from unrolled.tasks.draw.keywords import captions_of, codes_of, come_again, unknown_words
 from unrolled.tasks.draw.medium import Medium
 from unrolled.tasks.draw.net import DrawingNet, Drawn
 from unrolled.tasks.draw.options import DrawerOptions
@@ -185,11 +185,11 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
         if corpus.captions is None or not self._conditioned:
             return report
         alone = likelihood(every, None)
-        texts, field = captions_of(corpus.captions, self.options.words, whole=self.notes.whole), self.fields["caption"]
+        texts = captions_of(corpus.captions, self.options.words, whole=self.notes.whole)
         return report._replace(
             alone=medium.scored(-float(alone.sum()), steps, deviation),
             retrieval=retrieval_rate(corpus.captions, seed, alone, likelihood),
-            unknown=tuple(form for form in texts.interned.forms if not field.knows(form)),
+            unknown=unknown_words(texts, self.fields["caption"]),
         )
 
     def make_fields(self, corpus: Sketches, rows: np.ndarray) -> Fields:

@@ -8,9 +8,10 @@ import numpy as np
 
 from unrolled.errors import DataError, listed, suggest
 from unrolled.fields.text import END, SPECIALS, Text
+from unrolled.fields.tokens import bare
 from unrolled.inputs.texts import Texts, WordOptions
 
-__all__ = ["captions_of", "codes_of", "come_again"]
+__all__ = ["captions_of", "codes_of", "come_again", "says_something", "unknown_words"]
 
 # Names come again and again where each stands so often.
 AGAIN = 5
@@ -32,10 +33,14 @@ def codes_of(keyword: str, field: Text, *, whole: bool) -> np.ndarray:
     """The codes (n,) of the words of what somebody asks for. Raises `DataError` for words that are not known."""
     if not isinstance(keyword, str):
         raise DataError(f"generate: expected the keyword as a text, got {keyword!r}: give what is to be drawn.")
-    words = [keyword] if whole else field.split_text(keyword)
-    strange = [word for word in words if not field.knows(word)]
+    words = (
+        [keyword]
+        if whole
+        else [word for word in field.split_text(keyword) if says_something(word) or field.knows(word)]
+    )
+    strange = [bare(word) for word in words if not field.knows(word)]
     if strange or not words:
-        known = field.tokens[END + 1 :]
+        known = [bare(word) for word in field.tokens[END + 1 :] if whole or says_something(word)]
         kind = f"one of the {len(known):,} classes" if whole else f"some of the {len(known):,} words"
         told = listed(map(repr, strange)) if strange else "none"
         raise DataError(
@@ -44,3 +49,13 @@ def codes_of(keyword: str, field: Text, *, whole: bool) -> np.ndarray:
             "words that no drawing is called."
         )
     return field.codes_of(words)
+
+
+def unknown_words(captions: Texts, field: Text) -> tuple[str, ...]:
+    """The words of captions that a field does not know, each once; marks are no words."""
+    return tuple(bare(form) for form in captions.interned.forms if says_something(form) and not field.knows(form))
+
+
+def says_something(token: str) -> bool:
+    """Whether a token is more than a mark."""
+    return any(character.isalnum() for character in token)
