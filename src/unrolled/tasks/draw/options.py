@@ -30,8 +30,8 @@ class PenOptions(Options):
     distance: float | None = Field(
         default=None, ge=0.001, le=1, description="Distance of points, in sizes of a drawing; None: as they came."
     )
-    mixtures: int = Field(default=20, ge=1, le=100, description="Normal distributions that tell where the pen goes.")
-    floor: float = Field(default=0.01, gt=0, allow_inf_nan=False, description="Least deviation of one of them.")
+    mixtures: int = Field(default=20, ge=1, le=100, description="Normal distributions that tell where a pen goes.")
+    floor: float = Field(default=0.01, gt=0, allow_inf_nan=False, description="Least deviation of one of these.")
     pen_degrees: float = Field(default=0.0, ge=0, le=180, description="Drawings turned by up to so much in training.")
     pen_slant: float = Field(default=0.0, ge=0, le=10, description="Drawings slanted by up to so much in training.")
     places: bool = Field(default=True, description="Read where the pen is, beside its moves.")
