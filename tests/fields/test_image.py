@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import numpy as np
@@ -139,6 +140,11 @@ def test_pictures_of_pillow_are_pictures() -> None:
     (picture,) = pictures(1)
     field = Image.fit([picture])
     assert np.array_equal(field.encode(kind.fromarray(picture)), field.encode(picture))
+    file = io.BytesIO()
+    kind.fromarray(np.random.default_rng(0).integers(0, 256, (50, 50), dtype=np.uint8)).save(file, "png")
+    cut = kind.open(io.BytesIO(file.getvalue()[:1000]))
+    with pytest.raises(DataError, match=r"Image cannot be decoded .*: give a whole picture"):
+        field.encode(cut)
     covered = np.dstack([picture, np.zeros((6, 4), np.uint8)])
     assert (field.decode(field.encode(covered)) == 255).all()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from unrolled.errors import DataError, OptionError
+from unrolled.errors import DataError, OptionError, foreign_told
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
@@ -50,7 +50,9 @@ def checked_picture(value: object, owner: str) -> np.ndarray:
         DataError: another shape or kind, no pixel, or a number out of range.
     """
     if is_pillow(value):
-        return pixels_of(value, owner)
+        # Its file may be read only now.
+        with foreign_told(DataError, f"{owner} cannot be decoded", "give a whole picture"):
+            return pixels_of(value, owner)
     pixels = np.asarray(value)
     shaped = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4))
     if not shaped or pixels.dtype.kind not in "buif":
