@@ -108,6 +108,21 @@ def test_a_list_gives_what_its_folder_gives(tmp_path: Path, shapes: Any) -> None
     np.testing.assert_array_equal(first.predict_proba(folder), second.predict_proba(tmp_path / "list.csv"))
 
 
+def test_a_table_may_name_folders_of_frames_alone_and_still_pictures_are_none(tmp_path: Path, shapes: Any) -> None:
+    image = pytest.importorskip("PIL.Image")
+    written(tmp_path / "clips", shapes, "", count=16)
+    folders = sorted(path for path in tmp_path.glob("clips/*/*") if path.is_dir())
+    table = "".join(f"{path.relative_to(tmp_path)},{path.parent.name}\n" for path in folders)
+    (tmp_path / "list.csv").write_text("clip,label\n" + table)
+    model = Classifier(**{**QUICK, "epochs": 1}).fit(tmp_path / "list.csv", valid=0)
+    assert (model.kind, len(model.predict(tmp_path / "list.csv"))) == (VideoInput, 16)
+    image.fromarray(clip(0)[0]).save(tmp_path / "still.gif")
+    (tmp_path / "stills.csv").write_text("path,label\nstill.gif,a\n")
+    assert not VideoInput.recognises(tmp_path / "stills.csv", LabelColumns())
+    assert not VideoInput.recognises({"path": [tmp_path / "still.gif"]}, LabelColumns())
+    assert not VideoInput.recognises(tmp_path / "list.csv", LabelColumns(text="clip"))
+
+
 def test_frames_in_memory_are_learned_from(tmp_path: Path) -> None:
     videos = [clip(number) for number in range(24)]
     for source in (videos, [Film(video, 8.0) for video in videos]):

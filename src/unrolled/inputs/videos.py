@@ -16,8 +16,19 @@ from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.images import ImageFile, measure_image
 from unrolled.data.read.lines import visible_files
 from unrolled.data.read.listing import names_files
+from unrolled.data.read.listing import first_path
+from unrolled.data.read.records import Records
 from unrolled.data.read.sources import holds_columns, is_path
-from unrolled.data.read.video import VIDEOS, VideoFile, VideoSize, check_length, measure_video, read_frames, video_name
+from unrolled.data.read.video import (
+    VIDEOS,
+    VideoFile,
+    VideoSize,
+    check_length,
+    frame_files,
+    measure_video,
+    read_frames,
+    video_name,
+)
 from unrolled.data.read.videos import LISTED_VIDEOS, frame_folders, read_videos
 from unrolled.errors import DataError, OptionError
 from unrolled.fields.film import Film, film_frames, film_seconds
@@ -82,7 +93,8 @@ class VideoInput(Input[VideoGroups]):
             return _is_video(Path(source))
         if holds_columns(source) or (is_path(source) and suffix(source) in TABLES):
             # Who names a column of texts means them, though the table may name videos, too.
-            return columns.text is None and names_files(source, LISTED_VIDEOS, columns.files)
+            first = None if columns.text is not None else first_path(source, LISTED_VIDEOS, columns.files)
+            return first is not None and _is_video(first)
         return _are_videos(source)
 
     @classmethod
@@ -211,12 +223,14 @@ def _holds_videos(folder: Path) -> bool:
     return bool(frame_folders(folder))
 
 
-def _is_video(file: Path) -> bool:
-    """Whether a file of an ending of videos is one: a .gif of one picture is none."""
-    if file.suffix.lower() != ".gif" or not file.is_file():
-        return True
+def _is_video(path: Path) -> bool:
+    """Whether a file of an ending of videos, or a folder of pictures, is one: a .gif of one picture is none."""
+    if path.is_dir():
+        return bool(frame_files(path))
+    if path.suffix.lower() != ".gif" or not path.is_file():
+        return path.suffix.lower() in VIDEOS
     try:
-        return measure_image(ImageFile(file)).several
+        return measure_image(ImageFile(path)).several
     except DataError:
         return False
 

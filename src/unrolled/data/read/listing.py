@@ -20,7 +20,16 @@ from unrolled.data.read.lines import visible_files
 from unrolled.data.read.records import Records, Values, iterate_records, read_records
 from unrolled.errors import DataError, OptionError, listed
 
-__all__ = ["FileKind", "checked_folder", "files_of_folder", "files_of_table", "names_files", "path_column", "there"]
+__all__ = [
+    "FileKind",
+    "checked_folder",
+    "files_of_folder",
+    "files_of_table",
+    "first_path",
+    "names_files",
+    "path_column",
+    "there",
+]
 
 _TRANSCRIPTS = ("text", "sentence", "transcript")
 
@@ -120,8 +129,14 @@ def files_of_folder(folder: Path, kind: FileKind, make: Callable[[Path, str], ob
 
 def names_files(source: object, kind: FileKind, named: str | None = None) -> bool:
     """Whether a table's first row names a file of that kind, in the column named or in one of a usual name."""
+    path = first_path(source, kind, named)
+    return path is not None and path.suffix.lower() in kind.endings
+
+
+def first_path(source: object, kind: FileKind, named: str | None = None) -> Path | None:
+    """What the first row of a table names, in the column named or in one of a usual name; None: there is none."""
     if isinstance(source, Mapping) and named is None and path_column(list(map(str, source)), kind) is None:
-        return False
+        return None
     if is_into_dataframe(source):
         # The rest of a large table is not to be converted for it.
         frame: Any = nw.from_native(source)
@@ -129,9 +144,10 @@ def names_files(source: object, kind: FileKind, named: str | None = None) -> boo
     try:
         first = next(iter(iterate_records(source)), {})
     except DataError:
-        return False
+        return None
     path = path_column(list(first), kind) if named is None else named
-    return path in first and Path(str(first[path])).suffix.lower() in kind.endings
+    folder = Path(source).parent if isinstance(source, str | Path) and str(source) != "-" else Path()
+    return folder / str(first[path]) if path in first else None
 
 
 def path_column(present: Sequence[str], kind: FileKind) -> str | None:
