@@ -55,7 +55,7 @@ def test_sources_of_another_kind_are_learned_from_and_written_down() -> None:
     assert model.kind is SeriesInput
     assert set(model.fields) == {"series", "target"}
     rows = np.arange(len(pairs))
-    found = model._writer().write(pairs, model.make_data(pairs, rows), Search(3, 1, 1.0, None), rows)
+    found = model._writer().write(model.make_data(pairs, rows), Search(3, 1, 1.0, None))
     right = np.mean([best[0][0] == text for best, text in zip(found, texts, strict=True)])
     assert right > 0.9
     laws = {law.name: law for law in sequence_laws(model)}

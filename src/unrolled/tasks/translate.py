@@ -11,8 +11,7 @@ import numpy as np
 from pydantic import Field
 from torch import nn
 
-from unrolled.align.decode import Decode, DecodeOptions, Pair
-from unrolled.check import check_size
+from unrolled.align.decode import Decode, Pair
 from unrolled.data.batch.examples import Examples, PaddedColumn, TagColumn
 from unrolled.data.read.sources import is_delimited
 from unrolled.errors import OptionError
@@ -29,7 +28,7 @@ from unrolled.tasks.notes import Notes
 from unrolled.tasks.options import TaskOptions, enough_epochs
 from unrolled.tasks.reading.pairs import PairColumns, Pairs, copied, read_pairs, read_references, read_sources
 from unrolled.tasks.reports import TranslatorReport
-from unrolled.tasks.writing.targets import Attended, Search, Writer, WriterOptions
+from unrolled.tasks.writing.targets import Attended, CopyingOptions, Search, Writer
 from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Attended", "Translator", "TranslatorOptions", "TranslatorReport"]
@@ -39,7 +38,7 @@ class TranslatorOptions(TaskOptions):
     """Every option of a `Translator`, in groups.
 
     text: `TextOptions`, for both sides (max_size counts for each). reading_dropout: of single features of what the
-    encoder reads. encoder: `EncoderOptions`. head: `WriterOptions`. train: `BatchedOptions`.
+    encoder reads. encoder: `EncoderOptions`. head: `CopyingOptions`. train: `BatchedOptions`.
     """
 
     owner = "Translator"
@@ -53,7 +52,7 @@ class TranslatorOptions(TaskOptions):
 
     text: TextOptions = TextOptions(level="subword", lower=False, max_size=5000)
     reading_dropout: Rate | None = Field(default=0.2, description="Dropout of features that the encoder reads.")
-    head: WriterOptions = WriterOptions()
+    head: CopyingOptions = CopyingOptions()
 
 
 # Chosen by measurement on the data of benchmarks/tasks.py.
@@ -135,12 +134,10 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
     ) -> list[list[tuple[str, float]]]:  # fmt: skip
         """The `nbest` best targets of each source, with the scores that rank them; of an empty one an empty one."""
         self.fitted()
-        check_size("predict", "width", width)
-        if not 1 <= check_size("predict", "nbest", nbest) <= width:
-            raise OptionError(f"predict: nbest must be from 1 to the width of {width}, got {nbest}.")
+        search = Search(width, nbest, length_penalty, no_repeat).check("predict")
         pairs = read_sources(sources, self._columns(sources), self._shape)
-        filled, search = np.flatnonzero(pairs.sources.filled), Search(width, nbest, length_penalty, no_repeat)
-        written = self._writer().write(pairs, self.make_data(pairs, filled), search, filled)
+        filled = np.flatnonzero(pairs.sources.filled)
+        written = self._writer().write(self.make_data(pairs, filled), search, pairs, filled)
         targets = dict(zip(filled.tolist(), written, strict=True))
         return [targets.get(row, [("", 0.0)]) for row in range(len(pairs))]
 
@@ -208,18 +205,7 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
         encoder = chosen.make_encoder(reader.output_size, **ENCODER)
         embedding = TextInput.embedding(None, target, chosen, WIDTH)
         inner, head = chosen.encoder.over(**ENCODER), chosen.head
-        options = DecodeOptions(
-            cell=inner.cell,
-            hidden_size=inner.hidden_size,
-            layers=head.decoder_layers,
-            attention=head.attention,
-            feeding=head.feeding,
-            dropout=head.head_dropout,
-            label_smoothing=head.label_smoothing,
-            tied=head.tied,
-            sampling=head.sampling,
-            copying=head.copying,
-        )
+        options = head.decoding(inner, head.copying)
         return Decode(reader, encoder, embedding, self.fields["target"].size, options)
 
     def make_training(self, data: Examples[Pair], *, scored: bool) -> TrainOptions:
@@ -269,7 +255,8 @@ class Translator(SequenceTask[Pairs, Examples[Pair]]):
 
     def _writer(self) -> Writer:
         net, fields = cast("Decode[object]", self.fitted()), self.fields
-        return Writer(net, fields.get("source"), fields["target"], self.options.head.copying, self.notes.longest)
+        copying = self.options.head.copying
+        return Writer(net, fields["target"], self.notes.longest, copying, fields.get("source"))
 
     def _read(self, source: object, target: object = None) -> Pairs:
         return read_pairs(source, target, self._columns(source), self._shape, self._shape)

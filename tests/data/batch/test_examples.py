@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unrolled.data import CodeColumn, Examples, PaddedColumn, Ragged, TagColumn, WordColumn
 from unrolled.data.batch.batching import fingerprint, plan_batches
+from unrolled.data.batch.examples import PickedColumn
 from unrolled.errors import DataError
 from unrolled.padding import Padded
 
@@ -121,3 +122,12 @@ def test_columns_of_different_lengths_are_refused() -> None:
         Examples(Item, [PaddedColumn(CODES), CodeColumn(np.arange(5))], CODES.lengths)
     with pytest.raises(DataError, match="a form for each code"):
         WordColumn(CODES, FORMS.select([1, 0, 2, 3, 4, 5]), spellings())
+
+
+def test_values_that_are_picked_come_as_often_as_they_are_picked() -> None:
+    column = PaddedColumn(Ragged.from_list([np.arange(3), np.arange(5), np.zeros(0, np.int64)], np.int64))
+    picked = PickedColumn(column, np.array([1, 1, 2, 0]))
+    assert len(picked) == 4
+    found, wanted = picked.take(np.array([3, 0, 1, 2])), column.take(np.array([0, 1, 1, 2]))
+    assert torch.equal(found.values, wanted.values)
+    assert torch.equal(found.lengths, wanted.lengths)

@@ -14,7 +14,7 @@ from unrolled.data.batch.ragged import Items, Ragged
 from unrolled.errors import DataError, listed
 from unrolled.padding import Padded
 
-__all__ = ["CodeColumn", "Column", "Examples", "PaddedColumn", "TagColumn", "WordColumn"]
+__all__ = ["CodeColumn", "Column", "Examples", "PaddedColumn", "PickedColumn", "TagColumn", "WordColumn"]
 
 Batch = TypeVar("Batch")
 
@@ -101,6 +101,23 @@ class CodeColumn:
     def take(self, rows: Rows) -> Tensor:
         """Integers as int64, or floating as they are."""
         return _tensor(self.codes[rows])
+
+
+class PickedColumn:
+    """Values of another column, each as often as it is picked: an input that several examples share is kept once.
+
+    which: (n,) integers, the value of each example.
+    """
+
+    def __init__(self, column: PaddedColumn | WordColumn, which: np.ndarray) -> None:
+        self.column, self.which = column, which
+
+    def __len__(self) -> int:
+        return len(self.which)
+
+    def take(self, rows: Rows) -> Padded:
+        """What the other column gives of these examples' values."""
+        return self.column.take(self.which[rows])
 
 
 class Examples(Generic[Batch]):
