@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unrolled.model import Model, load
     from unrolled.nn.torch.adopt import adopt
     from unrolled.tasks.anomaly import AnomalyDetector
+    from unrolled.tasks.caption import Captioner
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.compose import Composer
     from unrolled.tasks.draw import Drawer
@@ -29,6 +30,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AnomalyDetector",
+    "Captioner",
     "Classifier",
     "Composer",
     "Drawer",
@@ -53,6 +55,7 @@ __all__ = [
 
 _HOMES = {
     "AnomalyDetector": "unrolled.tasks.anomaly",
+    "Captioner": "unrolled.tasks.caption",
     "Classifier": "unrolled.tasks.classify",
     "Composer": "unrolled.tasks.compose",
     "Drawer": "unrolled.tasks.draw",

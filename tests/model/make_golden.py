@@ -19,6 +19,7 @@ from unrolled.fields.notes import MusicPiece
 from unrolled.model.artefact import FORMAT
 from unrolled.tasks import (
     AnomalyDetector,
+    Captioner,
     Classifier,
     Composer,
     Drawer,
@@ -364,6 +365,26 @@ def _observed(several: bool = False, **options: Any) -> Made:
     return model, {"rows": columns, "windows": {"north": [["2024-03-04 08:00", "2024-03-04 08:00"]]}}
 
 
+def _captioned(kind: str, **options: Any) -> Made:
+    """Series, pictures or videos of what goes where, with one caption or two."""
+    inputs, texts = [], []
+    for row in range(40):
+        r, up, steps = _draw(12, row), row % 2, int(_draw(13, row).integers(3, 6))
+        rise = np.arange(steps) if up else np.arange(steps)[::-1]
+        if kind == "series":
+            inputs.append((rise[:, None] + r.normal(0, 0.1, (steps, 1))).round(3))
+        else:
+            frames = r.integers(0, 60, (steps, 6, 5, 3), dtype=np.uint8)
+            for place, frame in zip(rise, frames, strict=True):
+                frame[place : place + 2, 1:3, row % 3] = 250
+            inputs.append(frames if kind == "video" else frames[0])
+        colour = ["red", "green", "blue"][row % 3] if kind != "series" else "a line"
+        texts.append([f"{colour} goes {['down', 'up'][up]}", f"{['down', 'up'][up]}, {colour}"][: 1 + row % 2])
+    small = {"batch_size": 8, "hidden_size": 6, "embedding_size": 5, "warmup": 0, "max_steps": 200}
+    model = Captioner(**SHORT | small, **options).fit(inputs[4:], texts[4:], valid=0.2)
+    return model, {"inputs": [one.tolist() for one in inputs[:4]], "captions": texts[:4]}
+
+
 MAKERS: dict[str, Callable[[], Made]] = {
     "classify-texts": lambda: _reviewed(
         cell="lstm", cell_options={"peephole": True}, hidden_size=5, bidirectional=True, weight_dropout=0.2
@@ -453,6 +474,10 @@ MAKERS: dict[str, Callable[[], Made]] = {
     "forecast-autoregressive-counts": lambda: _forecasting(
         {"target": "orders"}, decoder="autoregressive", cell="rwkv7", hidden_size=8, likelihood="negative-binomial"
     ),
+    "caption-series": lambda: _captioned("series", attention="additive", feeding=True, scaling="robust"),
+    "caption-pictures": lambda: _captioned("picture", image_widths=[3, 4], image_shift=0.1, image_flip=True),
+    "caption-pictures-vector": lambda: _captioned("picture", image_widths=[3, 4], attention="none", level="char"),
+    "caption-videos": lambda: _captioned("video", video_widths=[3, 4], video_features=5, tied=False, cell="lstm"),
     "recognize-series": lambda: _recognizing(cell="gru", hidden_size=6, layers=2),
     "recognize-lines": lambda: _printed(hidden_size=6, layers=1),
     "recognize-lines-streaming": lambda: _printed(

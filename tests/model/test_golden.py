@@ -122,7 +122,10 @@ def _as_given(value: Any) -> Any:
         return value
     if isinstance(value, dict):
         return MusicPiece.from_json(value)
-    if isinstance(value[0][0], int) or (isinstance(value[0][0], list) and isinstance(value[0][0][0], list)):
+    first = value
+    while isinstance(first, list):
+        first = first[0]
+    if isinstance(first, int):
         return np.array(value, np.uint8)
     if isinstance(value[0][0], list):
         return [np.array(stroke, np.float64) for stroke in value]
@@ -203,6 +206,17 @@ def _recognize(model: Any, inputs: list[Any], texts: list[str]) -> dict[str, Any
     }
 
 
+def _caption(model: Any, inputs: list[Any], captions: list[list[str]]) -> dict[str, Any]:
+    given = [_as_given(each) for each in inputs]
+    blind = model.options.head.attention == "none"
+    return {
+        "greedy": model.predict(given, width=1),
+        "candidates": model.candidates(given, width=3, nbest=2),
+        "evaluate": model.evaluate(given, captions).to_json(),
+        "attention": None if blind else model.attention(given, captions[1][0], row=1).weights.tolist(),
+    }
+
+
 def _draw(model: Any, drawings: list[Any], captions: list[str], begun: Any, keyword: str) -> dict[str, Any]:
     given = [_as_drawn(each) for each in drawings]
     drawn = [
@@ -241,6 +255,7 @@ ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "translate": _translate,
     "forecast": _forecast,
     "recognize": _recognize,
+    "caption": _caption,
     "draw": _draw,
     "compose": _compose,
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import torch
 from pydantic import Field, model_validator
 
 from unrolled.fields.image import LONGEST, Colour, Image, Steps
@@ -100,6 +101,15 @@ class ImageOptions(Options):
         if fresh and self.image_backbone is not None:
             made.read(self.image_backbone)
         return made
+
+    def grid(self, field: Image) -> tuple[int, int] | None:
+        """Rows and columns of the cells that a network gives; None where something else is read."""
+        height, width = field.size
+        if width is None or self.image_steps != "grid":
+            return None
+        # Its shape alone is asked for.
+        with torch.device("meta"):
+            return self.net(field, fresh=False).grid(height, width)
 
     def reader(self, field: Image, stride: int, dropout: float, *, causal: bool, fresh: bool) -> Reader:
         """What reads the steps of a field, so many of them at once; causal: nothing that follows is seen. fresh: as for

@@ -19,7 +19,7 @@ from unrolled.data.read.pictures import LISTED_PICTURES, read_pictures
 from unrolled.data.read.sources import holds_columns, is_path
 from unrolled.errors import OptionError, how_many
 from unrolled.fields.image import Image, LineFront
-from unrolled.fields.picture import checked_picture, is_pillow
+from unrolled.fields.picture import checked_picture, coloured, is_pillow
 from unrolled.inputs.augment import MaskOptions, masked
 from unrolled.inputs.columns import LabelColumns
 from unrolled.inputs.image_options import ImageOptions
@@ -173,6 +173,16 @@ class ImageInput(Input[ImageGroups]):
         height, width = field.size
         size = f"lines, {height} pixels high" if width is None else f"pictures, {width} x {height} pixels"
         return [f"{size}, in {'grey' if field.channels == 1 else 'colours'}"]
+
+    @classmethod
+    def grid(cls, fields: Fields, options: ImageGroups) -> tuple[int, int] | None:
+        return options.image.grid(fields["image"])
+
+    def pictured(self, row: int, fields: Fields) -> np.ndarray:
+        """As the network sees it: in the size and the colours of the field."""
+        field: Image = fields["image"]
+        seen = field.decode(field.encode(self.picture(row)))
+        return coloured(checked_picture(seen, "pictured"), field.channels)[None] / 255
 
     @classmethod
     def front(cls, fields: Fields) -> LineFront:

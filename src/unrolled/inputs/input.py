@@ -155,6 +155,21 @@ class Input(ABC, Generic[Groups]):
         return None
 
     @classmethod
+    def grid(cls, fields: Fields, options: Groups) -> tuple[int, int] | None:
+        """Rows and columns of the places of a picture that the steps are, in reading order; None where they are times.
+
+        What reads places needs no encoder before somebody looks at them.
+        """
+        return None
+
+    def pictured(self, row: int, fields: Fields) -> np.ndarray | None:
+        """What is to be seen of one input, (n, height, width, 1 or 3) in [0, 1]: one picture, or that of each step.
+
+        None where there is nothing.
+        """
+        return None
+
+    @classmethod
     @abstractmethod
     def made_up(cls, fields: Fields, options: Groups, draw: Sequence[np.random.Generator]) -> Self:
         """An input for each generator, for the laws."""

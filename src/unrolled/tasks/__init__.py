@@ -9,6 +9,7 @@ from unrolled.model.registry import TaskHome, announce_task
 
 if TYPE_CHECKING:
     from unrolled.tasks.anomaly import AnomalyDetector
+    from unrolled.tasks.caption import Captioner
     from unrolled.tasks.classify import Classifier
     from unrolled.tasks.compose import Composer
     from unrolled.tasks.draw import Drawer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnomalyDetector",
+    "Captioner",
     "Classifier",
     "Composer",
     "Drawer",
@@ -36,6 +38,7 @@ __all__ = [
 
 _HOMES = {
     "AnomalyDetector": "anomaly",
+    "Captioner": "caption",
     "Classifier": "classify",
     "Composer": "compose",
     "Drawer": "draw",
@@ -57,6 +60,7 @@ for _task, _name in (
     ("translate", "Translator"),
     ("forecast", "Forecaster"),
     ("recognize", "Recognizer"),
+    ("caption", "Captioner"),
     ("anomaly", "AnomalyDetector"),
     ("compose", "Composer"),
     ("draw", "Drawer"),

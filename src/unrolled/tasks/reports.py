@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from unrolled.errors import how_many
+from unrolled.score.captions import CaptionScores
 from unrolled.score.spans import SpanReport
 from unrolled.score.text import Rouge, TextScore, bits, perplexity
 
-__all__ = ["LanguageReport", "TagReport", "TranslatorReport"]
+__all__ = ["CaptionReport", "LanguageReport", "TagReport", "TranslatorReport"]
 
 
 class TagReport(NamedTuple):
@@ -70,3 +72,28 @@ class TranslatorReport(NamedTuple):
         """Plain JSON."""
         parts = {"bleu": self.bleu._asdict(), "chrf": self.chrf._asdict(), "rouge": self.rouge._asdict()}
         return {**parts, "sentences": self.sentences}
+
+
+class CaptionReport(NamedTuple):
+    """Scores of captions, of words as `unrolled.score.captions.caption_words` parts them.
+
+    captions: how many inputs were scored; references: how many texts they were compared with.
+    """
+
+    scores: CaptionScores
+    captions: int
+    references: int
+
+    def __str__(self) -> str:
+        bleu, rouge, cider, f1, exact = self.scores
+        counted = "-" if cider is None else f"{cider:.3f}"
+        return (
+            f"BLEU-4 {100 * bleu:.2f}, ROUGE-L {100 * rouge:.2f}, CIDEr-D {counted}\n"
+            f"F1 of words {f1:.4f}, exact {exact:.2%}\n"
+            f"{how_many(self.captions, 'caption')}, {how_many(self.references, 'reference')}; words in lower case, "
+            "without punctuation marks"
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Plain JSON."""
+        return {**self.scores._asdict(), "captions": self.captions, "references": self.references}
