@@ -15,9 +15,7 @@ from unrolled.data.batch.lazy import MEGABYTE, LazyRagged
 from unrolled.data.read.files import Places, suffix
 from unrolled.data.read.images import ImageFile, measure_image
 from unrolled.data.read.lines import visible_files
-from unrolled.data.read.listing import names_files
 from unrolled.data.read.listing import first_path
-from unrolled.data.read.records import Records
 from unrolled.data.read.sources import holds_columns, is_path
 from unrolled.data.read.video import (
     VIDEOS,
