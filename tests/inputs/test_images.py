@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from unrolled.data.read.images import ImageFile
 from unrolled.errors import DataError, OptionError
 from unrolled.inputs import ImageInput
 from unrolled.inputs.columns import LabelColumns
@@ -194,6 +196,15 @@ def test_pixels_are_kept_while_there_is_room_and_that_changes_nothing(tmp_path: 
     folder, short = written(tmp_path / "bars", 12), {**QUICK, "epochs": 2}
     kept, anew = (Classifier(**short, feature_cache=room).fit(folder, valid=0) for room in (10, 0))
     np.testing.assert_array_equal(kept.predict_proba(folder), anew.predict_proba(folder))
+
+
+def test_another_process_takes_pictures_along(tmp_path: Path) -> None:
+    written(tmp_path / "bars", 4)
+    files = [ImageFile(file) for file in sorted(tmp_path.rglob("*.png"))]
+    inputs = ImageInput([*files, bar(1)[..., None]], 1)
+    column, _ = inputs.column(inputs.fit(np.arange(5), ClassifierOptions.collect({})))
+    again = pickle.loads(pickle.dumps(column))
+    assert torch.equal(again.take(np.arange(5)).values, column.take(np.arange(5)).values)
 
 
 def test_numbers_are_learned_from_pictures(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Protocol, Self, TypeAlias, TypeGuard
@@ -127,25 +128,17 @@ class ImageInput(Input[ImageGroups]):
 
     def picture(self, row: int, least: tuple[int, int] | None = None) -> np.ndarray:
         """The pixels of one picture, (height, width, 1 or 3); see `read_image`."""
-        one = self.pictures[row]
-        return read_image(one, least) if isinstance(one, ImageFile) else one
+        return _pixels(self.pictures[row], least)
 
     def column(self, fields: Fields) -> tuple[PaddedColumn | WordColumn, np.ndarray]:
         field: Image = fields["image"]
         if self._column is None or self._column[0] is not field:
-            height, width = field.size
-            ragged = LazyRagged(
-                lambda row: field.encode(self.picture(row, (height, width or 1))),
-                [field.length(size[:2]) for size in self.sizes],
-                room=int(self.cache * MEGABYTE), name=self._name, shape=(field.width,),
-            )  # fmt: skip
+            made, lengths = _Made(self.pictures, field), [field.length(size[:2]) for size in self.sizes]
+            room = int(self.cache * MEGABYTE)
+            ragged = LazyRagged(made.of, lengths, room=room, name=made.name, shape=(field.width,))
             self._column = field, PaddedColumn(ragged)
         column = self._column[1]
         return column, column.ragged.lengths
-
-    def _name(self, row: int) -> str:
-        one = self.pictures[row]
-        return image_name(one) if isinstance(one, ImageFile) else f"picture {row}"
 
     def width(self, options: ImageGroups) -> int | None:
         return None
@@ -197,6 +190,26 @@ class ImageInput(Input[ImageGroups]):
     @classmethod
     def made_up(cls, fields: Fields, options: ImageGroups, draw: Sequence[np.random.Generator]) -> Self:
         return cls([checked_picture(fields["image"].draw(random), "made up") for random in draw], options.feature_cache)
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """The steps of pictures by a field."""
+
+    pictures: Sequence[Picture]
+    field: Image
+
+    def of(self, row: int) -> np.ndarray:
+        height, width = self.field.size
+        return self.field.encode(_pixels(self.pictures[row], (height, width or 1)))
+
+    def name(self, row: int) -> str:
+        one = self.pictures[row]
+        return image_name(one) if isinstance(one, ImageFile) else f"picture {row}"
+
+
+def _pixels(picture: Picture, least: tuple[int, int] | None) -> np.ndarray:
+    return read_image(picture, least) if isinstance(picture, ImageFile) else picture
 
 
 def _size(picture: Picture) -> PictureSize:
