@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +173,16 @@ def test_what_is_kept_in_memory_changes_nothing(tmp_path: Path, shapes: Any) -> 
     quick = {**QUICK, "epochs": 3}
     first, second = (Classifier(**quick, feature_cache=cache).fit(folder, valid=0) for cache in (512, 0))
     np.testing.assert_array_equal(first.predict_proba(folder), second.predict_proba(folder))
+
+
+def test_inputs_go_to_other_processes(tmp_path: Path, shapes: Any) -> None:
+    groups = ClassifierOptions.collect({})
+    for values in ([clip(0), Film(clip(1), 8.0)], sorted(written(tmp_path, shapes, count=2).rglob("*.mp4"))):
+        inputs = VideoInput.read(values, LabelColumns(), groups, labelled=False).inputs
+        fields = inputs.fit(np.arange(2), groups)
+        column, _ = inputs.column(fields)
+        other = pickle.loads(pickle.dumps(column))
+        assert torch.equal(other.take(np.arange(2)).values, column.take(np.arange(2)).values)
 
 
 def test_one_frame_and_none_have_a_class(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
@@ -142,32 +143,19 @@ class VideoInput(Input[VideoGroups]):
             rate = None if field.rate is None else Fraction(field.rate)
             lengths = [size.length(rate) for size in self.sizes]
             for row, length in enumerate(lengths):
-                check_length(length, self._name(row))
-            ragged = LazyRagged(
-                lambda row: field.encode_each(self._frames(row, field.rate), lengths[row]), lengths,
-                room=int(self.cache * MEGABYTE), name=self._name, shape=(field.width,),
-            )  # fmt: skip
+                check_length(length, _name(self.videos[row], row))
+            made, room = _Steps(self.videos, field, lengths), int(self.cache * MEGABYTE)
+            ragged = LazyRagged(made.of, lengths, room=room, name=made.name, shape=(field.width,))
             self._column = field, PaddedColumn(ragged)
         column = self._column[1]
         return column, column.ragged.lengths
 
-    def _frames(self, row: int, rate: float | None) -> Iterable[np.ndarray]:
-        """The frames of a video at a rate, one by one."""
-        one = self.videos[row]
-        if isinstance(one, VideoFile):
-            return read_frames(one, None if rate is None else Fraction(rate))
-        return film_frames(one, rate, self._name(row)) if isinstance(one, Film) else one
-
     def _some(self, row: int, rate: float | None) -> list[np.ndarray]:
         """A few frames of a video."""
         count = self.sizes[row].length(None if rate is None else Fraction(rate))
-        check_length(count, self._name(row))
+        check_length(count, _name(self.videos[row], row))
         wanted = set(places_of_some(count).tolist())
-        return [frame for place, frame in enumerate(self._frames(row, rate)) if place in wanted]
-
-    def _name(self, row: int) -> str:
-        one = self.videos[row]
-        return video_name(one) if isinstance(one, VideoFile) else f"video {row}"
+        return [frame for place, frame in enumerate(_frames(self.videos[row], row, rate)) if place in wanted]
 
     def width(self, options: VideoGroups) -> int | None:
         return None
@@ -202,6 +190,32 @@ class VideoInput(Input[VideoGroups]):
     @classmethod
     def made_up(cls, fields: Fields, options: VideoGroups, draw: Sequence[np.random.Generator]) -> Self:
         return cls([fields["video"].draw(random) for random in draw], options.feature_cache)
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """The frames of each video as the network takes them, made when they are asked for."""
+
+    videos: Sequence[Footage]
+    field: Video
+    lengths: Sequence[int]
+
+    def of(self, row: int) -> np.ndarray:
+        return self.field.encode_each(_frames(self.videos[row], row, self.field.rate), self.lengths[row])
+
+    def name(self, row: int) -> str:
+        return _name(self.videos[row], row)
+
+
+def _frames(video: Footage, row: int, rate: float | None) -> Iterable[np.ndarray]:
+    """The frames of a video at a rate, one by one."""
+    if isinstance(video, VideoFile):
+        return read_frames(video, None if rate is None else Fraction(rate))
+    return film_frames(video, rate, _name(video, row)) if isinstance(video, Film) else video
+
+
+def _name(video: Footage, row: int) -> str:
+    return video_name(video) if isinstance(video, VideoFile) else f"video {row}"
 
 
 def _size(video: Footage, row: int) -> VideoSize:
