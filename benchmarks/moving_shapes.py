@@ -14,6 +14,7 @@ __all__ = [
     "COLOURS",
     "DIRECTIONS",
     "FOLDS",
+    "RATE",
     "SHAPES",
     "SPEEDS",
     "Figure",
@@ -41,6 +42,8 @@ FOLDS = 8
 """Combinations of a shape, a colour and a direction fall into so many parts, see `fold_of`."""
 
 RATE = 8
+"""Frames a second."""
+
 FRAMES = (8, 16)
 # Half of a shape's width, in pixels.
 RADIUS = (3.0, 4.0)

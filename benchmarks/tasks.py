@@ -21,6 +21,7 @@ import tasks_music as music
 import tasks_pictures as pictures
 import tasks_series as series
 import tasks_sounds as sounds
+import tasks_videos as videos
 import tasks_words as words
 import tasks_writing as writing
 from common import Results
@@ -66,6 +67,8 @@ ROWS = {
     "omniglot_drawn": Row(drawing.omniglot_drawn, dict, 0.50, 0.75, drawing.CHARACTERS),
     "emoji_drawn": Row(drawing.emoji_drawn, dict, 0.40, 0.65, drawing.EMOJI),
     "omniglot_words": Row(ink.omniglot_words, dict, 15, 6, ink.WORDS),
+    "moving_shapes_action": Row(videos.action, videos.action_simple, 0.97, 0.995, videos.ACTION),
+    "moving_shapes_captions": Row(videos.captioned, videos.captioned_simple, 0.90, 0.98, videos.CAPTIONS),
 }  # fmt: skip
 """Every row: its training and its baseline, the score that it must reach at least and the one aimed at, its options."""
 
