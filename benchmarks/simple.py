@@ -21,8 +21,10 @@ __all__ = [
     "lead_rouge_1",
     "logistic_accuracy",
     "marginal_nats",
+    "most_frequent",
     "nearest_bleu",
     "nearest_drawing_accuracy",
+    "nearest_rows",
     "nearest_translations",
     "previous_nats",
     "rouge_1",
@@ -54,9 +56,19 @@ def nearest_drawing_accuracy(
 ) -> float:  # fmt: skip
     """Accuracy of the nearest training drawing, by the distance of 32 points at equal distances along each."""
     known, asked = (np.stack([along(drawing) for drawing in part]).reshape(len(part), -1) for part in (train, test))
-    squares = (asked**2).sum(1)[:, None] - 2 * asked @ known.T + (known**2).sum(1)
-    found = [labels[place] for place in squares.argmin(1).tolist()]
+    found = [labels[place] for place in nearest_rows(known, asked)]
     return float(np.mean([guess == right for guess, right in zip(found, truth, strict=True)]))
+
+
+def nearest_rows(known: np.ndarray, asked: np.ndarray) -> list[int]:
+    """For each row asked about (n, D) the number of the known row (m, D) that is nearest."""
+    squares = (asked**2).sum(1)[:, None] - 2 * asked @ known.T + (known**2).sum(1)
+    return [int(place) for place in squares.argmin(1)]
+
+
+def most_frequent(texts: Iterable[str]) -> str:
+    """The text that stands there most often; of several such the first one."""
+    return _commonest(Counter(texts))
 
 
 def marginal_nats(train: Sequence[np.ndarray], test: Sequence[np.ndarray]) -> float:

@@ -15,6 +15,7 @@ import resource
 import time
 from typing import Any
 
+import tasks_captions as captions
 import tasks_drawing as drawing
 import tasks_ink as ink
 import tasks_music as music
@@ -69,6 +70,8 @@ ROWS = {
     "omniglot_words": Row(ink.omniglot_words, dict, 15, 6, ink.WORDS),
     "moving_shapes_action": Row(videos.action, videos.action_simple, 0.97, 0.995, videos.ACTION),
     "moving_shapes_captions": Row(videos.captioned, videos.captioned_simple, 0.90, 0.98, videos.CAPTIONS),
+    "emoji_captions": Row(captions.emoji, captions.emoji_simple, 0.56, 0.68, captions.EMOJI),
+    "moving_shapes_captions": Row(captions.shapes, captions.shapes_simple, 0.90, 0.98, captions.SHAPES),
 }  # fmt: skip
 """Every row: its training and its baseline, the score that it must reach at least and the one aimed at, its options."""
 

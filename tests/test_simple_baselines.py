@@ -280,3 +280,11 @@ def test_notes_are_on_as_often_as_they_were_and_as_after_their_state_before(simp
     after_off, after_on = -math.log(3 / 4) - math.log(1 - 2 / 6), -math.log(2 / 4) - math.log(1 - 2 / 6)
     found = simple.previous_nats(train, [np.array([[1, 0], [1, 0]])])
     assert found == pytest.approx((after_off + after_on) / 2, rel=1e-14)
+
+
+def test_the_nearest_row_and_the_most_frequent_text(simple: Any) -> None:
+    draw = np.random.default_rng(0)
+    known, asked = draw.normal(size=(7, 3)), draw.normal(size=(5, 3))
+    far = np.linalg.norm(asked[:, None] - known, axis=2)
+    assert simple.nearest_rows(known, asked) == far.argmin(1).tolist()
+    assert simple.most_frequent(["b", "a", "c", "a", "b"]) == "b"

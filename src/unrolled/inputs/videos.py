@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Protocol, Self, TypeAlias, TypeGuard
+from typing import ClassVar, Protocol, Self, TypeAlias, TypeGuard, cast
 
 import numpy as np
 
@@ -180,6 +180,12 @@ class VideoInput(Input[VideoGroups]):
     def seconds(cls, fields: Fields) -> float | None:
         rate: float | None = fields["video"].rate
         return None if rate is None else 1 / rate
+
+    def pictured(self, row: int, fields: Fields) -> np.ndarray:
+        """The frames as the network sees them: at the rate, in the size and the colours of the field."""
+        field: Video = fields["video"]
+        steps = cast("PaddedColumn", self.column(fields)[0]).ragged[row]
+        return field.decode(steps) / 255
 
     @classmethod
     def front(cls, fields: Fields) -> VideoFront:
