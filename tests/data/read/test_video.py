@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 from fractions import Fraction
@@ -226,6 +227,23 @@ def test_a_frame_that_cannot_be_decoded_is_told_with_its_time(tmp_path: Path) ->
     path.write_bytes(path.read_bytes().replace(packet, bytes(len(packet))))
     with pytest.raises(DataError, match=r"^a\.webm is broken after 0\.36 s \(.*\): get the whole file"):
         seen(path)
+
+
+@pytest.mark.parametrize(("name", "codec", "pixels"), KINDS)
+def test_a_file_with_changed_bytes_gives_its_frames_or_one_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], name: str, codec: str, pixels: str
+) -> None:
+    path = made(tmp_path / name, numbered(6, (32, 32)), codec=codec, pixels=pixels)
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(30):
+        content = bytearray(whole)
+        for at in random.integers(0, len(whole), int(random.choice([1, 3, 10]))).tolist():
+            content[at] = int(random.integers(256))
+        path.write_bytes(content)
+        with contextlib.suppress(DataError):
+            size = measure_video(VideoFile(path))
+            assert len(seen(path, 10)) == size.length(Fraction(10))
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_video_of_an_unknown_kind_is_told(tmp_path: Path) -> None:
