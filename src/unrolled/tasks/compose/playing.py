@@ -39,7 +39,7 @@ def play_grid(
     """
     head = cast(GridHead, net.head)
     weight = next(net.parameters())
-    generators = [_generator(seed, number) for number in numbers]
+    generators = [_generator(seed, number, weight.device) for number in numbers]
     x, state = _read(net, given, weight, metre)
     lengths = np.array([len(grid) for grid in given])
     bounds = None if allowed is None else torch.where(torch.from_numpy(allowed), torch.nan, 0.0).to(weight)
@@ -47,10 +47,8 @@ def play_grid(
     for step in range(steps):
         known = torch.from_numpy(metre(lengths + step)).to(weight)
         y, state = net.encoder.step(net.reader(torch.cat([x, known], 1)), state)
-        # Draws are made on the CPU, so that they are the same wherever the network is.
-        features = y.cpu()
         rows = [
-            head.choose(features[row : row + 1].to(weight.device), generator, temperature=temperature, given=bounds)
+            head.choose(y[row : row + 1], generator, temperature=temperature, given=bounds)
             for row, generator in enumerate(generators)
         ]
         x = torch.cat(rows).to(weight)
@@ -69,7 +67,7 @@ def _read(net: Next[Any], given: Sequence[np.ndarray], weight: Tensor, metre: Me
         place[1 : len(grid) + 1] = grid
     lengths = torch.tensor([len(grid) for grid in given], device=weight.device)
     steps = torch.from_numpy(before).to(weight)
-    last = steps[torch.arange(len(given)), lengths]
+    last = steps[torch.arange(len(given), device=weight.device), lengths]
     if not longest:
         return last, net.begin(len(given))
     known = torch.from_numpy(metre(np.arange(longest))).to(weight).expand(len(given), -1, -1)
@@ -77,11 +75,11 @@ def _read(net: Next[Any], given: Sequence[np.ndarray], weight: Tensor, metre: Me
     return last, state
 
 
-def _generator(seed: int, number: int) -> torch.Generator:
-    """The random numbers of one row."""
+def _generator(seed: int, number: int, device: torch.device) -> torch.Generator:
+    """The random numbers of one row, which are others on another kind of device."""
     words = np.random.SeedSequence([seed % 2**64, number]).generate_state(1, np.uint64)
     # torch takes seeds of 63 bits everywhere.
-    return torch.Generator().manual_seed(int(words[0]) >> 1)
+    return torch.Generator(device).manual_seed(int(words[0]) >> 1)
 
 
 class Playable:
