@@ -27,7 +27,7 @@ KANJI: dict[str, Any] = {"epochs": 24}
 # Moves are whole numbers, 0.054 deviations apart: a floor of half of that leaves nothing to be had from them.
 SHEEP: dict[str, Any] = {"epochs": 8, "floor": 0.03}
 CHARACTERS: dict[str, Any] = {"distance": 0.06, "epochs": 25}
-EMOJI: dict[str, Any] = {"epochs": 15}
+EMOJI: dict[str, Any] = {"epochs": 20}
 # A judge learns less long than the row omniglot does; how sure characters are drawn.
 JUDGE: dict[str, Any] = {"epochs": 20, "batch_size": 32, "label_smoothing": 0.1}
 SURE = 0.3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self, cast
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from unrolled.align.next import Next, NextOptions
 from unrolled.check import check_size
-from unrolled.data.batch.examples import CodeColumn, Examples, PaddedColumn, TagColumn
+from unrolled.data.batch.examples import Examples, TagColumn
 from unrolled.data.batch.ragged import Ragged
 from unrolled.data.read.files import Places
 from unrolled.errors import DataError, ModelFileError, OptionError, listed
@@ -22,8 +22,8 @@ from unrolled.fields.text import END, Text
 from unrolled.inputs.texts import make_embedding, random_texts, width_of
 from unrolled.nn.reading.bag import BagOfWords
 from unrolled.nn.wrappers.told import Told
-from unrolled.tasks.batches import per_row
 from unrolled.tasks.draw.drawing import draw_on
+from unrolled.tasks.draw.examples import DrawingScores, examples_of, silent, steps_of
 from unrolled.tasks.draw.keywords import captions_of, codes_of, come_again, unknown_words
 from unrolled.tasks.draw.medium import Medium
 from unrolled.tasks.draw.net import DrawingNet, Drawn
@@ -176,8 +176,9 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
         caption is looked for, of 500 captions at most.
         """
         corpus, medium, deviation = self._asked(source, y), self._medium, self.notes.deviation
-        every, likelihood = np.arange(len(corpus)), self._likelihood(corpus)
-        steps = medium.counted(self._steps(corpus, every)[1].values)
+        every, net = np.arange(len(corpus)), cast("DrawingNet", self.fitted())
+        likelihood = DrawingScores(net, *steps_of(medium, corpus.values), self._codes(corpus, every))
+        steps = medium.counted(likelihood.steps.values)
         if not steps:
             raise DataError("evaluate: expected drawings of two points at least, got none; give some.")
         score = medium.scored(-float(likelihood(every, every).sum()), steps, deviation)
@@ -202,8 +203,8 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
         return fields
 
     def make_data(self, corpus: Sketches, rows: np.ndarray) -> Examples[Drawn]:
-        read, steps = self._steps(corpus, rows)
-        return _examples(read, steps, self._codes(corpus, rows))
+        values = [corpus.values[row] for row in rows.tolist()]
+        return examples_of(*steps_of(self._medium, values), self._codes(corpus, rows))
 
     def take_notes(self, data: Examples[Drawn], rows: np.ndarray) -> None:
         steps = data.parts[1]
@@ -310,18 +311,12 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
         course = medium.course(begun, length or self.notes.longest)
         return draw_on(net, medium, course, words, temperature, seed, number)
 
-    def _steps(self, corpus: Sketches, rows: np.ndarray) -> tuple[Ragged, Ragged]:
-        """What is read before each step of the rows, and the steps."""
-        both = [self._medium.steps(corpus.values[row]) for row in rows.tolist()]
-        read, steps = (Ragged.from_list(part) for part in zip(*both, strict=True))
-        return read, steps
-
     def _codes(self, corpus: Sketches, rows: np.ndarray) -> Ragged | None:
         """The codes of the captions of the rows; None where captions are not learned."""
         if not self._conditioned:
             return None
         if corpus.captions is None:
-            return _silent(len(rows))
+            return silent(len(rows))
         texts = captions_of([corpus.captions[row] for row in rows.tolist()], self.options.words, whole=self.notes.whole)
         return texts.codes(self.fields["caption"])
 
@@ -337,30 +332,8 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
         embedding = make_embedding(field, chosen.words, self.notes.width or WIDTH, vectors)
         return BagOfWords(embedding, chosen.keyword.keyword_size, first=END + 1, silence=chosen.keyword.silence)
 
-    def _likelihood(self, corpus: Sketches) -> Callable[[np.ndarray, np.ndarray | None], np.ndarray]:
-        """log p of drawings by their rows, each called as the drawing of another row is; None: called nothing."""
-        net, every = cast("DrawingNet", self.fitted()), np.arange(len(corpus))
-        (read, steps), codes = self._steps(corpus, every), self._codes(corpus, every)
-
-        def likelihood(rows: np.ndarray, called: np.ndarray | None) -> np.ndarray:
-            words = None if codes is None else _silent(len(rows)) if called is None else codes.select(called)
-            data = _examples(read.select(rows), steps.select(rows), words)
-            return np.array(per_row(data, net, lambda batch: net.score(batch).sum(1)), np.float64)
-
-        return likelihood
-
     def _random_captions(self, draw: Sequence[np.random.Generator]) -> list[str]:
         field: Text = self.fields["caption"]
         if not self.notes.whole:
             return random_texts(field, draw)
         return [field.tokens[int(random.integers(END + 1, field.size))] for random in draw]
-
-
-def _examples(read: Ragged, steps: Ragged, words: Ragged | None) -> Examples[Drawn]:
-    columns = (TagColumn(read), TagColumn(steps), CodeColumn(steps.lengths))
-    return Examples(Drawn, (*columns, None if words is None else PaddedColumn(words)), steps.lengths)
-
-
-def _silent(count: int) -> Ragged:
-    """So many captions without a word."""
-    return Ragged(np.zeros(0, np.int64), np.zeros(count + 1, np.int64))
