@@ -69,7 +69,7 @@ ROWS = {
     "emoji_drawn": Row(drawing.emoji_drawn, dict, 0.40, 0.65, drawing.EMOJI),
     "omniglot_words": Row(ink.omniglot_words, dict, 15, 6, ink.WORDS),
     "moving_shapes_action": Row(videos.action, videos.action_simple, 0.97, 0.995, videos.ACTION),
-    "emoji_captions": Row(captions.emoji, captions.emoji_simple, 0.56, 0.68, captions.EMOJI),
+    "emoji_captions_twemoji": Row(captions.emoji, captions.emoji_simple, 0.56, 0.68, captions.EMOJI),
     "moving_shapes_captions": Row(captions.shapes, captions.shapes_simple, 0.90, 0.98, captions.SHAPES),
 }  # fmt: skip
 """Every row: its training and its baseline, the score that it must reach at least and the one aimed at, its options."""
