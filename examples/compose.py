@@ -1,6 +1,6 @@
-"""Learns from rounds on an old song, and goes on from its beginning: MIDI files and a piano roll.
+"""Learns from rounds on an old song, goes on from its beginning, and makes one up: MIDI files and piano rolls.
 
-    python examples/compose.py            # leaves round.mid and round.png in the folder rounds
+    python examples/compose.py            # leaves round-1.mid and round-1.png to round-3 in the folder rounds
     python examples/compose.py elsewhere
 
 The song is Frere Jacques, which is in the public domain; each round has two or three voices, in some key.
@@ -58,11 +58,15 @@ def main(folder: Path) -> None:
     print("\n".join(model.understood))
 
     begun = MusicPiece.of(voice(73, 0)[:8], tempo=100)
-    [piece] = model.generate(begun, length=32, temperature=0.3, seed=1)
-    print(f"given {len(begun.notes)} notes, composed {len(piece.notes) - len(begun.notes)}")
-    model.write(piece, folder / "round.mid")
-    model.plot(piece, folder / "round.png")
-    print(f"wrote {folder / 'round.mid'} and {folder / 'round.png'}")
+    pieces = [
+        *model.generate(begun, length=32, temperature=0.3, seed=1),
+        *model.generate(begun, length=32, temperature=1.0, seed=2),
+        *model.generate(length=40, temperature=0.7, key="C", seed=3),
+    ]
+    for number, piece in enumerate(pieces, start=1):
+        model.write(piece, folder / f"round-{number}.mid")
+        model.plot(piece, folder / f"round-{number}.png")
+        print(f"round-{number}: given {piece.given:g} beats, composed {piece.length - piece.given:g}")
 
 
 if __name__ == "__main__":

@@ -112,8 +112,9 @@ def test_a_round_is_composed_from_its_beginning(tmp_path: Path) -> None:
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "music: 14 pieces of midi, 1,120 notes in 616 beats" in result.stdout
-    assert (tmp_path / "round.png").stat().st_size > 1000
-    [piece] = read_pieces(tmp_path / "round.mid").values
+    assert "round-3: given 0 beats, composed 40" in result.stdout
+    assert (tmp_path / "round-3.png").stat().st_size > 1000
+    [piece] = read_pieces(tmp_path / "round-1.mid").values
     # The second part of the song is what comes next, and the other voice enters with the first.
     sung = [(note.start, note.pitch) for note in piece.notes if 8 <= note.start < 12]
     assert sung == [(8, 61), (8, 77), (9, 63), (9, 78), (10, 65), (10, 80), (11, 61)]
