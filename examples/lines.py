@@ -38,7 +38,7 @@ def write_lines(folder: Path, count: int, seed: int) -> Path:
     return folder
 
 
-def main(epochs: int = 12) -> None:
+def main(epochs: int = 40) -> None:
     lines, more = write_lines(Path("lines"), 300, 0), write_lines(Path("more_lines"), 20, 1)
     model = ur.Recognizer(epochs=epochs, hidden_size=64, layers=1, learning_rate=0.005).fit(lines)
     for found, file in zip(model.transcribe(more)[:5], sorted(more.glob("*.gt.txt")), strict=False):
