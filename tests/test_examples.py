@@ -51,6 +51,23 @@ def test_videos_are_made_and_learned_from() -> None:
     assert said.getvalue().splitlines()[-1].startswith("up? ")
 
 
+def test_cards_are_drawn_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The example of captions, on a few cards."""
+    pytest.importorskip("PIL")
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    spec = importlib.util.spec_from_file_location("captions", EXAMPLE.with_name("captions.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        module.main(count=30, epochs=1)
+    assert "3 captions, 6 references" in said.getvalue()
+    assert (tmp_path / "looked.png").stat().st_size > 0
+
+
 def run(*words: str, stdin: str | None = None) -> str:
     result = subprocess.run([sys.executable, str(EXAMPLE), *words], input=stdin, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
