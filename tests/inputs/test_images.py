@@ -261,3 +261,19 @@ def test_a_thousand_pictures_tell_what_pictures_are_like(monkeypatch: pytest.Mon
     monkeypatch.setattr(inputs, "picture", lambda row, least=None: seen.append(row) or inputs.pictures[row])
     inputs.fit(np.arange(2, 20), ClassifierOptions.collect({}))
     assert seen == [2, 6, 10, 15, 19]
+
+
+def test_what_is_seen_is_shown_with_the_cells_of_its_grid() -> None:
+    pictures = [bar(number) for number in range(6)]
+    options = ClassifierOptions.collect({"image_widths": [4, 4]})
+    inputs = ImageInput.read(pictures, LabelColumns(), options, labelled=False).inputs
+    fields = inputs.fit(np.arange(6), options)
+    seen = inputs.pictured(2, fields)
+    assert seen.shape == (1, 12, 10, 1)
+    # In the size of the field a picture is shown as it is, but for what rounding to 256 steps takes.
+    assert seen[0, ..., 0] * 255 == pytest.approx(pictures[2])
+    assert ImageInput.grid(fields, options) == (3, 3)
+    reader = ImageInput.reader(inputs, fields, options, None)
+    assert reader.frames(torch.tensor([12])).tolist() == [9]
+    rows = ClassifierOptions.collect({"image_steps": "rows"})
+    assert ImageInput.grid(inputs.fit(np.arange(6), rows), rows) is None

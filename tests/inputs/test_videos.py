@@ -229,3 +229,16 @@ def test_training_varies_all_frames_of_a_video_alike() -> None:
     x = Padded(torch.from_numpy(field.encode(clip(0)))[None], torch.tensor([len(clip(0))]))
     assert not torch.equal(reader(x), reader(x))
     assert torch.equal(reader.eval()(x), reader.eval()(x))
+
+
+def test_what_is_seen_is_a_frame_for_each_step() -> None:
+    videos = [
+        np.random.default_rng(number).integers(0, 256, (3 + number, 6, 5, 3), dtype=np.uint8) for number in range(2)
+    ]
+    inputs = VideoInput.of(videos, ClassifierOptions())
+    fields = inputs.fit(np.arange(2), ClassifierOptions())
+    seen = inputs.pictured(1, fields)
+    assert seen.shape == (4, 6, 5, 3)
+    assert seen * 255 == pytest.approx(videos[1])
+    assert len(inputs.column(fields)[0].ragged[1]) == 4
+    assert VideoInput.grid(fields, ClassifierOptions()) is None

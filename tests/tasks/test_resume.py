@@ -15,7 +15,7 @@ import torch
 from unrolled.errors import OptionError
 from unrolled.fields.sound import Sound
 from unrolled.model import load
-from unrolled.tasks import Classifier, Composer, LanguageModel, Tagger, Translator
+from unrolled.tasks import Captioner, Classifier, Composer, LanguageModel, Tagger, Translator
 
 # Every step can be gone on from, and what is dropped is drawn: a resumed run must draw on.
 KEPT: dict[str, Any] = {"epochs": 2, "checkpoint_every_steps": 1, "head_dropout": 0.2}
@@ -64,6 +64,21 @@ MAKERS: dict[str, Callable[[Any], tuple[Any, tuple[Any, ...]]]] = {
     "classify": lambda toys: (Classifier(**{**toys.quick, **KEPT, "epochs": 3, "patience": 2}), toys.reviews(40)),
     "sounds": lambda toys: (Classifier(**{**toys.series, **KEPT, **HEARD, "batch_size": 4}), sounds(16)),
     "videos": lambda toys: (Classifier(**{**toys.series, **KEPT, **WATCHED, "batch_size": 4}), films(16)),
+    "captions": lambda toys: (
+        Captioner(
+            hidden_size=6,
+            embedding_size=4,
+            batch_size=4,
+            epochs=2,
+            checkpoint_every_steps=1,
+            image_widths=[4],
+            image_shift=0.2,
+            image_flip=True,
+            image_light=0.2,
+            feature_cache=0.001,
+        ),
+        ([video[0] for video in films(12)[0]], [[text, f"it is {text}"] for text in films(12)[1]]),
+    ),
     "tag": lambda toys: (Tagger(**{**toys.tags, **KEPT}), (toys.names(30),)),
     "language": lambda toys: (
         LanguageModel(**{**toys.running, "epochs": 2, "output_dropout": 0.2, "checkpoint_every_steps": 1}),
@@ -101,7 +116,7 @@ def stopping(stage: int, step: int) -> Callable[[Any], None]:
 
 @pytest.mark.parametrize("task", list(MAKERS))
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(task: str, toys: SimpleNamespace, tmp_path: Path) -> None:
-    pytest.importorskip({"sounds": "soxr", "videos": "PIL"}.get(task, "numpy"))
+    pytest.importorskip({"sounds": "soxr", "videos": "PIL", "captions": "PIL"}.get(task, "numpy"))
     model, data = MAKERS[task](toys)
     whole = model.fit(*data, refit=True, run=tmp_path / "whole")
     for stage, step in ((1, 2), (2, 2)):
@@ -157,6 +172,7 @@ def test_training_twice_forgets_the_first_data(toys: SimpleNamespace) -> None:
             "sounds": (sounds(20)[0][4:], ["a", "b"] * 8), "videos": (films(20)[0][4:], ["a", "b"] * 8),
             "language": (["what else", "is there"] * 10,), "translate": (["x y"] * 20, ["z " * 9] * 20),
             "compose": (melodies(20)[16:] * 3,),
+            "captions": ([video[0] for video in films(20)[0][4:]], ["a", "b c"] * 8),
         }[task]  # fmt: skip
         model.fit(*other)
         same(model, make(toys)[0].fit(*other))

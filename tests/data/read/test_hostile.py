@@ -28,6 +28,7 @@ from unrolled.data import (
     read_vectors,
 )
 from unrolled.data.read import door
+from unrolled.data.read.captions import CaptionColumns, read_captions
 from unrolled.data.read.ink import read_drawings
 from unrolled.errors import DataError
 
@@ -43,6 +44,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     "vectors.vec": read_vectors,
     "table.parquet": read_table,
     "records.parquet": read_records,
+    "captions.json": lambda path: read_captions(path, CaptionColumns()),
+    "captions.csv": lambda path: read_captions(path, CaptionColumns()),
 }
 
 
