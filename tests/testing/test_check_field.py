@@ -14,17 +14,23 @@ from unrolled.fields import (
     AudioOptions,
     Category,
     Field,
+    Image,
     Ink,
     Levelled,
+    NoteEvents,
+    NoteGrid,
     Number,
     Numbers,
+    Palette,
     Spelling,
     Tags,
     Text,
+    Video,
     field_kinds,
     register_field,
 )
 from unrolled.fields import field as register
+from unrolled.fields.notes import MusicPiece
 from unrolled.testing import FIELD_LAWS, LawBroken, check_field
 from unrolled.types import Json
 
@@ -33,6 +39,8 @@ SERIES = [RANDOM.normal(1e6, 1.0, (length, 2)) * [1, 1e-9] for length in (5, 0, 
 GAPPY = [np.where(RANDOM.random(series.shape) < 0.2, np.nan, series) for series in SERIES]
 SOUNDS = [RANDOM.normal(0, 0.1, length).astype(np.float32) for length in (1000, 0, 1, 3000)]
 DRAWINGS = [[RANDOM.normal(0, 5, (count, 2)) for count in counts] for counts in ((3, 1), (1,), (7, 2, 4))]
+PICTURES = RANDOM.integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
+PIECES = [MusicPiece.of([(0, 1, 60), (0.5, 1.5, 62), (1, 0.25, 70)]), MusicPiece.of([(0, 2, 50)])]
 TEXTS = ['Hello, world! "Is it (not) so?" -- don\'t...', "naïve cafe\u0301 हिन्दी 日本語。", "<unk> <pad> a b", ""]
 SCALINGS = ["standard", "robust", "log", "scale", "none"]
 
@@ -44,6 +52,12 @@ FIELDS: dict[str, Callable[[], Field[object]]] = {
         for features, normalise in [("logmel", "training"), ("mfcc", "recording"), ("mfcc", "none")]
     },
     **{f"ink per {per}": lambda per=per: Ink.fit(DRAWINGS, per) for per in ("drawing", "training")},
+    **{f"pictures by {steps}": lambda s=steps: Image.fit(PICTURES, steps=s) for steps in ("rows", "columns", "pixels")},
+    "lines of print": lambda: Image.fit(PICTURES, size=(5, None), steps="columns"),
+    **{f"videos, {rate} frames a second": lambda r=rate: Video.fit([PICTURES], rate=r) for rate in (None, 8.0)},
+    "colours": lambda: Palette.fit(PICTURES, 4, 5),
+    "notes on a grid": lambda: NoteGrid.fit(PIECES),
+    "notes as events": lambda: NoteEvents.fit(PIECES),
     "category": lambda: Category.fit(["rain", "sun", None]),
     "category of nothing": lambda: Category(()),
     **{f"number {scaling}": lambda s=scaling: Number.fit(SERIES[2], scaling=s) for scaling in SCALINGS},
