@@ -51,8 +51,8 @@ def main(folder: Path) -> None:
 
     # So few pieces are to be known by heart, so nothing is dropped; they stand in all keys already.
     model = ur.Composer(
-        cell="gru", hidden_size=64, voicing_size=32, notes_struck=True, notes_lowest=36, notes_highest=96, notes_transpose_rate=0,
-        recurrent_dropout=0, output_dropout=0.1, epochs=60, batch_size=2, learning_rate=0.01,
+        cell="gru", hidden_size=64, voicing_size=32, notes_struck=True, notes_lowest=36, notes_highest=96,
+        notes_transpose_rate=0, recurrent_dropout=0, output_dropout=0.1, epochs=60, batch_size=2, learning_rate=0.01,
     )  # fmt: skip
     model.fit(midi, valid=0)
     print("\n".join(model.understood))
