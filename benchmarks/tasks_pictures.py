@@ -13,12 +13,14 @@ import unrolled as ur
 
 __all__ = ["BY_PIXELS", "BY_ROWS", "LINES", "digits", "digits_simple", "lines"]
 
-# Chosen on a quarter of the training part of the digits, and on lines of words of the training part.
+# All else is as by default: on a quarter of the training part rows came to .982 (.979 varied, .953 of two layers with
+# more dropout) and pixels to .976.
 BY_ROWS: dict[str, Any] = {"image_steps": "rows"}
 BY_PIXELS: dict[str, Any] = {"image_steps": "pixels"}
-LINES: dict[str, Any] = {}
+# One layer, so that more epochs fit into the time.
+LINES: dict[str, Any] = {"layers": 1, "learning_rate": 4e-3, "epochs": 9}
 # Lines to learn from, and for each of the two scores: in the fonts that were seen, and in one that was not.
-TRAINED, TESTED = 4000, 400
+TRAINED, TESTED = 6000, 400
 
 
 def digit_parts() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
