@@ -87,6 +87,15 @@ def test_evaluate_scores_a_part(fitted: Path, cards: Path, shell: Any) -> None:
     assert scores["f1"] > 0.8
 
 
+def test_embed_gives_a_vector_beside_the_name_of_each_file(fitted: Path, cards: Path, shell: Any) -> None:
+    lines = shell.ok("embed", str(fitted), str(cards / "shots")).splitlines()
+    assert len(lines) == 81
+    assert lines[0].startswith("file,v1,v2,")
+    row = next(line.split(",") for line in lines if line.startswith("7.png,"))
+    assert sum(float(value) ** 2 for value in row[1:]) == pytest.approx(1.0, abs=1e-5)
+    assert shell.ok("embed", str(fitted), str(cards / "shots" / "7.png")).startswith("v1,v2,")
+
+
 def test_a_run_that_was_stopped_goes_on(cards: Path, shell: Any) -> None:
     run = str(cards / "stopped")
     words = ["fit", "caption", str(cards / "list.csv"), "--image", "picture", "--caption", "said", "--images",

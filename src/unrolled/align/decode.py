@@ -172,6 +172,10 @@ class Decode(nn.Module, Generic[S]):
             own = copies_of(copies, source, self.size)
         return DecoderState(inner, memory, context, weights, own)
 
+    def summary(self, source: Padded | Tensor) -> Tensor:
+        """m of each source, (batch, features): what the decoder starts from."""
+        return self._read(source)[2]
+
     def step(self, codes: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """log p of what follows codes (batch,), as (batch, size + extra), and the next state.
 

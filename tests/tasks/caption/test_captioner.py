@@ -14,7 +14,8 @@ import pytest
 from unrolled.data.batch.examples import PickedColumn
 from unrolled.errors import DataError, OptionError
 from unrolled.inputs import SeriesInput
-from unrolled.model import load
+from unrolled.model import BrokenLaw, load
+from unrolled.nn.reading.attention import Attention
 from unrolled.score.captions import caption_scores
 from unrolled.tasks import Captioner
 
@@ -125,6 +126,37 @@ def test_where_it_looks_is_a_share_of_each_step_or_cell(
     assert teller.attention(series, "up then up").words == ["up", "then", "up", "</s>"]
     with pytest.raises(DataError, match="expected a row from 0 to 2, got 3"):
         teller.attention(series, row=3)
+
+
+def test_pictures_of_the_same_thing_have_vectors_next_to_each_other(viewer: Captioner, told: SimpleNamespace) -> None:
+    pictures, texts = told.cards(40, 5)
+    vectors = viewer.embed(pictures)
+    assert vectors.shape == (40, viewer.fitted().reader.output_size)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(np.ones(40), abs=1e-6)
+    near = (vectors @ vectors.T - 2 * np.eye(40)).argmax(1)
+    assert np.mean([texts[one] == texts[two] for one, two in enumerate(near)]) > 0.9
+    # A row alone is as it is in a batch, up to the rounding of float32 sums of a few hundred terms.
+    assert viewer.embed(pictures[3:4])[0] == pytest.approx(vectors[3], abs=1e-5)
+
+
+def test_a_vocabulary_of_all_captions_is_caught(viewer: Captioner, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Captioner.make_fields
+
+    def leaky(self: Captioner, corpus: Any, rows: np.ndarray) -> dict[str, Any]:
+        return plain(self, corpus, np.arange(len(corpus)))
+
+    monkeypatch.setattr(Captioner, "make_fields", leaky)
+    with pytest.raises(BrokenLaw, match="leak"):
+        viewer.check()
+
+
+def test_words_that_look_at_the_padding_are_caught(teller: Captioner, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = Attention.remember
+    monkeypatch.setattr(
+        Attention, "remember", lambda self, values, lengths: plain(self, values, lengths * 0 + values.shape[1])
+    )
+    with pytest.raises(BrokenLaw, match=r"padding|batch"):
+        teller.check()
 
 
 def test_a_saved_model_says_the_same(viewer: Captioner, told: SimpleNamespace, tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from unrolled.inputs.text import TextInput
 from unrolled.inputs.texts import random_texts
 from unrolled.score.captions import caption_scores
 from unrolled.state import map_state
+from unrolled.tasks.batches import per_row
 from unrolled.tasks.caption.options import CaptionerOptions
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
@@ -158,6 +159,16 @@ class Captioner(SequenceTask[Captions, Examples[Pair]]):
         references = [own for _, own in pairs]
         scores = caption_scores([text for text, _ in pairs], references)
         return CaptionReport(scores, len(pairs), sum(map(len, references)))
+
+    def embed(self, source: object, *, images: str | Path | None = None, part: str | None = None) -> np.ndarray:
+        """A vector of unit length for each input, (N, D) float64, that its caption starts from; 0 where it is empty."""
+        net, corpus = cast("Decode[object]", self.fitted()), self.read(source, images=images, part=part)
+        data = self.make_data(replace(corpus, texts=None), np.arange(len(corpus)))
+        found = per_row(data, net, lambda batch: net.summary(batch.source))
+        vectors = np.stack(found).astype(np.float64) if found else np.zeros((0, net.bridge.input_size))
+        vectors[data.lengths == 0] = 0
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))
 
     def read(self, source: object, *, images: str | Path | None = None, part: str | None = None) -> Captions:
         """The inputs of a source, which `candidates` and `plot` take, too. Raises `DataError` for another kind."""

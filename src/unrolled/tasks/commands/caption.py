@@ -18,11 +18,13 @@ from unrolled.model.describe import (
     Whole,
     Word,
 )
+from unrolled.tasks.commands.reading import csv_row
 from unrolled.tasks.commands.results import evaluate_next, learning, not_drawn, scored, told
 from unrolled.tasks.commands.words import Beam, Cell, HiddenSize, Layers, Level, Test, Valid, part_of, part_or_file
 
 if TYPE_CHECKING:
     from unrolled.tasks.caption import Captioner
+    from unrolled.tasks.reading.captions import Captions
 
 __all__ = ["DESCRIPTION"]
 
@@ -118,7 +120,7 @@ def predict(
     every = model.candidates(corpus, width=beam or max(BEAM, nbest), nbest=nbest)
     if plot is not None:
         model.plot(corpus, plot)
-    names = corpus.files or (corpus.places.files if Path(file).is_dir() else ())
+    names = names_of(corpus, file)
     for number, ranked in enumerate(every):
         name = names[number] if names else str(number + 1) if nbest > 1 else ""
         before = f"{' '.join(name.split())}\t" if name else ""
@@ -126,6 +128,26 @@ def predict(
         found = [{"text": text, "score": score} for text, score in ranked]
         text = "".join(f"{before}{' '.join(text.splitlines())}\n" for text, _ in ranked)
         yield Answer(text, {**own, "captions": found})
+
+
+def embed(call: Call[Captioner], file: Seen, images: Images = None, part: Part = None) -> Iterator[Answer]:
+    """CSV with a vector of unit length for each input, alike where captions begin alike
+
+    \b
+      unrolled embed runs/emoji photos/ -o vectors.csv
+    """
+    corpus = call.model.read(file, images=images, part=part)
+    found, names = call.model.embed(corpus), names_of(corpus, file)
+    header = [*(["file"] if names else []), *(f"v{place}" for place in range(1, found.shape[1] + 1))]
+    yield Answer(csv_row(call, *header), None)
+    for number, row in enumerate(found):
+        cells = [*names[number : number + 1], *(f"{value:.7g}" for value in row)]
+        yield Answer(csv_row(call, *cells), [float(value) for value in row])
+
+
+def names_of(corpus: Captions, file: str) -> tuple[str, ...]:
+    """The names of the files that a list or a folder holds; () where there is one input alone."""
+    return corpus.files or (corpus.places.files if Path(file).is_dir() else ())
 
 
 def evaluate(call: Call[Captioner], file: Told, images: Images = None, part: Part = None, beam: Beam = None) -> Whole:
@@ -163,7 +185,7 @@ def closing(finished: Finished[Captioner]) -> list[str]:
 
 DESCRIPTION: Description[Captioner] = Description(
     fit=fit,
-    commands={"predict": Command(predict), "evaluate": Command(evaluate)},
+    commands={"predict": Command(predict), "evaluate": Command(evaluate), "embed": Command(embed)},
     examples=(
         "unrolled fit caption captions.csv --part train --test-part test -o runs/captions --plot",
         "unrolled predict runs/captions new.png",
