@@ -52,7 +52,7 @@ class ClassifierNotes(PooledNotes):
 
 
 class Classifier(PooledTask[LabelledExamples]):
-    """Learns from examples which class a text, a series, a sound, a drawing or a picture belongs to.
+    """Learns from examples which class a text, a series, a sound, a drawing, a picture or a video belongs to.
 
     options: any of `ClassifierOptions`, flat. Keeps scikit-learn's contract for estimators: `get_params`, `set_params`,
     `fit(X, y)`, `predict`, `predict_proba`, `score`, `classes_`.
@@ -88,10 +88,11 @@ class Classifier(PooledTask[LabelledExamples]):
         """Learn from labelled examples.
 
         Args:
-            source: a table with texts, or paths of sound files or pictures, and labels (path, dataframe, dict or list
-                of dicts), a folder with a folder for each class, a file of series (.ts, .arff, .npz, or a label and
-                values a row in .tsv); or the inputs themselves, with labels in `y`: texts, an array (N, T, D), a list
-                of arrays (T_i, D), of `Sound`s, or of pictures (height, width) uint8 and the like, see docs/data.md.
+            source: a table with texts, or paths of sounds, pictures or videos, and labels (path, dataframe, dict or
+                list of dicts), a folder with a folder for each class, a file of series (.ts, .arff, .npz, or a label
+                and values a row in .tsv); or the inputs themselves, with labels in `y`: texts, an array (N, T, D), a
+                list of arrays (T_i, D), of `Sound`s, of pictures (height, width) uint8 and the like, or of videos
+                (frames, height, width, channels), see docs/data.md.
             y: one label for each input, also beside a table of texts alone. Whole numbers and booleans come back from
                 `predict` as what they are, anything else as text.
             text, label, names: columns of a table, and the names of all columns where a file has no header.

@@ -55,13 +55,13 @@ def fit(
     layers: Layers = None,
     vectors: Vectors = None,
 ) -> Asked:
-    """Learn which class a text, a series of numbers, a sound, a drawing or a picture is of: sentiment, speaker, sign.
+    """Learn which class a text, a series, a sound, a drawing, a picture or a video is of: sentiment, speaker, action.
 
-    A table has a column of texts, or of paths of sound files or pictures, and one of labels, which are seen where only
-    one choice makes sense; or a row for each step of series (--id). A folder has a folder for each class, with its
-    texts (.txt), series (.csv, .npy), sounds (.wav, .flac, .mp3), pictures (.png, .jpg) or drawings (.inkml, Omniglot's
-    .txt) as files; drawings also stand in .ndjson, a folder of them or a zip. An .npz file holds the arrays x (series,
-    steps, features), y (a class each) and, where series have several lengths, lengths.
+    A table has a column of texts, or of paths of sounds, pictures or videos, and one of labels, which are seen where
+    only one choice makes sense; or a row for each step of series (--id). A folder has a folder for each class, with its
+    texts (.txt), series (.csv, .npy), sounds (.wav, .flac, .mp3), pictures (.png, .jpg), videos (.mp4, .webm, .gif) or
+    drawings (.inkml, Omniglot's .txt) as files; drawings also stand in .ndjson, a folder of them or a zip. An .npz file
+    holds the arrays x (series, steps, features), y (a class each) and, where series have several lengths, lengths.
 
     \b
       unrolled fit classify reviews.csv --text review --label stars --plot
@@ -69,6 +69,7 @@ def fit(
       unrolled fit classify gestures_TRAIN.ts --test gestures_TEST.ts --cell gru -o runs/gestures
       unrolled fit classify digits/ --set mels=64
       unrolled fit classify photos/ --set image_size=128 --set image_flip=true
+      unrolled fit classify clips/ --set video_rate=25
       unrolled fit classify mails/ --set bidirectional=false --set pooling=attention
     """
     part, valid_file = part_or_file(valid)

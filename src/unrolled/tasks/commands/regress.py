@@ -51,11 +51,11 @@ def fit(
     layers: Layers = None,
     vectors: Vectors = None,
 ) -> Asked:
-    """Learn which number a text, a series of numbers, a sound, a drawing or a picture has: a rating, a dose, an age.
+    """Learn which number a text, a series, a sound, a drawing, a picture or a video has: a rating, a dose, an age.
 
     Data are as for 'fit classify', with a number in the place of the class: a table with a column of texts, or of paths
-    of sound files or pictures, and one of numbers; series in a .ts file with @targetLabel true; an .npz file with the
-    arrays x (series, steps, features) and y.
+    of sounds, pictures or videos, and one of numbers; series in a .ts file with @targetLabel true; an .npz file with
+    the arrays x (series, steps, features) and y.
 
     Intervals are calibrated by the part that is held out: of new data a level of 80 holds 80 %.
 
