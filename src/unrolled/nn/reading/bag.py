@@ -38,10 +38,6 @@ class BagOfWords(nn.Module):
             raise OptionError(f"BagOfWords: first must lie in 0..{embedding.size - 1}, got {first}; leave it out.")
         self.first = first
         self.map = nn.Linear(embedding.output_size, output_size)
-        # What one word says starts about as large as what is read beside it: a vector near 0 would hardly be heard.
-        rows = embedding.weight.detach()[first:]
-        length = float(rows.square().sum(1).mean().sqrt()) if rows.device.type != "meta" else 1.0
-        nn.init.normal_(self.map.weight, std=1 / length if length > 0 else 1.0)
 
     def forward(self, words: Padded) -> Tensor:
         """The codes of words (batch, words) and how many each row has -> (batch, output_size)."""
