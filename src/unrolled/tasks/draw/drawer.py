@@ -41,6 +41,8 @@ __all__ = ["Drawer"]
 
 # Features of a word's vector where nothing says how many.
 WIDTH = 64
+# The rate at which words of captions are left out in training.
+DROPPED = 0.2
 # Steps that a small set is trained for at least, and those in which the learning rate rises.
 STEPS, WARMUP = 400, 100
 # Fewer held-out drawings than this say nothing about which step is the best.
@@ -329,7 +331,10 @@ class Drawer(SequenceTask[Sketches, Examples[Drawn]]):
         if corpus is not None and corpus.captions is not None:
             vectors = captions_of([], chosen.words, whole=self.notes.whole).vectors(chosen.words)
             self.notes = replace(self.notes, width=width_of(chosen.words, vectors, None, chosen.owner))
-        embedding = make_embedding(field, chosen.words, self.notes.width or WIDTH, vectors)
+        words = chosen.words
+        if words.embedding_dropout is None:
+            words = words.model_copy(update={"embedding_dropout": 0.0 if self.notes.whole else DROPPED})
+        embedding = make_embedding(field, words, self.notes.width or WIDTH, vectors)
         return BagOfWords(embedding, chosen.keyword.keyword_size, first=END + 1, silence=chosen.keyword.silence)
 
     def _random_captions(self, draw: Sequence[np.random.Generator]) -> list[str]:
