@@ -42,7 +42,8 @@ def test_a_vector_is_that_of_the_equations(motion: bool) -> None:
         for time in range(length):
             frame = x.values[row, time].reshape(7, 5, 2)
             changed = torch.zeros_like(frame) if before is None else frame - before
-            seen = made.net(torch.cat([frame, changed], -1)[None] if motion else frame[None]).flatten()
+            seen = made.net(torch.cat([frame, changed], -1)[None] if motion else frame[None])[0]
+            seen = torch.cat([seen.flatten(), seen.flatten(0, 1).max(0).values])
             vector = made.project.weight @ seen + made.project.bias
             mean, spread = vector.mean(), (vector.var(correction=0) + made.norm.eps).sqrt()
             expected = ((vector - mean) / spread * made.norm.weight + made.norm.bias).relu()

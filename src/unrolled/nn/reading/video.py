@@ -22,7 +22,10 @@ class VideoReader(Reader):
     """Each frame of a video as one vector, wherever in the frame something is.
 
         p_t = [x_t, x_t - x_(t-1)]                      the second with motion alone; of the first frame it is 0
-        y_t = drop(relu(norm(W cells(net(p_t)) + b)))   (batch, frames, output_size)
+        g   = net(p_t)                                  a grid of cells
+        y_t = drop(relu(norm(W [g, max_cells g] + b)))  (batch, frames, output_size)
+
+    What is somewhere is learned everywhere: by the highest of each feature over all cells, beside the cells themselves.
 
     A vector depends on no frame that follows, and on one before it: pieces of a video give the vectors of the whole
     where each begins with the last frame of the piece before it, whose vector is left out. However long videos are, so
@@ -51,7 +54,7 @@ class VideoReader(Reader):
         self.channels = net.channels // 2 if motion else net.channels
         self.output_size = check_size("VideoReader", "size", size)
         rows, columns = net.grid(height, width)
-        self.project = nn.Linear(rows * columns * net.output_size, size)
+        self.project = nn.Linear((rows * columns + 1) * net.output_size, size)
         self.norm = nn.LayerNorm(size)
         self.dropout = nn.Dropout(check_rate("VideoReader", "dropout", dropout))
 
@@ -90,5 +93,6 @@ class VideoReader(Reader):
         return torch.cat(found)
 
     def _vectors(self, frames: Tensor) -> Tensor:
-        y: Tensor = self.norm(self.project(self.net(frames).flatten(1)))
+        cells = self.net(frames).flatten(1, 2)
+        y: Tensor = self.norm(self.project(torch.cat([cells.flatten(1), cells.amax(1)], 1)))
         return y.relu()
