@@ -18,8 +18,8 @@ from unrolled.data.read.video import VideoFile, read_frames
 __all__ = ["ACTION", "action", "action_simple"]
 
 # In half as many frames, which take half the time, a shape moves twice as far from one to the next.
-ACTION: dict[str, Any] = {"video_rate": 4, "epochs": 16, "batch_size": 16}
-TRAINED, TESTED = 1200, 600
+ACTION: dict[str, Any] = {"video_rate": 4, "epochs": 30, "batch_size": 16, "learning_rate": 3e-3}
+TRAINED, TESTED = 2400, 600
 
 
 def written(folder: Path, count: int, seed: int) -> Path:
