@@ -15,7 +15,7 @@ from unrolled.tasks.classify import Classifier
 
 OWN = {"classify": "Classifier", "regress": "Regressor", "tag": "Tagger", "language": "LanguageModel",
        "translate": "Translator", "forecast": "Forecaster", "recognize": "Recognizer",
-       "anomaly": "AnomalyDetector"}  # fmt: skip
+       "caption": "Captioner", "anomaly": "AnomalyDetector", "compose": "Composer", "draw": "Drawer"}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
