@@ -32,6 +32,13 @@ def test_each_note_has_a_bar_in_the_colour_of_who_made_it(tmp_path: Path) -> Non
     assert "3 notes, G3 to G4, 90 beats a minute" in texts(tmp_path / "a.svg")
 
 
+def test_a_note_that_sounds_on_is_given_and_composed(tmp_path: Path) -> None:
+    text = draw_notes(replace(PIECE, given=2.0), tmp_path / "a.svg").read_text()
+    bars = [line for line in text.splitlines() if "fill: #" in line and "stroke-width: 0.3" in line]
+    assert sum(GREY in line for line in bars) == 2 + 1
+    assert sum(BLUE in line for line in bars) == 2 + 1
+
+
 @pytest.mark.parametrize("given", [0.0, 6.0])
 def test_a_piece_of_one_origin_has_one_colour_and_no_legend(tmp_path: Path, given: float) -> None:
     path = draw_notes(replace(PIECE, given=given), tmp_path / "a.svg")

@@ -57,18 +57,14 @@ def draw_notes(piece: MusicPiece, path: str | Path, *, title: str = "Piano roll"
     figure = make_figure(width + 0.9, height + 0.9)
     axes = figure.add_subplot()
     _draw_keys(axes, low, high, piece.length)
-    given = [note for note in piece.notes if note.start < piece.given]
-    new = [note for note in piece.notes if note.start >= piece.given]
-    parts = (
-        [("given", GREY, given), ("composed", BLUE, new)]
-        if 0 < piece.given < piece.length
-        else [("", BLUE, piece.notes)]
-    )
-    for name, colour, notes in parts:
-        _draw_bars(axes, notes, colour, name)
-    if len(parts) > 1:
+    if 0 < piece.given < piece.length:
+        before, after = _parted(piece)
+        _draw_bars(axes, before, GREY, "given")
+        _draw_bars(axes, after, BLUE, "composed")
         axes.axvline(piece.given, color=ORANGE, linewidth=1.4)
         write_legend(axes)
+    else:
+        _draw_bars(axes, piece.notes, BLUE, "")
     axes.set_xlim(0, piece.length)
     axes.set_ylim(low - 0.5, high + 0.5)
     axes.set_xlabel("beats", fontsize=9, color=GREY)
@@ -76,6 +72,19 @@ def draw_notes(piece: MusicPiece, path: str | Path, *, title: str = "Piano roll"
     said = f"{how_many(len(piece.notes), 'note')}, {pitch_name(low + 2)} to {pitch_name(high - 2)}"
     write_title(axes, title, f"{said}, {piece.tempo:.0f} beats a minute")
     return save_picture(figure, path)
+
+
+def _parted(piece: MusicPiece) -> tuple[list[Note], list[Note]]:
+    """What sounds up to the end of what was given, and after it; a note that sounds on is in both."""
+    given, before, after = piece.given, list[Note](), list[Note]()
+    for note in piece.notes:
+        end = note.start + note.duration
+        if note.start < given:
+            before.append(note._replace(duration=min(end, given) - note.start))
+        if end > given:
+            begin = max(note.start, given)
+            after.append(note._replace(start=begin, duration=end - begin))
+    return before, after
 
 
 def _draw_keys(axes: Axes, low: int, high: int, length: float) -> None:
