@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from unrolled import data, tasks
 from unrolled.data.panel.steps import StepColumns
 from unrolled.data.read.audio import read_sound
+from unrolled.data.read.captions import CaptionColumns
 from unrolled.data.read.ink import read_drawings
 from unrolled.data.read.music import music_parts, read_pieces
 from unrolled.errors import UnrolledError
+from unrolled.fields.category import Category
 from unrolled.inputs.columns import LabelColumns
 from unrolled.tasks.anomaly.reading import Observed, read_layout, read_observed, read_table_of
 from unrolled.tasks.anomaly.rows import RowFields
+from unrolled.tasks.reading.captions import read_captioned
 from unrolled.tasks.reading.labelled import read_examples
 from unrolled.tasks.reading.measured import read_measured
 from unrolled.tasks.reading.pairs import PairColumns, read_pairs
@@ -127,6 +131,37 @@ def music(path: Path) -> object:
     return pieces
 
 
+def pictures(path: Path) -> object:
+    """Pictures as their list, their folder or a file of its own names them: classes, texts, and pixels alone."""
+    for read in (lambda: learned_from(path, LabelColumns(label="label")), lambda: heard(path)):
+        with suppress(UnrolledError):
+            seen(read())
+    return seen(unlabelled(path))
+
+
+def captions(path: Path) -> object:
+    """Pictures with their captions, up to what the network reads."""
+    model = tasks.Captioner()
+    corpus = read_captioned(path, None, CaptionColumns(), model.options, SHAPE, captioned=True)
+    rows = np.arange(len(corpus))
+    model.fields = model.make_fields(corpus, rows)
+    return seen(model.make_data(corpus, rows))
+
+
+def seen(dataset: Any) -> object:
+    """The first rows of a dataset: what stays in files until a batch asks for it is read."""
+    return dataset.batch(np.arange(min(3, len(dataset))))
+
+
+def unlabelled(path: Path) -> Any:
+    """The inputs of a source, up to what a classifier's network reads."""
+    model = tasks.Classifier()
+    corpus = read_examples(path, None, PLAIN, model.options, labelled=False)
+    rows = np.arange(len(corpus))
+    model.fields = {"label": Category(("a", "b")), **corpus.inputs.fit(rows, model.options)}
+    return model.make_data(corpus, rows)
+
+
 def readers() -> dict[str, Callable[[Path], object]]:
     """How each sample is read."""
     return {
@@ -153,5 +188,11 @@ def readers() -> dict[str, Callable[[Path], object]]:
         **dict.fromkeys(("ink.zip",), drawings), "drawn/a/0001_01.txt": lambda path: drawings(path.parent.parent),
         "written/one.inkml": lambda path: drawings(path.parent),
         **dict.fromkeys(("song.mid", "band.mid", "steps.json", "parts.json", "pieces.jsonl"), music),
+        **dict.fromkeys(("picture.png", "picture.jpg", "picture.bmp", "picture.webp", "picture.tiff"), pictures),
+        **dict.fromkeys(("glass.png", "palette.gif", "print.jpg", "pictures.csv", "pictures.tsv"), pictures),
+        "shown/up/one.png": lambda path: seen(learned_from(path.parent.parent, PLAIN)),
+        **dict.fromkeys(("print/one.png", "print/one.gt.txt"), lambda path: seen(heard(path.parent))),
+        **dict.fromkeys(("coco.json", "captions.jsonl", "captions.csv"), captions),
+        **dict.fromkeys(("video.mp4", "video.webm", "video.gif"), pictures),
         "tunes/up/a.mid": lambda path: learned_from(path.parent.parent, PLAIN),
     }  # fmt: skip

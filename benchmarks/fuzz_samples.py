@@ -14,6 +14,8 @@ import mido
 import numpy as np
 import pyarrow as pa
 import soundfile
+from moving_shapes import write_gif, write_video
+from PIL import Image
 from pyarrow import parquet
 
 from unrolled.fields.notes import MusicPiece, to_midi
@@ -31,7 +33,10 @@ CLASSES = "".join(f"good {i} day,c{i % 2}\n" for i in range(30))
 def samples(folder: Path) -> dict[str, Path]:
     """The files of all kinds, written below `folder`, by their names."""
     contents: dict[str, Content] = {}
-    every = tables, labelled, tags, running, series, folders, steps, anomalies, sounds, recordings, features, ink, music
+    every = (
+        tables, labelled, tags, running, series, folders, steps, anomalies, sounds, recordings, features, ink, music,
+        pictures, captions, videos,
+    )  # fmt: skip
     for kind in every:
         contents |= kind()
     for name, content in contents.items():
@@ -230,6 +235,53 @@ def write_band(path: Path) -> None:
         ]  # fmt: skip
         band.tracks.append(mido.MidiTrack([*notes, mido.Message("note_on", channel=channel, note=40)]))
     band.save(str(path))
+
+
+def pictures() -> dict[str, Content]:
+    """Picture files of every usual kind, lists of them, folders of classes and of lines with their texts."""
+    grey = np.add.outer(np.arange(12), np.arange(17)).astype(np.uint8) * 8
+    colour = np.stack([grey, grey[::-1], 255 - grey], -1)
+    seen = np.concatenate([colour, grey[..., None]], -1)
+    told = "picture.png,a,c0\npicture.jpg,b a,c1\nglass.png,,c0\n"
+    return {
+        "picture.png": partial(write_picture, pixels=colour), "picture.jpg": partial(write_picture, pixels=colour),
+        "picture.bmp": partial(write_picture, pixels=colour), "picture.webp": partial(write_picture, pixels=colour),
+        "picture.tiff": partial(write_picture, pixels=grey), "glass.png": partial(write_picture, pixels=seen),
+        "palette.gif": partial(write_picture, pixels=colour, mode="P"),
+        "print.jpg": partial(write_picture, pixels=colour, mode="CMYK"),
+        "pictures.csv": f"image,text,label\n{told}", "pictures.tsv": f"path\ttext\tlabel\n{told}".replace(",", "\t"),
+        "shown/up/one.png": partial(write_picture, pixels=colour),
+        "shown/down/two.jpg": partial(write_picture, pixels=grey),
+        "print/one.png": partial(write_picture, pixels=grey), "print/one.gt.txt": "a b\n",
+        "print/two.png": partial(write_picture, pixels=grey.repeat(2, 1)), "print/two.gt.txt": "b\n",
+    }  # fmt: skip
+
+
+def captions() -> dict[str, Content]:
+    """Lists of pictures with their captions."""
+    images = [{"id": i, "file_name": name} for i, name in enumerate(("picture.png", "picture.jpg"))]
+    notes = [{"id": 9 + i, "image_id": i % 2, "caption": f"a picture {i}"} for i in range(4)]
+    lines = [{"image": one["file_name"], "captions": ["a picture", "another one"]} for one in images]
+    return {
+        "coco.json": json.dumps({"images": images, "annotations": notes}),
+        "captions.jsonl": "".join(json.dumps(line) + "\n" for line in lines),
+        "captions.csv": "image,caption\npicture.png,a picture\npicture.png,the same\npicture.jpg,another\n",
+    }
+
+
+def videos() -> dict[str, Content]:
+    """Video files of usual kinds."""
+    frames = np.random.default_rng(0).integers(0, 255, (6, 16, 16, 3)).astype(np.uint8)
+    return {
+        "video.mp4": partial(write_video, video=frames), "video.webm": partial(write_video, video=frames, codec="vp9"),
+        "video.gif": lambda path: write_gif(path, frames),
+    }  # fmt: skip
+
+
+def write_picture(path: Path, pixels: np.ndarray, mode: str | None = None) -> None:
+    """Pixels as the kind of file that the name ends in, in another mode of Pillow's where one is named."""
+    picture = Image.fromarray(pixels)
+    (picture if mode is None else picture.convert(mode)).save(path)
 
 
 def write_zip(path: Path, files: dict[str, str]) -> None:

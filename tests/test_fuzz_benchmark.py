@@ -12,7 +12,8 @@ import pytest
 
 from unrolled.errors import DataError
 
-pytest.importorskip("soundfile")
+for _library in ("soundfile", "PIL", "av", "mido"):
+    pytest.importorskip(_library)
 
 
 @pytest.fixture
@@ -30,14 +31,14 @@ def test_every_sample_that_has_a_reader_is_read_whole(module: Any, tmp_path: Pat
 
 def test_changes_come_from_their_seed_and_change_nearly_every_file(module: Any, tmp_path: Path) -> None:
     changed = module("fuzz_changes").changed
-    same = 0
-    for name, path in module("fuzz_samples").samples(tmp_path).items():
+    same, known = 0, module("fuzz_samples").samples(tmp_path)
+    for name, path in known.items():
         whole = path.read_bytes()
         for seed in range(4):
             first, again = (changed(name, whole, random.Random(seed)) for _ in range(2))
             assert first == again
             same += first == whole
-    assert same < 30
+    assert same < len(known) / 2
 
 
 def test_what_stands_in_a_zip_is_changed_and_the_zip_stays_whole(module: Any, tmp_path: Path) -> None:
