@@ -120,7 +120,7 @@ def read_captions(source: object, columns: CaptionColumns, *, captioned: bool = 
         remarks = (f"{found.parted} says {parts}: all are read; part= chooses one",)
     if captioned and found.told is None:
         raise DataError(
-            f"{found.source}: expected captions in a column {', '.join(_CAPTIONS[:-1])} or {_CAPTIONS[-1]}; name it "
+            f"{found.source}: expected captions in a column {listed(_CAPTIONS[:-1])} or {_CAPTIONS[-1]}; name it "
             "with caption=."
         )
     folder = columns.folder
@@ -222,7 +222,7 @@ def _annotated(images: Sequence[Json], annotations: object, name: str) -> list[o
 def _of_part(found: _Rows, part: str) -> _Rows:
     if found.parted is None:
         raise DataError(
-            f"{found.source}: part={part!r} needs a column that says the part of each row, {', '.join(_PARTS[:-1])} or "
+            f"{found.source}: part={part!r} needs a column that says the part of each row, {listed(_PARTS[:-1])} or "
             f"{_PARTS[-1]}, but there is none: add it, or leave part= out."
         )
     rows = [index for index, row in enumerate(found.rows) if str(row.part) == part]

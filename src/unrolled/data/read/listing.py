@@ -79,7 +79,7 @@ def files_of_table(
     names = list(records.columns)
     path = _column(named, kind.paths, names, records.source, kind.column)
     if path is None:
-        usual = f"{', '.join(kind.paths[:-1])} or {kind.paths[-1]}"
+        usual = f"{listed(kind.paths[:-1])} or {kind.paths[-1]}"
         raise DataError(
             f"{records.source}: expected a column {usual}; it has: {listed(names)}. Name it with {kind.column}=."
         )

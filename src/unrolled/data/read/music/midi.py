@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from unrolled.errors import DataError, how_many, said_by
+from unrolled.errors import DataError, how_many, listed, said_by
 from unrolled.fields.notes import MusicPiece, Note
 from unrolled.fields.notes.midi import MINUTE, require_mido
 from unrolled.fields.notes.piece import LONGEST, TEMPO
@@ -59,7 +59,7 @@ class Heard:
             return []
         slow, fast = min(self.tempos, default=TEMPO), max(self.tempos, default=TEMPO)
         tempo = f"{slow:.0f}" if round(slow) == round(fast) else f"{slow:.0f} to {fast:.0f}"
-        metre = ", ".join(f"{name} ({count})" for name, count in self.metres.most_common(3))
+        metre = listed(f"{name} ({count})" for name, count in self.metres.most_common(3))
         said = [
             f"MIDI: {how_many(self.files, 'file')}, {how_many(self.tracks, 'track')} with notes, tempo {tempo} "
             f"quarters a minute{f', metre {metre}' if metre else ''}"
