@@ -18,7 +18,7 @@ __all__ = ["render", "with_table"]
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "tasks.md"
 BEGIN, END = "<!-- scores: begin -->", "<!-- scores: end -->"
-LOWER_IS_BETTER = ("perplexity", "nats per character", "nats a step", "equal error rate", "WER", "CER")
+LOWER_IS_BETTER = ("perplexity", "nats per character", "nats a step", "nats a point", "equal error rate", "WER", "CER")
 
 Result = Mapping[str, Any]
 
