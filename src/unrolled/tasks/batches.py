@@ -14,7 +14,7 @@ from unrolled.data.batch.batching import Rows, plan_batches
 from unrolled.data.batch.examples import Examples
 from unrolled.state import map_state
 
-__all__ = ["STEPS", "batches", "per_row"]
+__all__ = ["STEPS", "batches", "per_row", "unit_length"]
 
 B = TypeVar("B")
 
@@ -43,3 +43,9 @@ def per_row(data: Examples[B], net: nn.Module, predict: Callable[[B], Tensor], s
             for row, value in zip(rows.tolist(), predict(batch).cpu().numpy(), strict=True):
                 found[row] = value
     return found
+
+
+def unit_length(vectors: np.ndarray) -> np.ndarray:
+    """Vectors (N, D), each divided by its length; one of zeros stays."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))

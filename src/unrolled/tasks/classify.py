@@ -20,6 +20,7 @@ from unrolled.heads.softmax import SoftmaxHead
 from unrolled.inputs.columns import LabelColumns
 from unrolled.score.calibration import fit_temperature, probabilities
 from unrolled.score.classes import ClassReport, class_report
+from unrolled.tasks.batches import unit_length
 from unrolled.tasks.classes import ClassOptions, as_they_came, draw_calibration, draw_confusions, sklearn_tags
 from unrolled.tasks.frame import Fields, Training
 from unrolled.tasks.laws import generators
@@ -135,8 +136,7 @@ class Classifier(PooledTask[LabelledExamples]):
         if not len(corpus):
             return np.zeros((0, self._pool.encoder.output_size))
         vectors = np.stack(self._said_of_vectors(self._every_row(corpus), Tensor.float)).astype(np.float64)
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))
+        return unit_length(vectors)
 
     def similarity(self, source: object, other: object) -> np.ndarray:
         """(N, M) float64, the cosine in [-1, 1] of each input of `source` with each of `other`, by `embed`.

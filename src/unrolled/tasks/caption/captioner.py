@@ -23,7 +23,7 @@ from unrolled.inputs.text import TextInput
 from unrolled.inputs.texts import random_texts
 from unrolled.score.captions import caption_scores
 from unrolled.state import map_state
-from unrolled.tasks.batches import per_row
+from unrolled.tasks.batches import per_row, unit_length
 from unrolled.tasks.caption.options import CaptionerOptions
 from unrolled.tasks.frame import Fields, SequenceTask, Training, given_source
 from unrolled.tasks.laws import generators
@@ -167,8 +167,7 @@ class Captioner(SequenceTask[Captions, Examples[Pair]]):
         found = per_row(data, net, lambda batch: net.summary(batch.source))
         vectors = np.stack(found).astype(np.float64) if found else np.zeros((0, net.bridge.input_size))
         vectors[data.lengths == 0] = 0
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))
+        return unit_length(vectors)
 
     def read(self, source: object, *, images: str | Path | None = None, part: str | None = None) -> Captions:
         """The inputs of a source, which `candidates` and `plot` take, too. Raises `DataError` for another kind."""

@@ -29,6 +29,7 @@ from unrolled.nn.reading.embedding import Embedding
 from unrolled.nn.reading.reader import NumberReader
 from unrolled.padding import valid_mask
 from unrolled.state import map_state
+from unrolled.tasks.batches import unit_length
 from unrolled.tasks.compose.bounds import allowed_pitches
 from unrolled.tasks.compose.files import write_midi
 from unrolled.tasks.compose.metre import Metre
@@ -197,8 +198,7 @@ class Composer(SequenceTask[Repertoire, Following]):
                 valid = valid_mask(batch.lengths, y.shape[1])[..., None]
                 found.append(torch.where(valid, y, 0).double().sum((0, 1)).cpu().numpy())
         vectors = np.stack(found) if found else np.zeros((0, net.encoder.output_size))
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0))
+        return unit_length(vectors)
 
     @staticmethod
     def write(pieces: MusicPiece | Sequence[MusicPiece], path: str | Path) -> list[Path]:
