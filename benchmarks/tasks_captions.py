@@ -22,7 +22,7 @@ from unrolled.score.captions import caption_bleu, exact_matches, word_f1
 
 __all__ = ["EMOJI", "SHAPES", "emoji", "emoji_simple", "shapes", "shapes_simple"]
 
-# Chosen on the part "valid", from which nothing is learned; the pictures are 64 pixels wide, half of that is read.
+# Estimates, not tuned yet; the pictures are 64 pixels wide, half of that is read.
 EMOJI: dict[str, Any] = {
     "image_size": 32, "image_shift": 0.1, "image_degrees": 8, "image_stretch": 0.1, "image_light": 0.1, "epochs": 30,
 }  # fmt: skip

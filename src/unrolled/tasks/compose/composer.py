@@ -44,7 +44,7 @@ from unrolled.train import Callback, TrainOptions
 
 __all__ = ["Composer"]
 
-# Chosen by measurement on a part of the training data of benchmarks/tasks.py, see docs/tasks.md.
+# Chosen on the valid part of the chorales of benchmarks/tasks.py, see docs/tasks.md.
 ENCODER = {"cell": "lstm", "hidden_size": 256, "recurrent_dropout": 0.5}
 BATCH, WARMUP = 16, 50
 # Steps of pieces that training sees in all, and the fewest and most epochs that make them.

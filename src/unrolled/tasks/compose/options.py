@@ -16,7 +16,7 @@ from unrolled.tasks.options import TaskOptions
 
 __all__ = ["ComposerOptions", "VoicingOptions"]
 
-# Chosen by measurement on a part of the training data of benchmarks/tasks.py, see docs/tasks.md.
+# Of grids chosen on the valid part of the chorales, see docs/tasks.md; events have the same, untried.
 DROPOUT = {"grid": (0.1, 0.4), "events": (0.1, 0.4)}
 # What means nothing where events are told.
 GRID = {"voicing", "voicing_size", "metre_beats"}

@@ -46,7 +46,7 @@ class Medium(ABC, Generic[V]):
     """How drawings of one kind are read and made; V: one of them.
 
     name: of the field in saved models. said, unit: what drawings and their steps are called. encoder, training,
-    dropout: what is chosen where nothing is asked for, by measurement.
+    dropout: what is chosen where nothing is asked for.
     """
 
     name: ClassVar[str]

@@ -35,7 +35,7 @@ class PenOptions(Options):
     pen_degrees: float = Field(default=0.0, ge=0, le=180, description="Drawings turned by up to so much in training.")
     pen_slant: float = Field(default=0.0, ge=0, le=10, description="Drawings slanted by up to so much in training.")
     places: bool = Field(default=True, description="Read where the pen is, beside its moves.")
-    # Chosen on the valid part of kanji, see docs/tasks.md.
+    # As Ha and Eck 2017, arXiv:1704.03477, stretch their sketches; no other value was tried.
     pen_stretch: float = Field(
         default=0.1, ge=0, le=10, description="Width and height each changed in training, by a factor up to 1 + this."
     )
